@@ -1,0 +1,124 @@
+"""A trial from question to answer: what is evaluated, what it gave, and the events of its life.
+
+Sign, once for the whole program: ``objective`` is maximised; a trial is feasible iff every constraint is <= 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+
+ParamValue = float | int | str
+Params = Mapping[str, ParamValue]
+Curve = Sequence[float] | Sequence[Sequence[float]]
+
+
+class State(StrEnum):
+    """How a trial ended."""
+
+    COMPLETED = "completed"  # trained to the end and scored on held-out data
+    STOPPED = "stopped"  # stopped early by a monitor; its objective is its running training accuracy
+    FAILED = "failed"  # raised, ran out of memory or time, was killed, or returned nonsense
+    LOST = "lost"  # its worker fell silent and it could not be sent out again
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One configuration to evaluate.
+
+    Attributes:
+        number: position in the study, from 0.
+        params: value of every *searched* hyperparameter, in the user's units.
+        seed: seeds everything random in the evaluation; a function of study seed and number.
+    """
+
+    number: int
+    params: Params
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the evaluation of a trial gave.
+
+    Attributes:
+        number: number of the trial.
+        state: how it ended.
+        objective: to be maximised; None when failed or lost.
+        constraints: one value a constraint, feasible iff <= 0; empty when failed or lost.
+        metrics: further scalars (``train_seconds``, ``stopped_at`` in samples, ...).
+        curves: further series, flat or rows of equal length (``train_accuracy`` per epoch, ...).
+        error: reason and traceback of a failure.
+    """
+
+    number: int
+    state: State
+    objective: float | None = None
+    constraints: tuple[float, ...] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    curves: Mapping[str, Curve] = field(default_factory=dict)
+    error: str | None = None
+
+    @property
+    def feasible(self) -> bool:
+        """Whether the trial was trained to the end and satisfies every constraint."""
+        return self.state is State.COMPLETED and all(c <= 0 for c in self.constraints)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a running trial is; all but ``number`` as of the last report of its trainer.
+
+    Attributes:
+        epoch: from 1.
+        n_samples: training samples seen so far, over all epochs.
+        n_samples_planned: training samples if it runs to the end.
+        accuracy: running training accuracy in [0, 1], None before the first estimate.
+        silent_rate: share of silent samples in the epoch so far, per monitored layer.
+    """
+
+    number: int
+    epoch: int
+    n_samples: int
+    n_samples_planned: int
+    accuracy: float | None = None
+    silent_rate: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The optimizer proposed a trial; ``optimizer`` holds its diagnostics of that moment; ``at`` in Unix seconds."""
+
+    trial: Trial
+    at: float
+    optimizer: Mapping[str, float | Sequence[float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A trial was sent to a worker rank; ``at`` in Unix seconds."""
+
+    number: int
+    rank: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A trial's outcome arrived; ``seconds`` is the worker's own measure of the evaluation."""
+
+    outcome: Outcome
+    rank: int
+    at: float
+    seconds: float
+
+
+Event = Asked | Started | Ended
+
+
+def trial_seed(study_seed: int, number: int) -> int:
+    """Seed of a trial in [0, 2**32), so that NumPy's and torch's generators both take it."""
+    return int(np.random.SeedSequence(study_seed, spawn_key=(number,)).generate_state(1, np.uint32)[0])
