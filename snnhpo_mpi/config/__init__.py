@@ -1,0 +1,36 @@
+"""From a YAML file to typed, validated settings.
+
+``document``: YAML with line numbers. ``settings``: the types. ``validation``: what must hold, and how a fault is said.
+"""
+
+from snnhpo_mpi.config.settings import (
+    CategoricalParameter,
+    DatasetSettings,
+    EncodingSettings,
+    FloatParameter,
+    IntParameter,
+    MonitorSettings,
+    Parameter,
+    PythonSettings,
+    Scale,
+    SlayerSettings,
+    StdpSettings,
+    StudyConfig,
+)
+from snnhpo_mpi.config.validation import load_config
+
+__all__ = [
+    "CategoricalParameter",
+    "DatasetSettings",
+    "EncodingSettings",
+    "FloatParameter",
+    "IntParameter",
+    "MonitorSettings",
+    "Parameter",
+    "PythonSettings",
+    "Scale",
+    "SlayerSettings",
+    "StdpSettings",
+    "StudyConfig",
+    "load_config",
+]

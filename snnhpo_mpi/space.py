@@ -1,0 +1,196 @@
+"""The search space: named hyperparameters in the user's units <-> points of the unit cube that a model can use.
+
+Notation
+    d   encoded columns: one per float or int, k per categorical of k choices (one-hot)
+    x   d       in [0, 1]^d
+    X   n x d   rows of such points
+
+A float's column is linear in its *scale*: ``log`` spreads orders of magnitude evenly, ``reverse_log`` mirrors it, dense
+near the upper bound (value = high + low - log-scaled value). An int of n values owns n cells of its scaled axis, which
+begins half a value below ``low`` and ends half a value above ``high``: both ends are as likely as their neighbours.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol, assert_never
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snnhpo_mpi.config import CategoricalParameter, FloatParameter, IntParameter, Parameter, Scale
+from snnhpo_mpi.trial import Params, ParamValue
+
+Array = NDArray[np.float64]
+
+
+class Axis(Protocol):
+    """One hyperparameter's columns."""
+
+    width: int
+
+    def encode(self, value: ParamValue) -> Array:
+        """Value -> ``width`` columns."""
+        ...
+
+    def decode(self, x: Array) -> ParamValue:
+        """Any ``width`` columns in [0, 1] -> a value inside the bounds."""
+        ...
+
+    def snap(self, X: Array) -> Array:
+        """``n x width`` -> the nearest encodings of representable values."""
+        ...
+
+
+def _to_unit(value: Array | float, low: float, high: float, scale: Scale) -> Array:
+    value = np.asarray(value, dtype=np.float64)
+    match scale:
+        case "linear":
+            u = (value - low) / (high - low)
+        case "log":
+            u = np.log(value / low) / math.log(high / low)
+        case "reverse_log":
+            u = 1.0 - np.log((high + low - value) / low) / math.log(high / low)
+        case _:
+            assert_never(scale)
+    return np.clip(u, 0.0, 1.0)
+
+
+def _from_unit(u: Array | float, low: float, high: float, scale: Scale) -> Array:
+    u = np.clip(np.asarray(u, dtype=np.float64), 0.0, 1.0)
+    match scale:
+        case "linear":
+            value = low + u * (high - low)
+        case "log":
+            value = low * np.exp(u * math.log(high / low))
+        case "reverse_log":
+            value = high + low - low * np.exp((1.0 - u) * math.log(high / low))
+        case _:
+            assert_never(scale)
+    return np.clip(value, low, high)
+
+
+@dataclass(frozen=True, slots=True)
+class _FloatAxis:
+    low: float
+    high: float
+    scale: Scale
+    width: int = 1
+
+    def encode(self, value: ParamValue) -> Array:
+        return _to_unit(float(value), self.low, self.high, self.scale).reshape(1)
+
+    def decode(self, x: Array) -> float:
+        return float(_from_unit(x, self.low, self.high, self.scale)[0])
+
+    def snap(self, X: Array) -> Array:
+        return np.clip(X, 0.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class _IntAxis:
+    """Cells on the scaled axis of [low - 1/2, high + 1/2]; a value is encoded at the centre of its cell."""
+
+    low: int
+    high: int
+    scale: Scale
+    width: int = 1
+
+    @property
+    def n_values(self) -> int:
+        return self.high - self.low + 1
+
+    def _values(self, u: Array) -> Array:
+        raw = _from_unit(u, self.low - 0.5, self.high + 0.5, self.scale)
+        return np.clip(np.floor(raw + 0.5), self.low, self.high)
+
+    def _centres(self, values: Array) -> Array:
+        edges = np.stack([values - 0.5, values + 0.5])
+        return np.asarray(_to_unit(edges, self.low - 0.5, self.high + 0.5, self.scale).mean(axis=0))
+
+    def encode(self, value: ParamValue) -> Array:
+        return self._centres(np.asarray(float(value))).reshape(1)
+
+    def decode(self, x: Array) -> int:
+        return int(self._values(x)[0])
+
+    def snap(self, X: Array) -> Array:
+        return self._centres(self._values(X))
+
+
+@dataclass(frozen=True, slots=True)
+class _CategoricalAxis:
+    choices: tuple[ParamValue, ...]
+
+    @property
+    def width(self) -> int:
+        return len(self.choices)
+
+    def encode(self, value: ParamValue) -> Array:
+        x = np.zeros(self.width)
+        x[self.choices.index(value)] = 1.0
+        return x
+
+    def decode(self, x: Array) -> ParamValue:
+        return self.choices[int(np.argmax(x))]
+
+    def snap(self, X: Array) -> Array:
+        onehot: Array = np.eye(self.width)[np.argmax(X, axis=1)]
+        return onehot
+
+
+def _axis(parameter: Parameter) -> _FloatAxis | _IntAxis | _CategoricalAxis:
+    match parameter:
+        case FloatParameter():
+            return _FloatAxis(parameter.low, parameter.high, parameter.scale)
+        case IntParameter():
+            return _IntAxis(parameter.low, parameter.high, parameter.scale)
+        case CategoricalParameter():
+            return _CategoricalAxis(parameter.choices)
+        case _:
+            assert_never(parameter)
+
+
+class Space:
+    """Searched hyperparameters and their encoding; immutable.
+
+    Attributes:
+        names: hyperparameters, in the order of the configuration.
+        dim: number of encoded columns d.
+        columns: hyperparameter -> its columns.
+        onehot_blocks: the columns of each categorical.
+        integer_columns: column of an int hyperparameter -> how many values it has.
+    """
+
+    def __init__(self, parameters: Mapping[str, Parameter]) -> None:
+        self._axes = {name: _axis(parameter) for name, parameter in parameters.items()}
+        self.names = tuple(self._axes)
+        self.columns: dict[str, slice] = {}
+        start = 0
+        for name, axis in self._axes.items():
+            self.columns[name] = slice(start, start + axis.width)
+            start += axis.width
+        self.dim = start
+        self.onehot_blocks = tuple(
+            tuple(range(self.columns[name].start, self.columns[name].stop))
+            for name, axis in self._axes.items()
+            if isinstance(axis, _CategoricalAxis)
+        )
+        self.integer_columns = {
+            self.columns[name].start: axis.n_values for name, axis in self._axes.items() if isinstance(axis, _IntAxis)
+        }
+
+    def encode(self, params: Params) -> Array:
+        """Values of all hyperparameters -> ``d``; other keys of ``params`` are ignored."""
+        return np.concatenate([axis.encode(params[name]) for name, axis in self._axes.items()])
+
+    def decode(self, x: Array) -> dict[str, ParamValue]:
+        """Any point ``d`` of [0, 1]^d -> values inside the bounds."""
+        return {name: axis.decode(x[self.columns[name]]) for name, axis in self._axes.items()}
+
+    def snap(self, X: Array) -> Array:
+        """``n x d`` -> ``n x d``: each row moved to the encoding of the values it decodes to."""
+        snapped: Array = np.concatenate([axis.snap(X[:, self.columns[name]]) for name, axis in self._axes.items()], 1)
+        return snapped
