@@ -1,0 +1,45 @@
+# demo, test, lint: each sets up what it needs by itself, in .venv, and is quick when that is there.
+PYTHON ?= python3
+VENV := .venv
+STAMP := $(VENV)/.installed
+MPIEXEC ?= $(shell command -v mpiexec 2>/dev/null || echo $(VENV)/bin/mpiexec)
+DEMO := configs/quickstart.yaml
+
+# More ranks than cores, also as root: settings of Open MPI, which other MPIs ignore.
+export OMPI_ALLOW_RUN_AS_ROOT := 1
+export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM := 1
+export OMPI_MCA_rmaps_base_oversubscribe := 1
+export PRTE_MCA_rmaps_default_mapping_policy := :oversubscribe
+
+.PHONY: install demo test lint format clean
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt Makefile
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet -c constraints.txt -e '.[test,bench,events]'
+	# lava-dl's metadata pins an old Python and torch, yet its slayer part works with these.
+	$(VENV)/bin/python -m pip install --quiet --no-deps --ignore-requires-python lava-dl==0.6.0
+	command -v mpiexec >/dev/null || $(VENV)/bin/python -m pip install --quiet -c constraints.txt mpich
+	touch $@
+
+demo: $(STAMP)
+	@echo "Searching with 2 workers on real digits; up to 8 minutes. Ctrl-C stops it, make demo resumes it."
+	@$(MPIEXEC) -n 3 $(VENV)/bin/snnhpo run $(DEMO) --resume
+	@$(VENV)/bin/snnhpo report results/quickstart
+
+test: $(STAMP)
+	$(VENV)/bin/python -m pytest
+
+lint: $(STAMP)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+format: $(STAMP)
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+clean:
+	rm -rf $(VENV) .mpi results/quickstart results/quickstart_slayer

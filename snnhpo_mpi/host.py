@@ -1,0 +1,156 @@
+"""What this rank finds on its host: device, threads, scratch folder, time left, provenance. Never imports torch.
+
+The environment is handed in as a mapping, so that every launcher can be imitated in a test.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+# Who says which rank of its node this is, and how many ranks the node has.
+LOCAL_RANK = ("OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "PMIX_LOCAL_RANK", "SLURM_LOCALID")
+LOCAL_SIZE = ("OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", "PMIX_LOCAL_SIZE")
+PACKAGES = ("snnhpo_mpi", "torch", "botorch", "gpytorch", "bindsnet", "lava-dl", "tonic", "mpi4py", "h5py", "numpy")
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Where an evaluator computes.
+
+    Attributes:
+        name: what torch calls it: ``cpu`` or ``cuda:0``.
+        threads: CPU threads of the evaluator.
+        environment: variables to set in the evaluator before torch is imported.
+        label: for logs and records, for example ``GPU 3`` or ``cpu x 4``.
+    """
+
+    name: str
+    threads: int
+    environment: Mapping[str, str] = field(default_factory=dict)
+    label: str = "cpu"
+
+
+def local_rank(environment: Mapping[str, str]) -> int | None:
+    """Rank among those of this node, None if no launcher says."""
+    return _first_int(environment, LOCAL_RANK)
+
+
+def local_size(environment: Mapping[str, str]) -> int | None:
+    """Number of ranks on this node, None if no launcher says."""
+    size = _first_int(environment, LOCAL_SIZE)
+    if size is None and (tasks := environment.get("SLURM_STEP_TASKS_PER_NODE")):
+        counts = {part.split("(")[0] for part in tasks.split(",")}  # "4(x2)" or "4,3": only a common count is certain
+        size = int(counts.pop()) if len(counts) == 1 else None
+    return size
+
+
+def _first_int(environment: Mapping[str, str], names: tuple[str, ...]) -> int | None:
+    for name in names:
+        if environment.get(name, "").isdigit():
+            return int(environment[name])
+    return None
+
+
+def choose_device(
+    *,
+    slot: int,
+    n_slots: int,
+    gpus: str | int,
+    trials_per_gpu: int,
+    threads: str | int,
+    visible: tuple[str, ...],
+    n_cores: int,
+) -> Device:
+    """The device of the worker in one slot of its node.
+
+    Args:
+        slot: number of this worker among the workers of its node, from 0.
+        n_slots: workers of the node.
+        gpus: ``auto`` or how many GPUs of the node to use.
+        trials_per_gpu: workers that share a GPU.
+        threads: ``auto`` or CPU threads of the evaluator.
+        visible: GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them (indices, UUIDs, MIG names).
+        n_cores: cores that this process may use.
+    """
+    n_threads = max(1, n_cores // max(1, n_slots)) if threads == "auto" else int(threads)
+    usable = visible if gpus == "auto" else visible[: int(gpus)]
+    environment = {"OMP_NUM_THREADS": str(n_threads), "MKL_NUM_THREADS": str(n_threads)}
+    if not usable:
+        return Device("cpu", n_threads, environment | {"CUDA_VISIBLE_DEVICES": ""}, f"cpu x {n_threads}")
+    # A launcher that narrowed the view to one GPU has chosen already; otherwise neighbours share in turn.
+    gpu = usable[(slot // trials_per_gpu) % len(usable)]
+    return Device("cuda:0", n_threads, environment | {"CUDA_VISIBLE_DEVICES": gpu}, f"GPU {gpu}")
+
+
+def visible_gpus(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """GPUs of this process as CUDA_VISIBLE_DEVICES would name them, found without CUDA."""
+    narrowed = environment.get("CUDA_VISIBLE_DEVICES")
+    if narrowed is not None:
+        names = [name.strip() for name in narrowed.split(",")]
+        return tuple(name for name in names if name and name != "-1" and name != "NoDevFiles")
+    return tuple(str(index) for index in range(len(list(Path("/dev").glob("nvidia[0-9]*")))))
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0))
+
+
+def slurm_seconds_left(environment: Mapping[str, str]) -> float | None:
+    """Seconds until Slurm ends this job, None outside Slurm or when nobody can tell."""
+    if (end := environment.get("SLURM_JOB_END_TIME", "")).isdigit():
+        return float(end) - time.time()
+    job = environment.get("SLURM_JOB_ID")
+    if not job:
+        return None
+    try:  # Slurm before 23.02 sets no end time
+        answer = subprocess.run(
+            ["squeue", "-h", "-j", job, "-o", "%e"], capture_output=True, text=True, timeout=20, check=True
+        )
+        return datetime.fromisoformat(answer.stdout.strip()).timestamp() - time.time()
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return None  # no squeue on the node, or a job without limit
+
+
+def provenance() -> dict[str, str]:
+    """What was run where: versions, git commit, host, command line; flat text."""
+    versions = {f"version_{name}": _version(name) for name in PACKAGES}
+    facts = {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "host": socket.gethostname(),
+        "command": " ".join(sys.argv),
+        "slurm_job": os.environ.get("SLURM_JOB_ID", ""),
+        "git_commit": _git_commit(),
+    }
+    return versions | facts
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def _git_commit() -> str:
+    """Commit of the program's own checkout, with ``+`` when it has uncommitted changes; empty outside one."""
+    git = ["git", "-C", str(Path(__file__).parent)]
+    try:
+        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=20, check=True)
+        changes = subprocess.run(
+            [*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, timeout=20, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return commit.stdout.strip() + ("+" if changes.stdout.strip() else "")
