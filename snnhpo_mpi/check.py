@@ -1,0 +1,103 @@
+"""What a configuration means on this machine, said before anything is run."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Iterator
+
+import yaml
+
+from snnhpo_mpi import host
+from snnhpo_mpi.config import CategoricalParameter, IntParameter, PythonSettings, StudyConfig
+from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.snn.parameters import defaults
+from snnhpo_mpi.space import Space
+from snnhpo_mpi.user_function import function_file, load_function
+
+
+def describe(config: StudyConfig, import_function: bool) -> Iterator[str]:
+    """Yield the report of ``snnhpo check``, line by line.
+
+    Args:
+        config: a valid configuration.
+        import_function: also import the function of ``trainer: python``, which runs its module's code.
+
+    Raises:
+        ConfigError: data, library or function that the study needs is not there.
+    """
+    yield "# resolved configuration"
+    yield yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, width=120).rstrip()
+    space = Space(config.space)
+    yield ""
+    yield f"space        {len(space.names)} hyperparameters, {space.dim} columns for the model"
+    for name in space.names:
+        yield f"  {name:<18} {_range(config, name)}"
+    yield f"constraints  {', '.join(config.constraint_names) or 'none'}"
+    yield f"data         {_data(config, import_function)}"
+    yield f"devices      {_devices(config)}"
+    yield f"cost         {_cost(config)}"
+
+
+def _range(config: StudyConfig, name: str) -> str:
+    parameter = config.space[name]
+    if isinstance(parameter, CategoricalParameter):
+        return " | ".join(str(choice) for choice in parameter.choices)
+    bounds = f"{parameter.low:g} .. {parameter.high:g}"
+    kind = "int" if isinstance(parameter, IntParameter) else "float"
+    library = (
+        {} if isinstance(config.trainer, PythonSettings) else defaults(config.trainer.name, config.trainer.network)
+    )
+    default = f", library's default {library[name]:g}" if name in library else ""
+    return f"{bounds} ({kind}, {parameter.scale}{default})"
+
+
+def _data(config: StudyConfig, import_function: bool) -> str:
+    trainer = config.trainer
+    if isinstance(trainer, PythonSettings):
+        file = function_file(trainer.function)
+        if import_function:
+            load_function(trainer.function)
+        elif file and not file.is_file():
+            raise ConfigError(f"trainer.function: there is no file {file} (seen from {os.getcwd()})")  # noqa: PTH109
+        return f"from {trainer.function}" + ("" if import_function else " (not imported: --import does)")
+    library = {"stdp": "bindsnet", "slayer": "lava"}[trainer.name]
+    if importlib.util.find_spec(library) is None:
+        raise ConfigError(f"trainer.name: {trainer.name} needs the package {library}, which is not installed")
+    from snnhpo_mpi.snn.data import load  # loads torch
+
+    split = load(trainer.dataset, config.study.seed)
+    shape = " x ".join(str(size) for size in split.train_x.shape[1:])
+    return (
+        f"{trainer.dataset.name}: {len(split.train_y):,} training and {len(split.held_y):,} held-out samples of {shape}, "
+        f"{split.n_classes} classes"
+    )
+
+
+def _devices(config: StudyConfig) -> str:
+    gpus = host.visible_gpus(os.environ)
+    used = gpus if config.workers.gpus == "auto" else gpus[: config.workers.gpus]
+    where = f"GPUs {', '.join(used)}" if used else "no GPU, so trials run on the CPU"
+    return f"{where}; {host.usable_cores()} cores"
+
+
+def _cost(config: StudyConfig) -> str:
+    limits = [f"{config.budget.trials:,} trials"] if config.budget.trials else []
+    limits += [f"{config.budget.wall_time / 3600:g} h"] if config.budget.wall_time else []
+    budget = " or ".join(limits)
+    if isinstance(config.trainer, PythonSettings):
+        return f"{budget}; a trial at most {config.trainer.time_limit / 3600:g} h"
+    samples = _mean_epochs(config) * config.trainer.dataset.train + config.trainer.dataset.held_out
+    text = f"{budget}; an average trial, if not stopped early, presents {samples:,.0f} samples"
+    if config.budget.trials:
+        hours = config.budget.trials * samples / 100 / 3600
+        text += f", the search {config.budget.trials * samples:,.0f}: {hours:.3g} worker hours at 100 samples a second"
+    return text
+
+
+def _mean_epochs(config: StudyConfig) -> float:
+    searched = config.space.get("epochs")
+    if isinstance(searched, IntParameter):
+        return (searched.low + searched.high) / 2
+    assert not isinstance(config.trainer, PythonSettings)
+    return float(config.fixed.get("epochs", defaults(config.trainer.name, config.trainer.network)["epochs"]))
