@@ -69,8 +69,8 @@ def _data(config: StudyConfig, import_function: bool) -> str:
     split = load(trainer.dataset, config.study.seed)
     shape = " x ".join(str(size) for size in split.train_x.shape[1:])
     return (
-        f"{trainer.dataset.name}: {len(split.train_y):,} training and {len(split.held_y):,} held-out samples of {shape}, "
-        f"{split.n_classes} classes"
+        f"{trainer.dataset.name}: {len(split.train_y):,} training and {len(split.held_y):,} held-out samples, "
+        f"{shape}, {split.n_classes} classes"
     )
 
 

@@ -1,0 +1,81 @@
+"""The table of arrows: which room may import which. A new arrow is a decision, made here."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import snnhpo_mpi
+
+ROOT = Path(snnhpo_mpi.__file__).parent
+ALLOWED = {
+    "errors": set(),
+    "trial": set(),
+    "host": set(),
+    "config": {"errors", "snn.parameters", "trial"},
+    "space": {"config", "trial"},
+    "optim": {"errors", "space", "trial"},
+    "comm": {"errors", "trial"},
+    "snn": {"config", "errors", "trial"},
+    "record": {"errors", "space", "trial"},
+    "report": {"errors", "record", "trial"},
+    "user_function": {"config", "errors", "trial"},
+    "check": {"config", "errors", "host", "snn", "space", "user_function"},
+    "study": set("comm config errors host optim progress record snn space trial user_function".split()),
+    "progress": {"record", "report", "trial"},
+    "bench": {"config", "errors", "optim", "space", "trial"},
+    "cli": {"bench", "check", "comm", "config", "errors", "record", "report", "study"},
+}  # fmt: skip
+LIBRARIES = {
+    "torch": ("bench/", "optim/", "snn/"),
+    "botorch": ("bench/", "optim/"),
+    "gpytorch": ("bench/", "optim/"),
+    "mpi4py": ("comm/mpi.py",),
+    "h5py": ("record/",),
+    "bindsnet": ("snn/stdp.py", "snn/diehl_cook.py"),
+    "lava": ("snn/slayer.py", "snn/csnn.py"),
+    "tonic": ("snn/data/",),
+    "optuna": ("bench/",),
+    "pydantic": ("config/",),
+    "yaml": ("config/", "check.py"),
+    "plotly": ("report/",),
+    "matplotlib": ("report/",),
+    "rich": ("report/", "cli.py"),
+}
+FILES = sorted(ROOT.rglob("*.py"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            for alias in node.names:
+                inside = node.module == "snnhpo_mpi" or (ROOT / (node.module or "").partition(".")[2]).is_dir()
+                yield f"{node.module}.{alias.name}" if inside else node.module or ""
+
+
+def room(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_follow_the_table(path: Path) -> None:
+    if path.parent == ROOT and path.name.startswith("__"):
+        return
+    for name in imports(path):
+        top, _, inner = name.partition(".")
+        if top == "snnhpo_mpi":
+            target = inner.partition(".")[0]
+            allowed = ALLOWED[room(path)] | {room(path)}
+            assert any(inner == arrow or inner.startswith(f"{arrow}.") for arrow in allowed), f"{name} ({target})"
+        elif top in LIBRARIES:
+            assert str(path.relative_to(ROOT)).startswith(LIBRARIES[top]), name
+
+
+def test_every_file_says_what_it_is_for() -> None:
+    for path in FILES:
+        text = path.read_text()
+        assert not text.strip() or ast.get_docstring(ast.parse(text)), path

@@ -1,0 +1,77 @@
+import subprocess
+import sys
+import time
+
+import pytest
+
+from snnhpo_mpi import host
+
+
+def choose(slot: int = 0, **changes: object) -> host.Device:
+    arguments: dict[str, object] = {
+        "n_slots": 4, "gpus": "auto", "trials_per_gpu": 1, "threads": "auto", "visible": ("0", "1"), "n_cores": 8,
+    }  # fmt: skip
+    return host.choose_device(slot=slot, **(arguments | changes))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("environment", "rank", "size"),
+    [
+        ({}, None, None),
+        ({"OMPI_COMM_WORLD_LOCAL_RANK": "2", "OMPI_COMM_WORLD_LOCAL_SIZE": "4"}, 2, 4),
+        ({"MPI_LOCALRANKID": "1", "MPI_LOCALNRANKS": "3"}, 1, 3),
+        ({"SLURM_LOCALID": "3", "SLURM_STEP_TASKS_PER_NODE": "4(x2)"}, 3, 4),
+        ({"SLURM_LOCALID": "0", "SLURM_STEP_TASKS_PER_NODE": "4,3"}, 0, None),
+    ],
+)
+def test_launchers_say_the_local_rank(environment: dict[str, str], rank: int | None, size: int | None) -> None:
+    assert host.local_rank(environment) == rank
+    assert host.local_size(environment) == size
+
+
+def test_workers_take_the_visible_gpus_in_turn() -> None:
+    assert [choose(slot).environment["CUDA_VISIBLE_DEVICES"] for slot in range(4)] == ["0", "1", "0", "1"]
+    assert choose(1).name == "cuda:0"
+
+
+def test_trials_per_gpu_puts_neighbours_on_one_gpu() -> None:
+    chosen = [choose(slot, trials_per_gpu=2).environment["CUDA_VISIBLE_DEVICES"] for slot in range(4)]
+    assert chosen == ["0", "0", "1", "1"]
+
+
+def test_a_narrowed_view_is_respected_and_names_pass_through() -> None:
+    assert choose(3, visible=("MIG-ab12",)).environment["CUDA_VISIBLE_DEVICES"] == "MIG-ab12"
+    assert host.visible_gpus({"CUDA_VISIBLE_DEVICES": "GPU-1f, 3"}) == ("GPU-1f", "3")
+
+
+@pytest.mark.parametrize("hidden", ["", "-1", "NoDevFiles"])
+def test_hidden_gpus_mean_cpu(hidden: str) -> None:
+    assert host.visible_gpus({"CUDA_VISIBLE_DEVICES": hidden}) == ()
+    device = choose(visible=())
+    assert (device.name, device.threads, device.environment["CUDA_VISIBLE_DEVICES"]) == ("cpu", 2, "")
+
+
+def test_zero_gpus_means_cpu_even_where_there_are_some() -> None:
+    assert choose(gpus=0, threads=3).label == "cpu x 3"
+
+
+def test_slurm_end_time_gives_the_seconds_left() -> None:
+    left = host.slurm_seconds_left({"SLURM_JOB_END_TIME": str(int(time.time()) + 600)})
+    assert left is not None
+    assert 590 < left <= 600
+
+
+def test_without_slurm_nobody_knows_the_end() -> None:
+    assert host.slurm_seconds_left({}) is None
+    assert host.slurm_seconds_left({"SLURM_JOB_ID": "not-a-job"}) is None
+
+
+def test_provenance_is_text_and_names_versions() -> None:
+    facts = host.provenance()
+    assert all(isinstance(value, str) for value in facts.values())
+    assert facts["version_numpy"]
+
+
+def test_the_supervisors_modules_do_not_load_torch() -> None:
+    code = "import sys, snnhpo_mpi.cli, snnhpo_mpi.study, snnhpo_mpi.comm.worker; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
