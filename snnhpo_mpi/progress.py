@@ -1,0 +1,127 @@
+"""A line now and then on how the search stands, from the events that pass to the record."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from snnhpo_mpi.trial import Asked, Ended, Event, Outcome, Started, State
+
+
+@dataclass
+class Tally:
+    """Running counts of a study, updated event by event.
+
+    Attributes:
+        budget: trials to ask, None if only time is limited.
+        ended: trials ended, by state.
+        running: numbers of the trials that are out.
+        best: feasible outcome with the largest objective.
+    """
+
+    budget: int | None
+    ended: dict[State, int] = field(default_factory=lambda: dict.fromkeys(State, 0))
+    running: set[int] = field(default_factory=set)
+    feasible: int = 0
+    best: Outcome | None = None
+
+    @property
+    def n_ended(self) -> int:
+        """Trials ended, in whatever state."""
+        return sum(self.ended.values())
+
+    def update(self, event: Event) -> bool:
+        """Count one event; True if it brought a new best trial."""
+        match event:
+            case Asked():
+                return False
+            case Started():
+                self.running.add(event.number)
+                return False
+            case Ended():
+                return self._end(event.outcome)
+
+    def _end(self, outcome: Outcome) -> bool:
+        self.running.discard(outcome.number)
+        self.ended[outcome.state] += 1
+        if not outcome.feasible or outcome.objective is None:
+            return False
+        self.feasible += 1
+        if self.best is not None and self.best.objective is not None and outcome.objective <= self.best.objective:
+            return False
+        self.best = outcome
+        return True
+
+
+class Announcer:
+    """Says a line at every new best trial, and otherwise every ``interval_s`` while trials end."""
+
+    def __init__(
+        self,
+        tally: Tally,
+        say: Callable[[str], None],
+        time_left: Callable[[], float | None],
+        clock: Callable[[], float] = time.monotonic,
+        interval_s: float = 10.0,
+    ) -> None:
+        self._tally = tally
+        self._say = say
+        self._time_left = time_left
+        self._clock = clock
+        self._interval_s = interval_s
+        self._start = self._last = clock()
+        self._n_at_start = tally.n_ended
+        self._n_said = -1
+
+    def note(self, event: Event) -> None:
+        """Count an event; says a line if it is a new best."""
+        if self._tally.update(event):
+            self._line()
+
+    def maintain(self) -> None:
+        """Say a line if one is due."""
+        if self._clock() - self._last >= self._interval_s and self._tally.n_ended != self._n_said:
+            self._line()
+
+    def _line(self) -> None:
+        self._last = self._clock()
+        self._n_said = self._tally.n_ended
+        self._say(progress_line(self._tally, self._seconds_left()))
+
+    def _seconds_left(self) -> float | None:
+        """Seconds to the end of the budget: by the mean pace of this job so far, and by the clock."""
+        limits = [self._time_left()]
+        n_done = self._tally.n_ended - self._n_at_start
+        if self._tally.budget is not None and n_done:
+            pace_s = (self._clock() - self._start) / n_done
+            limits.append(pace_s * max(0, self._tally.budget - self._tally.n_ended))
+        return min((limit for limit in limits if limit is not None), default=None)
+
+
+def progress_line(tally: Tally, seconds_left: float | None) -> str:
+    """``trials 12/80  feasible 5  silent 6  failed 1  running 2  best 0.7130 (trial 9)  left 3 min``."""
+    n = f"{tally.n_ended}/{tally.budget}" if tally.budget else f"{tally.n_ended}"
+    best = "none yet"
+    if tally.best is not None and tally.best.objective is not None:
+        best = f"{tally.best.objective:.4f} (trial {tally.best.number})"
+    n_failed = tally.ended[State.FAILED] + tally.ended[State.LOST]
+    parts = [
+        f"trials {n}",
+        f"feasible {tally.feasible}",
+        f"silent {tally.ended[State.STOPPED]}",
+        f"failed {n_failed}",
+        f"running {len(tally.running)}",
+        f"best {best}",
+    ]
+    if seconds_left is not None:
+        parts.append(f"left {duration(seconds_left)}")
+    return "  ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the unit a person would say."""
+    for limit, divisor, unit in ((120, 1, "s"), (7200, 60, "min"), (2 * 86400, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds / divisor:.0f} {unit}" if divisor < 3600 else f"{seconds / divisor:.1f} {unit}"
+    return f"{seconds / 86400:.1f} d"

@@ -1,0 +1,45 @@
+from collections.abc import Iterator
+
+import pytest
+
+from snnhpo_mpi.progress import Announcer, Tally, duration, progress_line
+from snnhpo_mpi.trial import Ended, Outcome, Started, State
+
+
+def ended(number: int, state: State, objective: float | None = None, *constraints: float) -> Ended:
+    return Ended(Outcome(number, state, objective, constraints), rank=1, at=0.0, seconds=1.0)
+
+
+def test_line_counts_what_passed_and_names_the_best_feasible_trial() -> None:
+    tally = Tally(budget=10)
+    for event in (
+        Started(0, 1, 0.0),
+        ended(0, State.COMPLETED, 0.5, -0.1),
+        ended(1, State.COMPLETED, 0.9, 0.1),  # infeasible
+        ended(2, State.STOPPED, 0.95, -0.1),
+        ended(3, State.FAILED),
+        Started(4, 1, 0.0),
+    ):
+        tally.update(event)
+    line = progress_line(tally, 90)
+    assert line == "trials 4/10  feasible 1  silent 1  failed 1  running 1  best 0.5000 (trial 0)  left 90 s"
+
+
+def test_announcer_speaks_at_a_new_best_and_then_at_its_interval() -> None:
+    said: list[str] = []
+    times: Iterator[float] = iter([0.0, 1.0, 1.0, 2.0, 12.0, 12.0, 12.0, 30.0, 30.0])
+    announcer = Announcer(Tally(4), said.append, lambda: None, clock=lambda: next(times))
+    announcer.note(ended(0, State.COMPLETED, 0.5))
+    assert said[-1].endswith("left 3 s")
+    announcer.note(ended(1, State.FAILED))
+    announcer.maintain()
+    assert len(said) == 1
+    announcer.maintain()
+    assert said[-1].startswith("trials 2/4")
+    announcer.maintain()  # nothing ended since
+    assert len(said) == 2
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(5, "5 s"), (600, "10 min"), (9000, "2.5 h"), (3e5, "3.5 d")])
+def test_durations_are_said_in_a_fitting_unit(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
