@@ -1,8 +1,8 @@
 """Early stopping on spikes: how silent each monitored layer is, when to stop, and the constraint that it gives.
 
 Source: Firmin, Boulet & Talbi, arXiv 2403.00450 (samples with fewer than ``alpha`` spikes are silent, at most a share
-``beta`` of them is tolerated; several monitors are OR-ed; counts restart each epoch). The sequential test is the mixture
-likelihood ratio of Robbins, Ann. Math. Statist. 41 (1970), with a uniform prior.
+``beta`` of them is tolerated; several monitors are OR-ed; counts restart each epoch). The sequential test is the
+mixture likelihood ratio of Robbins, Ann. Math. Statist. 41 (1970), with a uniform prior.
 
 Notation
     n samples seen in the epoch    s silent ones among them    N samples of the whole epoch    p true silent rate

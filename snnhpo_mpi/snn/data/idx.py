@@ -1,0 +1,82 @@
+"""MNIST in its usual idx files, raw or gzipped, as torchvision and the original site lay them out.
+
+Format: two zero bytes, element type (8 = unsigned byte), number of dimensions, each as a big-endian uint32, data.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import os
+import re
+import zlib
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snnhpo_mpi.config import DatasetSettings
+from snnhpo_mpi.errors import ConfigError
+
+IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
+FOLDERS = ("MNIST/raw", "raw", ".")  # below the path; torchvision writes the first
+
+
+def read_training_set(dataset: DatasetSettings) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Read the official training set.
+
+    Returns:
+        Images ``N x 1 x H x W`` and classes ``N``.
+
+    Raises:
+        ConfigError: files are missing or damaged.
+    """
+    root = data_folder(dataset)
+    images = read_idx(_find(root, IMAGES))
+    labels = read_idx(_find(root, LABELS))
+    if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):
+        raise ConfigError(f"{root}: {IMAGES} and {LABELS} do not belong together: {images.shape} and {labels.shape}")
+    return images[:, None], labels.astype(np.int64)
+
+
+def data_folder(dataset: DatasetSettings) -> Path:
+    """The folder of a data set, environment variables filled in.
+
+    Raises:
+        ConfigError: none is given, a variable is not set, or there is no such folder.
+    """
+    if dataset.path is None:
+        raise ConfigError(f"trainer.dataset.path: {dataset.name} needs the folder of its files")
+    expanded = os.path.expandvars(Path(dataset.path).expanduser())
+    if unset := re.search(r"\$\{?\w+", expanded):
+        raise ConfigError(f"trainer.dataset.path: {dataset.path}: the variable {unset.group()} is not set")
+    if not Path(expanded).is_dir():
+        raise ConfigError(f"trainer.dataset.path: there is no folder {expanded}")
+    return Path(expanded)
+
+
+def _find(root: Path, name: str) -> Path:
+    for folder in FOLDERS:
+        for suffix in ("", ".gz"):
+            if (file := root / folder / f"{name}{suffix}").is_file():
+                return file
+    raise ConfigError(f"{root}: {name} (or {name}.gz) is needed here or in MNIST/raw, as torchvision downloads it")
+
+
+def read_idx(path: Path) -> NDArray[np.uint8]:
+    """Read one idx file of unsigned bytes.
+
+    Raises:
+        ConfigError: the file is truncated or not of this format.
+    """
+    try:
+        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
+        raise ConfigError(f"{path}: damaged or unreadable: {error}") from error
+    if len(raw) < 4 or raw[:3] != b"\x00\x00\x08" or len(raw) < 4 + 4 * raw[3]:
+        raise ConfigError(f"{path}: not an idx file of unsigned bytes")
+    shape = tuple(int(size) for size in np.frombuffer(raw, ">u4", count=raw[3], offset=4))
+    data = raw[4 + 4 * raw[3] :]
+    if len(data) != math.prod(shape):
+        raise ConfigError(f"{path}: {math.prod(shape)} bytes of data are announced, {len(data)} are there: damaged")
+    return np.frombuffer(data, np.uint8).reshape(shape).copy()

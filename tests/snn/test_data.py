@@ -1,0 +1,92 @@
+import gzip
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from snnhpo_mpi.config import DatasetSettings
+from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.snn.data import load
+from snnhpo_mpi.snn.data.split import stratified_split
+
+
+def idx_bytes(array: np.ndarray) -> bytes:
+    header = bytes([0, 0, 8, array.ndim]) + b"".join(size.to_bytes(4, "big") for size in array.shape)
+    return header + array.astype(np.uint8).tobytes()
+
+
+@pytest.fixture
+def mnist(tmp_path: Path) -> Path:
+    folder = tmp_path / "MNIST" / "raw"
+    folder.mkdir(parents=True)
+    classes = np.arange(40) % 4
+    images = np.zeros((40, 6, 5)) + classes[:, None, None]
+    (folder / "train-images-idx3-ubyte").write_bytes(idx_bytes(images))
+    (folder / "train-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx_bytes(classes)))
+    return tmp_path
+
+
+def settings(path: Path | str | None, train: int = 20, held_out: int = 12) -> DatasetSettings:
+    return DatasetSettings(name="mnist", path=str(path) if path else None, train=train, held_out=held_out)
+
+
+def test_digits_are_real_and_split_by_class() -> None:
+    split = load(DatasetSettings(name="digits5000", train=1000, held_out=500), seed=1)
+    assert split.train_x.shape == (1000, 1, 28, 28)
+    assert split.train_x.dtype == torch.uint8
+    assert int(split.train_x.max()) == 255
+    assert torch.bincount(split.train_y).tolist() == [100] * 10
+    assert torch.bincount(split.held_y).tolist() == [50] * 10
+    assert not (set(map(bytes, split.train_x.numpy())) & set(map(bytes, split.held_x.numpy())))
+
+
+def test_idx_files_are_read_raw_and_gzipped(mnist: Path) -> None:
+    split = load(settings(mnist), seed=1)
+    assert split.train_x.shape == (20, 1, 6, 5)
+    assert torch.equal(split.train_x[:, 0, 0, 0].long(), split.train_y)
+    assert split.n_classes == 4
+
+
+def test_environment_variables_name_the_folder(mnist: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SNNHPO_DATA", str(mnist))
+    assert len(load(settings("$SNNHPO_DATA"), seed=1).train_y) == 20
+    monkeypatch.delenv("SNNHPO_DATA")
+    with pytest.raises(ConfigError, match="SNNHPO_DATA is not set"):
+        load(settings("$SNNHPO_DATA"), seed=1)
+
+
+def test_missing_data_say_what_to_put_where(mnist: Path) -> None:
+    with pytest.raises(ConfigError, match="needs the folder"):
+        load(settings(None), seed=1)
+    with pytest.raises(ConfigError, match="there is no folder"):
+        load(settings(mnist / "absent"), seed=1)
+    (mnist / "MNIST/raw/train-labels-idx1-ubyte.gz").unlink()
+    with pytest.raises(ConfigError, match=r"train-labels-idx1-ubyte .* is needed here or in MNIST/raw"):
+        load(settings(mnist), seed=1)
+
+
+@pytest.mark.parametrize("name", ["train-images-idx3-ubyte", "train-labels-idx1-ubyte.gz"])
+@pytest.mark.parametrize("damage", ["cut", "emptied", "overwritten"])
+def test_damaged_files_are_named(mnist: Path, name: str, damage: str) -> None:
+    file = mnist / "MNIST" / "raw" / name
+    raw = file.read_bytes()
+    file.write_bytes({"cut": raw[:-7], "emptied": b"", "overwritten": b"\xff" * len(raw)}[damage])
+    with pytest.raises(ConfigError, match=re.escape(name)):
+        load(settings(mnist), seed=1)
+
+
+def test_more_samples_than_there_are_is_an_error(mnist: Path) -> None:
+    with pytest.raises(ConfigError, match=r"30 training and 12 held-out .* mnist has 40 in all"):
+        load(settings(mnist, train=30), seed=1)
+
+
+def test_split_depends_on_the_seed_alone_and_its_parts_are_disjoint() -> None:
+    classes = np.repeat(np.arange(3), [10, 20, 70])
+    train, held = stratified_split(classes, 50, 30, seed=7)
+    assert len(set(train) | set(held)) == 80
+    assert np.bincount(classes[held]).tolist() == [3, 6, 21]
+    again = stratified_split(classes, 50, 30, seed=7)
+    assert np.array_equal(train, again[0])
+    assert not np.array_equal(train, stratified_split(classes, 50, 30, seed=8)[0])
