@@ -1,0 +1,1 @@
+"""Propose trials: asynchronous constrained Bayesian optimization and the searches that it is compared with."""

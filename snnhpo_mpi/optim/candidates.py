@@ -1,0 +1,60 @@
+"""Candidate points in the trust region: Sobol points of which each keeps most of the centre's values.
+
+Source: Eriksson & Poloczek, AISTATS 2021, section 3 and Regis & Shoemaker 2013 (perturb only some coordinates). The
+published probability min(20/d, 1) perturbs everything up to d = 20; here each candidate draws its own probability,
+log-uniform between one hyperparameter and all, so that line searches and free moves are both there in every dimension.
+
+Notation
+    r candidates    d columns    h hyperparameters    X  r x d, representable points of [0, 1]^d
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snnhpo_mpi.optim.sobol import row_key, sobol_points
+from snnhpo_mpi.space import Space
+
+Array = NDArray[np.float64]
+
+
+def column_groups(space: Space) -> NDArray[np.intp]:
+    """``d`` index of the hyperparameter that each column belongs to."""
+    widths = [space.columns[name].stop - space.columns[name].start for name in space.names]
+    return np.repeat(np.arange(len(widths)), widths)
+
+
+def perturbation_mask(r: int, h: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """``r x h``: which hyperparameters each candidate moves; at least one, on average from 1 to all of them."""
+    probability = float(h) ** -rng.random((r, 1))
+    mask = rng.random((r, h)) < probability
+    empty = ~mask.any(axis=1)
+    mask[empty, rng.integers(h, size=int(empty.sum()))] = True
+    return mask
+
+
+def widened(space: Space, center: Array, lower: Array, upper: Array) -> tuple[Array, Array]:
+    """The box with room for at least the neighbouring value of each int; categoricals free."""
+    lower, upper = lower.copy(), upper.copy()
+    for column, n_values in space.integer_columns.items():
+        lower[column] = max(0.0, min(lower[column], center[column] - 1.5 / n_values))
+        upper[column] = min(1.0, max(upper[column], center[column] + 1.5 / n_values))
+    for block in space.onehot_blocks:
+        lower[list(block)], upper[list(block)] = 0.0, 1.0
+    return lower, upper
+
+
+def draw_candidates(space: Space, center: Array, lower: Array, upper: Array, r: int, rng: np.random.Generator) -> Array:
+    """Candidates ``r x d`` of the box around ``center``; a perturbed categorical takes any choice."""
+    lower, upper = widened(space, center, lower, upper)
+    points = lower + (upper - lower) * sobol_points(r, space.dim, rng)
+    mask = perturbation_mask(r, len(space.names), rng)[:, column_groups(space)]
+    return space.snap(np.where(mask, points, center))
+
+
+def first_unseen(X: Array, seen: Collection[bytes]) -> Array | None:
+    """First row ``d`` of X that was neither told nor is pending, if any."""
+    return next((x for x in X if row_key(x) not in seen), None)

@@ -1,0 +1,89 @@
+"""Trust region of constrained Bayesian optimization: pure counters and geometry.
+
+Source: Eriksson & Poloczek, AISTATS 2021 (SCBO), section 3; Eriksson et al., NeurIPS 2019 (TuRBO), section 2.
+Asynchrony: a trial is credited to the *generation* (the stretch of constant length) in which it was proposed, so that
+a burst of late answers from a larger region does not shrink the present one.
+
+Notation
+    d   encoded columns      x   d   in [0, 1]^d      w   d   relative side lengths, geometric mean 1
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class TrustRegion:
+    """Side length of the region and what changes it.
+
+    Attributes:
+        failure_tolerance: failures in a row after which the length halves.
+        success_tolerance: successes in a row after which it doubles.
+        length: base side, in units of the cube's side.
+        length_min: below it the region restarts.
+        length_max: never longer.
+        length_init: length at the start and after a restart.
+        success_counter: successes in a row in this generation.
+        failure_counter: failures in a row in this generation.
+        generation: how often the length has changed.
+        restarts: how often the region has restarted.
+    """
+
+    failure_tolerance: int
+    success_tolerance: int = 3
+    length: float = 0.8
+    length_min: float = 0.5**7
+    length_max: float = 1.6
+    length_init: float = 0.8
+    success_counter: int = 0
+    failure_counter: int = 0
+    generation: int = 0
+    restarts: int = 0
+
+
+def step(region: TrustRegion, improved: bool, generation: int) -> TrustRegion:
+    """Region after one more answer.
+
+    Args:
+        region: before it.
+        improved: whether the answer became the incumbent.
+        generation: of the region when the trial was proposed. An improvement always counts; a failure only if the
+            trial was proposed at the present length.
+    """
+    if improved:
+        successes = region.success_counter + 1
+        if successes < region.success_tolerance:
+            return replace(region, success_counter=successes, failure_counter=0)
+        return _resized(region, min(2.0 * region.length, region.length_max))
+    if generation != region.generation:
+        return region
+    failures = region.failure_counter + 1
+    if failures < region.failure_tolerance:
+        return replace(region, failure_counter=failures, success_counter=0)
+    if region.length / 2.0 < region.length_min:
+        return replace(_resized(region, region.length_init), restarts=region.restarts + 1)
+    return _resized(region, region.length / 2.0)
+
+
+def _resized(region: TrustRegion, length: float) -> TrustRegion:
+    return replace(region, length=length, success_counter=0, failure_counter=0, generation=region.generation + 1)
+
+
+def relative_sides(lengthscales: Array) -> Array:
+    """Lengthscales ``d`` -> w: sides in proportion to them, geometric mean 1, at most 10:1 either way."""
+    log_w = np.log(lengthscales)
+    log_w = np.clip(log_w - log_w.mean(), -np.log(10.0), np.log(10.0))
+    w: Array = np.exp(log_w - log_w.mean())
+    return w
+
+
+def box(center: Array, length: float, sides: Array) -> tuple[Array, Array]:
+    """Lower and upper corner, each ``d``, of the region around ``center``, cut to the unit cube."""
+    half = 0.5 * length * sides
+    return np.clip(center - half, 0.0, 1.0), np.clip(center + half, 0.0, 1.0)

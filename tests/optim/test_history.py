@@ -1,0 +1,76 @@
+"""What the models see of each kind of answer, and who is the incumbent."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from snnhpo_mpi.optim.history import History, Pending, Told, admit, failure_labels
+from snnhpo_mpi.trial import Outcome, State
+
+
+def told(*answers: tuple[float | None, tuple[float, ...] | None]) -> Told:
+    """Answers as (objective, constraints); None for no score, and for failed."""
+    Y = np.array([math.nan if y is None else y for y, _ in answers])
+    C = np.array([(math.nan, math.nan) if c is None else c for _, c in answers])
+    return Told(np.zeros((len(answers), 1)), Y, C, np.array([c is None for _, c in answers]))
+
+
+def test_the_incumbent_is_the_best_feasible_and_not_the_best() -> None:
+    assert told((0.9, (0.1, -1.0)), (0.5, (0.0, -1.0)), (0.6, (-0.1, -0.1))).incumbent() == 2
+
+
+def test_without_a_feasible_one_it_is_the_least_violating() -> None:
+    assert told((0.9, (0.5, -9.0)), (0.1, (0.2, 0.2)), (None, None)).incumbent() == 1
+
+
+def test_a_stopped_trial_is_never_feasible() -> None:
+    assert not told((None, (-1.0, -1.0))).feasible.any()
+
+
+def test_when_all_failed_there_is_none() -> None:
+    assert told((None, None), (None, None)).incumbent() is None
+
+
+def test_a_stopped_trial_shows_its_constraints_and_no_objective() -> None:
+    objective, constraints, failed = admit(Outcome(0, State.STOPPED, 0.1, (0.9,)), 1)
+    assert math.isnan(objective) and constraints.tolist() == [0.9] and not failed
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        Outcome(0, State.FAILED, error="out of memory"),
+        Outcome(0, State.COMPLETED, math.nan, (0.0,)),
+        Outcome(0, State.COMPLETED, 0.5, (math.inf,)),
+        Outcome(0, State.COMPLETED, 0.5, ()),
+        Outcome(0, State.COMPLETED, None, (0.0,)),
+    ],
+)
+def test_no_number_of_a_failure_reaches_a_model(outcome: Outcome) -> None:
+    objective, constraints, failed = admit(outcome, 1)
+    assert math.isnan(objective) and np.isnan(constraints).all() and failed
+
+
+def test_a_failure_is_infeasible_on_a_scale_of_its_own() -> None:
+    assert failure_labels(np.array([True, False])).tolist() == [0.75, -0.25]
+
+
+def test_a_lost_trial_is_dropped_and_an_unknown_one_ignored() -> None:
+    history = History(1, 0)
+    history.pending[3] = Pending(np.zeros(1), 0)
+    assert history.tell(Outcome(3, State.LOST)) is None
+    assert history.tell(Outcome(7, State.COMPLETED, 1.0)) is None
+    assert not history.pending and len(history.told) == 0
+
+
+def test_what_was_told_earlier_does_not_change_later() -> None:
+    history = History(1, 0)
+    seen = []
+    for number in range(40):
+        history.pending[number] = Pending(np.full(1, number / 40), 0)
+        history.tell(Outcome(number, State.COMPLETED, float(number)))
+        seen.append(history.told)
+    assert all(earlier.Y.tolist() == list(range(n + 1)) for n, earlier in enumerate(seen))

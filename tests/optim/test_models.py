@@ -1,0 +1,80 @@
+"""When models are fitted, and on what."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from snnhpo_mpi.optim.history import Told
+from snnhpo_mpi.optim.models import N_MODELLED, Models, anchor_of, modelled_rows, outputs
+
+NOTHING = np.zeros((0, 2))
+
+
+def told(n: int, failed: int = 0, scored: bool = True) -> Told:
+    rng = np.random.default_rng(0)
+    X = rng.random((n, 2))
+    lost = np.arange(n) < failed
+    Y = np.where(lost | (not scored), np.nan, X[:, 0])
+    return Told(X, Y, np.where(lost, np.nan, X[:, 1] - 0.5)[:, None], lost)
+
+
+def test_fits_come_with_every_answer_at_first_and_then_geometrically() -> None:
+    anchors = sorted({anchor_of(n) for n in range(1, 2001)})
+    assert anchors[:40] == list(range(1, 41))
+    assert len(anchors) < 160
+    assert all(anchor_of(n) <= n for n in range(1, 2001))
+
+
+def test_an_output_without_data_has_no_model() -> None:
+    objective, constraint, failure = outputs(told(5, scored=False))
+    assert objective is None and constraint is not None and failure is None
+
+
+def test_failed_trials_are_in_the_failure_model_only() -> None:
+    objective, constraint, failure = outputs(told(6, failed=2))
+    assert objective is not None and constraint is not None and failure is not None
+    assert objective.rows.tolist() == constraint.rows.tolist() == [2, 3, 4, 5]
+    assert (failure.y > 0).tolist() == [True, True, False, False, False, False]
+
+
+def test_the_first_score_and_the_first_failure_after_an_anchor_are_modelled_at_once() -> None:
+    late = told(101, scored=False)
+    assert anchor_of(101) == anchor_of(102)
+    grown = Told(
+        np.concatenate([late.X, [[0.5, 0.5]]]),
+        np.append(late.Y, 1.0),
+        np.concatenate([late.C, [[0.1]]]),
+        np.append(late.failed, False),
+    )
+    models = Models(np.array([0, 1]), seed=0)
+    assert models.posteriors(late, NOTHING)[0] is None
+    assert models.posteriors(grown, NOTHING)[0] is not None
+
+
+def test_models_do_not_depend_on_when_they_were_asked_for() -> None:
+    often, once = Models(np.array([0, 1]), seed=0), Models(np.array([0, 1]), seed=0)
+    everything = told(60)
+    for n in range(1, 60):
+        often.posteriors(everything.first(n), NOTHING)
+    for a, b in zip(often.posteriors(everything, NOTHING), once.posteriors(everything, NOTHING), strict=True):
+        if a is None or b is None:
+            assert a is b
+            continue
+        assert (a.factor == b.factor).all() and (a.residual == b.residual).all()
+
+
+def test_each_output_has_a_kernel_of_its_own() -> None:
+    objective, constraint, _ = Models(np.array([0, 1]), seed=0).posteriors(told(30), NOTHING)
+    assert objective is not None and constraint is not None
+    ells = objective.fitted.hyper.kernel.lengthscales, constraint.fitted.hyper.kernel.lengthscales
+    assert ells[0][0] < ells[0][1] and ells[1][1] < ells[1][0]
+
+
+def test_too_many_answers_leave_the_nearest_to_the_incumbent() -> None:
+    everything = told(N_MODELLED + 500)
+    rows = modelled_rows(everything)
+    center = everything.X[everything.incumbent()]
+    distance = np.abs(everything.X - center).sum(axis=1)
+    left_out = np.setdiff1d(np.arange(len(everything)), rows)
+    assert len(rows) == N_MODELLED
+    assert distance[rows].max() <= distance[left_out].min()
