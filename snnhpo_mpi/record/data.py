@@ -1,0 +1,280 @@
+"""A study as a reader sees it: arrays with a row a trial, whatever the state of its files."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snnhpo_mpi.errors import RecordError
+from snnhpo_mpi.record import recovery, snapshot
+from snnhpo_mpi.record.entries import Proposed
+from snnhpo_mpi.record.lock import is_live
+from snnhpo_mpi.record.table import Extras, SessionSpan, Table, choices
+from snnhpo_mpi.trial import Asked, Ended, Event, Progress, Started, State, Trial
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LIVE_FILE = "live.json"
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """Where a worker rank ran last, by its own word."""
+
+    rank: int
+    host: str
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class StudyData:
+    """What is known of a study at some moment.
+
+    Notation: n trials asked, in that order; d encoded columns; m constraints. Absent numbers are NaN, absent ranks -1.
+
+    Attributes:
+        folder: of the study's files.
+        name, study_id, created_at: of the study; times are in Unix seconds.
+        live: whether a run is going on.
+        config_text, config: the YAML as given and the resolved settings, of the latest session.
+        provenance: versions, commit, host, of the latest session.
+        sessions: runs of the program on this study, in order.
+        constraint_names: m.
+        number: n.
+        state: n, a ``State``'s value, or ``asked`` or ``running``.
+        rank: n, the worker that has or had it.
+        seed: n.
+        x: ``n x d``.
+        objective: n.
+        constraints: ``n x m``.
+        asked_at, started_at, ended_at: n, by the clock of rank 0.
+        seconds: n, the worker's own measure.
+        params: hyperparameter -> n values, of the type of the configuration.
+        metrics: name -> n.
+        optimizer: diagnostic at the time of asking -> n, or n rows.
+        progress: rank -> the latest news of its trial, while a run is going on.
+        workers: rank -> where it is.
+        updated_at: time of the latest event or news.
+        notices: what was wrong with the files, for the user.
+    """
+
+    folder: Path
+    name: str
+    study_id: str
+    created_at: float
+    live: bool
+    config_text: str
+    config: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+    sessions: tuple[SessionSpan, ...]
+    constraint_names: tuple[str, ...]
+    number: NDArray[np.int64]
+    state: NDArray[np.object_]
+    rank: NDArray[np.int64]
+    seed: NDArray[np.int64]
+    x: Floats
+    objective: Floats
+    constraints: Floats
+    asked_at: Floats
+    started_at: Floats
+    ended_at: Floats
+    seconds: Floats
+    params: Mapping[str, NDArray[Any]]
+    metrics: Mapping[str, Floats]
+    optimizer: Mapping[str, Floats]
+    progress: Mapping[int, Progress]
+    workers: Mapping[int, Worker]
+    updated_at: float
+    notices: tuple[str, ...] = ()
+    _extras: Extras = field(default_factory=Extras, repr=False)
+
+    @property
+    def n_trials(self) -> int:
+        """Trials asked."""
+        return len(self.number)
+
+    @property
+    def ended(self) -> NDArray[np.bool_]:
+        """n, whether a trial has ended, in whatever way."""
+        return np.isin(self.state, [state.value for state in State])
+
+    @property
+    def completed(self) -> NDArray[np.bool_]:
+        """n, whether a trial was trained to the end and scored."""
+        return np.asarray(self.state == State.COMPLETED.value, dtype=np.bool_)
+
+    @property
+    def feasible(self) -> NDArray[np.bool_]:
+        """n, whether a trial completed and satisfies every constraint."""
+        return np.asarray(self.completed & np.all(self.constraints <= 0, axis=1), dtype=np.bool_)
+
+    def trial(self, row: int) -> Trial:
+        """The trial in a row (rows are numbers unless numbers were left out)."""
+        params = {name: _python(values[row]) for name, values in self.params.items()}
+        return Trial(int(self.number[row]), params, int(self.seed[row]))
+
+    def unfinished(self) -> list[Trial]:
+        """Trials asked that have not ended, in the order asked: what a resumed run sends out again."""
+        return [self.trial(int(row)) for row in np.flatnonzero(~self.ended)]
+
+    def events(self) -> Iterator[Event]:
+        """What happened to the trials, in the very order of recording: the replay that rebuilds an optimizer.
+
+        A trial is asked once and ends at most once.
+
+        Raises:
+            RecordError: something is lost; the message says what and what can be done.
+        """
+        asked: set[int] = set()
+        ended: set[int] = set()
+        for entry in recovery.entries(self.folder, recovery.load_base(self.folder), _refuse_loss):
+            event = entry.asked if isinstance(entry, Proposed) else entry
+            if isinstance(event, Asked) and event.trial.number not in asked:
+                asked.add(event.trial.number)
+                yield event
+            elif isinstance(event, Started) and event.number in asked and event.number not in ended:
+                yield event
+            elif isinstance(event, Ended) and (number := event.outcome.number) in asked and number not in ended:
+                ended.add(number)
+                yield event
+
+    def curves(self, number: int) -> dict[str, Floats]:
+        """Curves of a trial by name, flat or rows of equal length; none if it has none."""
+        if number in self._extras.curves:
+            return {name: np.asarray(curve, np.float64) for name, curve in self._extras.curves[number].items()}
+        with contextlib.suppress(OSError, KeyError, ValueError):
+            return snapshot.load_curves(self.folder / snapshot.FILE_NAME, number)
+        return {}
+
+    def errors(self) -> dict[int, str]:
+        """Reason and traceback of each failure, by number of trial."""
+        stored: dict[int, str] = {}
+        with contextlib.suppress(OSError, KeyError, ValueError):
+            stored = snapshot.load_errors(self.folder / snapshot.FILE_NAME)
+        return dict(sorted((stored | self._extras.errors).items()))
+
+    def frame(self) -> pd.DataFrame:
+        """A row a trial, a column a quantity: ``params_*``, ``metrics_*`` and ``constraint_*`` beside the rest."""
+        import pandas as pd
+
+        names = ("number", "state", "rank", "seed", "objective", "asked_at", "started_at", "ended_at", "seconds")
+        columns: dict[str, Any] = {name: getattr(self, name) for name in names}
+        columns |= {f"constraint_{name}": self.constraints[:, j] for j, name in enumerate(self.constraint_names)}
+        columns |= {f"params_{name}": values for name, values in self.params.items()}
+        columns |= {f"metrics_{name}": values for name, values in self.metrics.items()}
+        return pd.DataFrame(columns)
+
+
+def _refuse_loss(finding: recovery.Finding) -> None:
+    if finding.lost:
+        raise RecordError(finding.text)
+
+
+def read(path: Path | str) -> StudyData:
+    """A study from its folder or one of its files, finished or going on, without touching anything.
+
+    The snapshot is taken up to where it goes and the journal from there on. If one of them is missing or damaged, the
+    other is used, with a notice.
+
+    Raises:
+        RecordError: there is no study, or neither file can be read.
+    """
+    folder = Path(path)
+    if folder.suffix in (".h5", ".jsonl"):
+        folder = folder.parent
+    table, extras, notices = recovery.recover(folder)
+    return assemble(folder, table, extras, notices, live=is_live(folder))
+
+
+def assemble(folder: Path, table: Table, extras: Extras, notices: Sequence[str] = (), *, live: bool) -> StudyData:
+    """The reader's view of a table."""
+    latest = table.sessions[-1].began if table.sessions else None
+    config = latest.config if latest else {}
+    progress, updated_at = _progress(folder) if live else ({}, 0.0)
+    n, m = table.n_trials, len(table.header.constraint_names)
+    names = ("number", "rank", "seed", "objective", "asked_at", "started_at", "ended_at", "seconds")
+    columns: dict[str, Any] = {name: table.column(f"trials/{name}") for name in names}
+    event_times = table.column("events/at")
+    return StudyData(
+        folder=folder,
+        name=table.header.name,
+        study_id=table.header.study_id,
+        created_at=table.header.at,
+        live=live,
+        config_text=latest.config_text if latest else "",
+        config=config,
+        provenance=latest.provenance if latest else {},
+        sessions=table.sessions,
+        constraint_names=table.header.constraint_names,
+        state=table.column("trials/state").astype("U9").astype(object),
+        x=_rows(table.column("trials/x"), n),
+        constraints=_rows(table.column("trials/constraints"), n, m),
+        params=_params(table, config),
+        metrics=_group(table, "trials/metrics/"),
+        optimizer=_group(table, "optimizer/"),
+        progress=progress,
+        workers={w.rank: Worker(w.rank, w.host, w.device) for w in table.workers},
+        updated_at=max(updated_at, float(event_times[-1]) if len(event_times) else table.header.at),
+        notices=tuple(notices),
+        _extras=extras,
+        **columns,
+    )
+
+
+def _rows(column: NDArray[Any], n: int, width: int | None = None) -> Floats:
+    """``n x width``; as wide as it was recorded without ``width``."""
+    if column.ndim == 1:
+        return np.full((n, width or 0), np.nan)
+    return np.asarray(column[:, :width], np.float64)
+
+
+def _group(table: Table, prefix: str) -> dict[str, Floats]:
+    return {name.removeprefix(prefix): c for name, c in table.columns.items() if name.startswith(prefix)}
+
+
+def _params(table: Table, config: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+    """Hyperparameters in the order of the configuration, choices in their own type."""
+    recorded = _group(table, "trials/params/")
+    find: Mapping[str, Callable[[bytes], Any]] = choices(config)
+    values: dict[str, NDArray[Any]] = {}
+    for name in sorted(recorded, key=list(config.get("space") or recorded).index):
+        column: NDArray[Any] = recorded[name]
+        if column.dtype.kind == "S":
+            choice = find.get(name, _decoded)
+            found: NDArray[Any] = np.empty(len(column), dtype=object)
+            found[:] = [choice(text) for text in column.tolist()]
+            values[name] = found
+        else:
+            values[name] = column
+    return values
+
+
+def _python(value: object) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _progress(folder: Path) -> tuple[dict[int, Progress], float]:
+    """The latest news of each rank, and when they were written."""
+    try:
+        live = json.loads((folder / LIVE_FILE).read_text("utf-8"))
+        return {int(rank): Progress(**news) for rank, news in live["progress"].items()}, float(live["at"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}, 0.0  # not there yet, or of another version: the record itself is not concerned
+
+
+def progress_to_json(progress: Mapping[int, Progress], at: float) -> str:
+    """What ``live.json`` holds."""
+    return json.dumps({"at": at, "progress": {rank: asdict(news) for rank, news in progress.items()}}, default=dict)
+
+
+def _decoded(text: bytes) -> str:
+    return text.decode("utf-8", "replace")

@@ -1,0 +1,159 @@
+"""The journal: one checksummed JSON line an entry, on the disk before anybody acts on it.
+
+A line is ``{"n":17,"kind":...,"crc32":"9f3c01ab"}``: its number in the file, the entry, and the CRC-32 of the line
+without the last member. Lines are only ever added. A write that was cut (power, a full disk) leaves a torn last line,
+which is cut off again; any other damage is told by checksum and number.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from snnhpo_mpi.errors import RecordError
+from snnhpo_mpi.record.entries import Entry, dumps, from_json, to_json
+
+FILE_NAME = "journal.jsonl"
+_CHECKSUM = re.compile(rb',"crc32":"([0-9a-f]{8})"}$')
+_NUMBER = re.compile(rb'\{"n":(\d+),')
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the file.
+
+    Attributes:
+        text: without its newline.
+        start, end: its bytes in the file, newline included.
+        n: its number; None if the line is damaged.
+        torn: it is the last one and has no newline: still being written, or cut.
+    """
+
+    text: bytes
+    start: int
+    end: int
+    n: int | None
+    torn: bool = False
+
+    def entry(self) -> Entry:
+        """What the line says.
+
+        Raises:
+            RecordError: whole, but not an entry that this version knows.
+        """
+        try:
+            return from_json(json.loads(self.text))
+        except (KeyError, TypeError, ValueError) as error:
+            raise RecordError(
+                f"line {self.n} of {FILE_NAME} is whole but not understood ({error!r}): "
+                "it was written by another version of this program"
+            ) from None
+
+
+def format_line(n: int, entry: Entry) -> bytes:
+    """The line of an entry, newline included."""
+    body = dumps({"n": n, **to_json(entry)}).encode("ascii")
+    return b'%s,"crc32":"%08x"}\n' % (body[:-1], zlib.crc32(body))
+
+
+def scan(path: Path, start: int = 0) -> Iterator[Line]:
+    """The lines from byte ``start`` (a line's beginning) on, checked but not parsed."""
+    with path.open("rb") as file:
+        file.seek(start)
+        for text in file:
+            end = start + len(text)
+            bare = text.removesuffix(b"\n")
+            yield Line(bare, start, end, _checked_number(bare), torn=len(bare) == len(text))
+            start = end
+
+
+def _checked_number(text: bytes) -> int | None:
+    checksum, number = _CHECKSUM.search(text[-24:]), _NUMBER.match(text)
+    if checksum is None or number is None:
+        return None
+    body = text[: -len(checksum.group(0))]
+    whole = zlib.crc32(b"}", zlib.crc32(body)) == int(checksum.group(1), 16)
+    return int(number.group(1)) if whole else None
+
+
+class Journal:
+    """The journal opened for adding; only the holder of the study's lock may have one."""
+
+    def __init__(self, path: Path, n_lines: int) -> None:
+        """Opens an existing file of ``n_lines`` whole lines, at whose end the next one goes."""
+        self._path = path
+        self._fd = os.open(path, os.O_WRONLY)
+        self.n_bytes = os.lseek(self._fd, 0, os.SEEK_END)
+        self.n_lines = n_lines
+
+    @staticmethod
+    def write_new(path: Path, entries: Iterable[Entry]) -> Journal:
+        """A journal of these entries in the place of any other, which stays until this one is complete."""
+        beside = path.with_name(path.name + ".new")
+        n = 0
+        with beside.open("wb") as file:
+            for n, entry in enumerate(entries, start=1):
+                file.write(format_line(n - 1, entry))
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+        sync_folder(path.parent)
+        return Journal(path, n)
+
+    def append(self, entries: Iterable[Entry]) -> None:
+        """Adds entries with one write; returns when they are on the disk (fsync).
+
+        Raises:
+            RecordError: the disk is full or gone; the journal then ends with the last line before this call.
+        """
+        lines = [format_line(self.n_lines + i, entry) for i, entry in enumerate(entries)]
+        data = memoryview(b"".join(lines))
+        try:
+            written = 0
+            while written < len(data):
+                written += os.write(self._fd, data[written:])
+            os.fsync(self._fd)
+        except OSError as error:
+            self._cut_back()
+            raise RecordError(
+                f"cannot write {self._path}: {error.strerror}; all that was recorded before is whole: "
+                "make room (or the folder writable) and go on with --resume"
+            ) from error
+        self.n_bytes += len(data)
+        self.n_lines += len(lines)
+
+    def _cut_back(self) -> None:
+        try:
+            os.ftruncate(self._fd, self.n_bytes)
+            os.lseek(self._fd, self.n_bytes, os.SEEK_SET)
+        except OSError:
+            return  # the torn line is cut when the study is opened again
+
+    def close(self) -> None:
+        """Closes the file; nothing is left to write."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def cut(path: Path, n_bytes: int) -> None:
+    """Cuts a torn last line off, durably."""
+    with path.open("rb+") as file:
+        file.truncate(n_bytes)
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes new and renamed files of a folder durable, where the file system can."""
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    except OSError:
+        return  # some network file systems refuse to sync a folder; a rename is ordered there anyway
+    finally:
+        os.close(fd)

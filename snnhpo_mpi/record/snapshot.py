@@ -1,0 +1,213 @@
+"""``study.h5``: a snapshot of the study up to some line of the journal, replaced as a whole.
+
+A new snapshot is a copy of the last one plus what is new, written beside it, brought to the disk and renamed; so at any
+moment the file opens and is consistent, and saving costs what is new, not what is there. HDF5's own locks are not used:
+they fail or hang on many network file systems. The file format is that of HDF5 1.8, which old readers know as well.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from snnhpo_mpi.errors import RecordError
+from snnhpo_mpi.record.entries import SCHEMA, Closed, Header, Session, WorkerSeen
+from snnhpo_mpi.record.journal import sync_folder
+from snnhpo_mpi.record.table import Column, Extras, SessionSpan, Table
+
+FILE_NAME = "study.h5"
+_GROUPS = ("trials", "optimizer", "events")
+_DAMAGE = (OSError, KeyError, ValueError, TypeError, RuntimeError)  # what h5py raises on a damaged or foreign file
+_ROWS_PER_CHUNK = 512
+
+
+def save(path: Path, table: Table, extras: Extras, journal_bytes: int, *, anew: bool) -> None:
+    """Replaces the snapshot.
+
+    Args:
+        path: the ``study.h5``.
+        table: the whole study.
+        extras: curves and errors that the present snapshot has not; with ``anew``, all of them.
+        journal_bytes: length of the journal up to which ``table`` goes.
+        anew: start from nothing instead of from the present snapshot.
+
+    Raises:
+        OSError: the disk is full or gone; the present snapshot is untouched.
+    """
+    beside = path.with_name(path.name + ".new")
+    try:
+        if not anew:
+            shutil.copyfile(path, beside)
+        with h5py.File(beside, "w" if anew else "r+", libver=("v108", "v108"), locking=False) as file:
+            for name, column in table.columns.items():
+                _write_column(file, _escaped(name), column)
+            _write_extras(file, extras)
+            _write_facts(file, table, journal_bytes)
+        with beside.open("rb+") as written:
+            os.fsync(written.fileno())
+        beside.replace(path)
+    except (OSError, RuntimeError, ValueError) as error:  # h5py tells a full disk in several ways
+        beside.unlink(missing_ok=True)
+        raise OSError(f"{path} was not renewed: {error}") from error
+    sync_folder(path.parent)
+
+
+def load(path: Path) -> tuple[Table, int]:
+    """The study as of the snapshot, and the length in bytes of the journal up to which it goes.
+
+    Raises:
+        FileNotFoundError: there is no snapshot.
+        RecordError: it is damaged, foreign, or of another schema.
+    """
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            if file.attrs["schema"] != SCHEMA:
+                raise RecordError(f"{path} has schema {file.attrs['schema']}; this version reads schema {SCHEMA}")
+            columns: dict[str, Column] = {}
+            for group in _GROUPS:
+                if group in file:
+                    _read_columns(file[group], group, columns)
+            row = {int(number): i for i, number in enumerate(columns.get("trials/number", ()))}
+            header, sessions, workers = _read_facts(file)
+            return Table(header, columns, row, sessions, workers), int(file.attrs["journal_bytes"])
+    except FileNotFoundError:
+        raise
+    except _DAMAGE as error:
+        raise RecordError(f"{path} is damaged or not a study record ({error})") from error
+
+
+def load_curves(path: Path, number: int) -> dict[str, NDArray[np.float64]]:
+    """The curves of a trial, none if it has none."""
+    with h5py.File(path, "r", locking=False) as file:
+        group = file.get(f"curves/{number}") or {}
+        return {_unescaped(name): np.asarray(dataset[()], np.float64) for name, dataset in group.items()}
+
+
+def load_errors(path: Path, number: int | None = None) -> dict[int, str]:
+    """Error texts by number of trial, of all trials or of one."""
+    with h5py.File(path, "r", locking=False) as file:
+        group = file.get("errors") or {}
+        numbers = group if number is None else [str(number)] if str(number) in group else []
+        return {int(key): group[key][()].decode("utf-8", "replace") for key in numbers}
+
+
+def _write_column(file: h5py.File, name: str, column: Column) -> None:
+    dataset = file.get(name)
+    if dataset is not None and (dataset.dtype != column.dtype or dataset.shape[1:] != column.shape[1:]):
+        del file[name]
+        dataset = None
+    if dataset is None:
+        chunks = (_ROWS_PER_CHUNK, *column.shape[1:])
+        maxshape = (None, *column.shape[1:])
+        file.create_dataset(name, data=column, chunks=chunks, maxshape=maxshape, fletcher32=True)
+    else:
+        dataset.resize(len(column), axis=0)
+        dataset[...] = column
+
+
+def _write_extras(file: h5py.File, extras: Extras) -> None:
+    for number, curves in extras.curves.items():
+        group = file.create_group(f"curves/{number}")
+        for name, curve in curves.items():
+            group.create_dataset(_escaped(name, whole=True), data=np.asarray(curve, np.float64))
+    for number, error in extras.errors.items():
+        file.create_dataset(f"errors/{number}", data=_text(error))
+
+
+def _write_facts(file: h5py.File, table: Table, journal_bytes: int) -> None:
+    header = table.header
+    facts: dict[str, str | int | float] = {}
+    if table.sessions:
+        latest = table.sessions[-1].began
+        facts |= {
+            key: fact if isinstance(fact, int | float) else _text(fact) for key, fact in latest.provenance.items()
+        }
+        facts |= {"config_text": _text(latest.config_text), "resolved_config": _text(latest.config)}
+    facts |= {"schema": header.schema, "study_id": header.study_id, "name": header.name, "created": header.at}
+    facts |= {"constraint_names": _text(header.constraint_names), "journal_bytes": journal_bytes}
+    facts |= {"hosts": _text(sorted({worker.host for worker in table.workers}))}
+    file.attrs.update(facts)
+    for i, span in enumerate(table.sessions):
+        _write_session(file.require_group(f"sessions/{i}"), span)
+    for i, worker in enumerate(table.workers[_n_groups(file, "workers") :], start=_n_groups(file, "workers")):
+        group = file.create_group(f"workers/{i}")
+        where = {"host": _text(worker.host), "device": _text(worker.device)}
+        group.attrs.update({"rank": worker.rank, "at": worker.at, **where})
+
+
+def _text(fact: object) -> str:
+    """Text as HDF5 takes it; anything else as JSON."""
+    text = fact if isinstance(fact, str) else json.dumps(fact)
+    return text.encode("utf-8", "replace").decode("utf-8").replace("\0", "\\0")
+
+
+def _write_session(group: h5py.Group, span: SessionSpan) -> None:
+    if "at" not in group.attrs:
+        group.attrs["at"] = span.began.at
+        group.attrs["config_text"] = _text(span.began.config_text)
+        group.attrs["config"] = _text(span.began.config)
+        group.attrs["provenance"] = _text(span.began.provenance)
+    if span.closed and "state" not in group.attrs:
+        group.attrs["state"] = span.closed.state
+        group.attrs["closed_at"] = span.closed.at
+
+
+def _read_columns(group: h5py.Group, prefix: str, into: dict[str, Column]) -> None:
+    for name, item in group.items():
+        place = f"{prefix}/{_unescaped(name)}"
+        if isinstance(item, h5py.Group):
+            _read_columns(item, place, into)
+        else:
+            into[place] = item[()]
+
+
+def _read_facts(file: h5py.File) -> tuple[Header, tuple[SessionSpan, ...], tuple[WorkerSeen, ...]]:
+    attrs = file.attrs
+    names = tuple(json.loads(attrs["constraint_names"]))
+    header = Header(str(attrs["study_id"]), str(attrs["name"]), names, float(attrs["created"]), int(attrs["schema"]))
+    sessions = tuple(_read_session(file[f"sessions/{i}"].attrs) for i in range(_n_groups(file, "sessions")))
+    workers = tuple(_read_worker(file[f"workers/{i}"].attrs) for i in range(_n_groups(file, "workers")))
+    return header, sessions, workers
+
+
+def _read_session(attrs: Mapping[str, Any]) -> SessionSpan:
+    config, provenance = json.loads(attrs["config"]), json.loads(attrs["provenance"])
+    began = Session(float(attrs["at"]), str(attrs["config_text"]), config, provenance)
+    return SessionSpan(began, Closed(str(attrs["state"]), float(attrs["closed_at"])) if "state" in attrs else None)
+
+
+def _read_worker(attrs: Mapping[str, Any]) -> WorkerSeen:
+    return WorkerSeen(int(attrs["rank"]), str(attrs["host"]), str(attrs["device"]), float(attrs["at"]))
+
+
+def _n_groups(file: h5py.File, name: str) -> int:
+    return len(file[name]) if name in file else 0
+
+
+def _escaped(name: str, *, whole: bool = False) -> str:
+    """A name that HDF5 takes as one link: hyperparameters and metrics may be called anything.
+
+    Args:
+        name: a column's place, whose first two parts are ours; or with ``whole`` one free name.
+        whole: escape all of it.
+    """
+    if whole:
+        safe = name.replace("%", "%25").replace("/", "%2F").replace("\0", "%00")
+        return safe.replace(".", "%2E") if not safe.strip(".") else safe
+    for prefix in ("trials/params/", "trials/metrics/", "trials/", "optimizer/", "events/"):
+        if name.startswith(prefix):
+            return prefix + _escaped(name.removeprefix(prefix), whole=True)
+    raise ValueError(f"column {name!r} has no place in the file")
+
+
+def _unescaped(name: str) -> str:
+    return unquote(name)

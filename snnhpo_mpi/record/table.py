@@ -1,0 +1,268 @@
+"""The study as columns: what a snapshot stores, and how entries of the journal extend it.
+
+Notation
+    n  trials asked, one row each, in the order asked        e  entries of the journal after its header
+    d  encoded columns of a point                            m  constraints
+
+Columns are named by their place in ``study.h5``: ``trials/*`` and ``optimizer/*`` have n rows, ``events/*`` e rows.
+What is absent is NaN in a column of floats, -1 in one of integers, empty in one of text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import IntEnum
+from typing import Any, assert_never
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snnhpo_mpi.record.entries import Closed, Entry, Header, Proposed, Session, WorkerSeen
+from snnhpo_mpi.trial import Curve, Ended, Started
+
+Column = NDArray[Any]
+PENDING, RUNNING = "asked", "running"  # states of a trial that has not ended
+
+
+class Kind(IntEnum):
+    """Kind of an entry in ``events/kind``; what ``events/number`` then counts."""
+
+    ASKED = 0  # trial
+    STARTED = 1  # trial
+    ENDED = 2  # trial
+    SESSION = 3  # position in ``sessions``
+    CLOSED = 4  # position in ``sessions``
+    WORKER = 5  # position in ``workers``
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSpan:
+    """A run of the program on the study, and how it ended (not yet, or killed: None)."""
+
+    began: Session
+    closed: Closed | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A study without its curves and error texts; immutable.
+
+    Attributes:
+        columns: name -> n or e rows.
+        row: number of a trial -> its row.
+    """
+
+    header: Header
+    columns: Mapping[str, Column] = field(default_factory=dict)
+    row: Mapping[int, int] = field(default_factory=dict)
+    sessions: tuple[SessionSpan, ...] = ()
+    workers: tuple[WorkerSeen, ...] = ()
+
+    @property
+    def n_trials(self) -> int:
+        """Trials asked."""
+        return len(self.row)
+
+    @property
+    def n_events(self) -> int:
+        """Entries after the header."""
+        return len(self.columns.get("events/kind", ()))
+
+    def column(self, name: str) -> Column:
+        """A column, all absent if it was never set."""
+        if name in self.columns:
+            return self.columns[name]
+        return _absent((self.n_events if name.startswith("events/") else self.n_trials,), _FIXED.get(name, _FLOAT))
+
+
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """What is kept outside the columns, by number of trial: written once, read when asked for."""
+
+    curves: dict[int, Mapping[str, Curve]] = field(default_factory=dict)
+    errors: dict[int, str] = field(default_factory=dict)
+
+
+_FLOAT, _INT = np.dtype(np.float64), np.dtype(np.int64)
+_FIXED = {
+    "trials/number": _INT,
+    "trials/rank": _INT,
+    "trials/seed": _INT,
+    "trials/state": np.dtype("S9"),
+    "events/kind": np.dtype(np.int8),
+    "events/number": _INT,
+    "events/rank": _INT,
+}
+
+
+def extend(table: Table, entries: Sequence[Entry]) -> Table:
+    """The study after further entries; ``table`` stays as it is.
+
+    A second start of a trial (sent out again) replaces the first; whatever follows the end of a trial, or belongs to
+    none that was asked, is left out of the trials, though not of the events.
+    """
+    n_asked = sum(isinstance(entry, Proposed) for entry in entries)
+    growing = _Growing(table, table.n_trials + n_asked, table.n_events + len(entries))
+    for entry in entries:
+        growing.add(entry)
+    return growing.table()
+
+
+class _Growing:
+    """Columns with room for the rows to come."""
+
+    def __init__(self, table: Table, n_trials: int, n_events: int) -> None:
+        self._base = table
+        self._size = {"trials": n_trials, "optimizer": n_trials, "events": n_events}
+        self._columns = {name: self._longer(name, column) for name, column in table.columns.items()}
+        self._row = dict(table.row)
+        self._sessions = list(table.sessions)
+        self._workers = list(table.workers)
+        self._n_events = table.n_events
+        self._categorical = _categorical(table.sessions[-1].began.config) if table.sessions else frozenset()
+
+    def table(self) -> Table:
+        columns = {name: column[: self._used(name)] for name, column in self._columns.items()}
+        done = replace(self._base, columns=columns, row=self._row)
+        return replace(done, sessions=tuple(self._sessions), workers=tuple(self._workers))
+
+    def add(self, entry: Entry) -> None:
+        match entry:
+            case Proposed():
+                self._asked(entry)
+            case Started():
+                self._event(Kind.STARTED, entry.number, entry.at, entry.rank)
+                if (row := self._open_row(entry.number)) is not None:
+                    self._set("trials/rank", row, entry.rank)
+                    self._set("trials/started_at", row, entry.at)
+                    self._set("trials/state", row, RUNNING)
+            case Ended():
+                self._event(Kind.ENDED, entry.outcome.number, entry.at, entry.rank)
+                if (row := self._open_row(entry.outcome.number)) is not None:
+                    self._ended(entry, row)
+            case Session():
+                self._categorical = _categorical(entry.config)
+                self._event(Kind.SESSION, len(self._sessions), entry.at)
+                self._sessions.append(SessionSpan(entry))
+            case Closed():
+                self._event(Kind.CLOSED, len(self._sessions) - 1, entry.at)
+                if self._sessions:
+                    self._sessions[-1] = replace(self._sessions[-1], closed=entry)
+            case WorkerSeen():
+                self._event(Kind.WORKER, len(self._workers), entry.at, entry.rank)
+                self._workers.append(entry)
+            case Header():
+                raise ValueError("a journal has one header, its first line")
+            case _:
+                assert_never(entry)
+
+    def _asked(self, entry: Proposed) -> None:
+        trial = entry.asked.trial
+        self._event(Kind.ASKED, trial.number, entry.asked.at)
+        if trial.number in self._row:
+            return
+        row = self._row[trial.number] = len(self._row)
+        self._set("trials/number", row, trial.number)
+        self._set("trials/state", row, PENDING)
+        self._set("trials/seed", row, trial.seed)
+        self._set("trials/asked_at", row, entry.asked.at)
+        self._set("trials/x", row, entry.x)
+        for name, value in trial.params.items():
+            self._set(f"trials/params/{name}", row, str(value) if name in self._categorical else value)
+        for name, figure in entry.asked.optimizer.items():
+            self._set(f"optimizer/{name}", row, figure)
+
+    def _ended(self, entry: Ended, row: int) -> None:
+        outcome = entry.outcome
+        self._set("trials/state", row, outcome.state.value)
+        self._set("trials/rank", row, entry.rank)
+        self._set("trials/ended_at", row, entry.at)
+        self._set("trials/seconds", row, entry.seconds)
+        if outcome.objective is not None:
+            self._set("trials/objective", row, outcome.objective)
+        if outcome.constraints:
+            self._set("trials/constraints", row, outcome.constraints)
+        for name, value in outcome.metrics.items():
+            self._set(f"trials/metrics/{name}", row, value)
+        if "stopped_at" in outcome.metrics:
+            self._set("trials/stopped_at", row, outcome.metrics["stopped_at"])
+
+    def _event(self, kind: Kind, number: int, at: float, rank: int = -1) -> None:
+        for name, value in (("kind", kind), ("number", number), ("at", at), ("rank", rank)):
+            self._set(f"events/{name}", self._n_events, value)
+        self._n_events += 1
+
+    def _open_row(self, number: int) -> int | None:
+        row = self._row.get(number)
+        if row is None or self._columns["trials/state"][row] not in (PENDING.encode(), RUNNING.encode()):
+            return None
+        return row
+
+    def _set(self, name: str, row: int, value: object) -> None:
+        column = self._columns.get(name)
+        item = np.asarray((value.encode("utf-8", "replace") or b" ") if isinstance(value, str) else value)
+        if column is None:
+            dtype = _FIXED.get(name) or (item.dtype if _keeps_type(name, item.dtype) else _FLOAT)
+            column = self._columns[name] = _absent((self._length(name), *item.shape), dtype)
+        elif item.ndim >= column.ndim or item.size > column[0].size or not _holds(column.dtype, item.dtype):
+            column = self._columns[name] = _widened(column, item)
+        if column.ndim == 2:
+            column[row, : item.size] = item
+        else:
+            column[row] = item
+
+    def _length(self, name: str) -> int:
+        return self._size[name.split("/")[0]]
+
+    def _used(self, name: str) -> int:
+        return self._n_events if name.startswith("events/") else len(self._row)
+
+    def _longer(self, name: str, column: Column) -> Column:
+        longer = _absent((self._length(name), *column.shape[1:]), column.dtype)
+        longer[: len(column)] = column
+        return longer
+
+
+def _absent(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Column:
+    fill: Any = {"f": np.nan, "i": -1}.get(dtype.kind, b"")
+    return np.full(shape, fill, dtype)
+
+
+def _holds(column: np.dtype[Any], item: np.dtype[Any]) -> bool:
+    if item.kind in "biu" and column.kind in "if":
+        return True
+    return column.kind == item.kind and (item.kind != "S" or item.itemsize <= column.itemsize)
+
+
+def _keeps_type(name: str, item: np.dtype[Any]) -> bool:
+    return item.kind == "S" or (item.kind == "i" and name.startswith("trials/params/"))
+
+
+def _widened(column: Column, item: NDArray[Any]) -> Column:
+    """The column with room for a longer text, a longer list, a list among numbers, or a float among integers."""
+    dtype = column.dtype if _holds(column.dtype, item.dtype) else np.promote_types(column.dtype, item.dtype)
+    converted = column.astype(dtype)
+    if column.ndim == 1 and item.ndim == 0:
+        return converted
+    rows = converted.reshape(len(column), -1)
+    wider = _absent((len(column), max(rows.shape[1], item.size)), dtype)
+    wider[:, : rows.shape[1]] = rows
+    return wider
+
+
+def _categorical(config: Mapping[str, Any]) -> frozenset[str]:
+    """Hyperparameters whose values are choices, of any type: they are kept as text."""
+    space = config.get("space") or {}
+    return frozenset(name for name, parameter in space.items() if parameter.get("type") == "categorical")
+
+
+def choices(config: Mapping[str, Any]) -> dict[str, Callable[[bytes], Any]]:
+    """For each categorical, what finds the choice that a text stands for."""
+
+    def finder(values: Iterable[Any]) -> Callable[[bytes], Any]:
+        by_text = {str(value).encode("utf-8", "replace"): value for value in values}
+        return lambda text: by_text.get(text, text.decode("utf-8", "replace"))
+
+    space = config.get("space") or {}
+    return {name: finder(p["choices"]) for name, p in space.items() if p.get("type") == "categorical"}

@@ -1,0 +1,267 @@
+"""The study record's single writer: what rank 0 holds while a run is going on."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from snnhpo_mpi.errors import RecordError
+from snnhpo_mpi.record import journal, recovery
+from snnhpo_mpi.record.data import LIVE_FILE, StudyData, assemble, progress_to_json
+from snnhpo_mpi.record.entries import Closed, Entry, Header, Proposed, Session, WorkerSeen
+from snnhpo_mpi.record.identity import check_same_study
+from snnhpo_mpi.record.journal import Journal
+from snnhpo_mpi.record.lock import Lock
+from snnhpo_mpi.record.mending import mend
+from snnhpo_mpi.record.saver import Saver
+from snnhpo_mpi.record.table import Extras, Table, extend
+from snnhpo_mpi.space import Space
+from snnhpo_mpi.trial import Asked, Curve, Ended, Event, Outcome, Progress, State
+
+FLUSH_EVERY_S = 30.0
+LIVE_EVERY_S = 3.0
+
+log = logging.getLogger(__name__)
+
+
+class StudyRecord:
+    """A study's files, opened for writing by this process alone; used by one thread.
+
+    ``append`` returns when the events are on the disk; only then may anybody act on them. ``maintain`` does the rest
+    at its own pace: the snapshot (in a thread), ``live.json``, the heartbeat of the lock.
+
+    Attributes:
+        folder: of the files.
+        notices: what was found and mended on opening, for the user.
+    """
+
+    def __init__(
+        self, lock: Lock, journal: Journal, table: Table, space: Space, saver: Saver, notices: Sequence[str] = ()
+    ) -> None:
+        """Use ``create`` or ``open``."""
+        self.folder = lock.folder
+        self.notices = tuple(notices)
+        self._lock = lock
+        self._journal = journal
+        self._table = table  # all of the journal but ``_fresh``
+        self._fresh: list[Entry] = []
+        self._extras = Extras()  # not handed to the saver yet
+        self._space = space
+        self._saver = saver
+        states = table.column("trials/state")
+        self._asked = set(table.row)
+        self._ended = {number for number, row in table.row.items() if states[row].decode() in set(State)}
+        self._progress: dict[int, Progress] = {}
+        self._live_at = time.monotonic()
+        self._news = False
+
+    @staticmethod
+    def create(
+        folder: Path,
+        config_text: str,
+        resolved_config: Mapping[str, Any],
+        space: Space,
+        constraint_names: Sequence[str],
+        provenance: Mapping[str, Any],
+        *,
+        flush_every_s: float = FLUSH_EVERY_S,
+    ) -> StudyRecord:
+        """Begins a study in a folder, which is made if need be.
+
+        Raises:
+            RecordError: the folder holds a study already, is in use, or cannot be written.
+        """
+        with _told_as_record_error(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        with _released_on_error(Lock(folder)) as lock, _told_as_record_error(folder):
+            if recovery.exists(folder):
+                raise RecordError(
+                    f"{folder} holds a study already: go on with it by --resume, or choose another folder"
+                )
+            now = time.time()
+            header = Header(uuid.uuid4().hex, str(resolved_config["study"]["name"]), tuple(constraint_names), now)
+            lines = Journal.write_new(folder / journal.FILE_NAME, [header])
+            record = StudyRecord(lock, lines, Table(header), space, Saver(folder, flush_every_s), _texts(lock.notice))
+            record._begin(Session(now, config_text, resolved_config, provenance), anew=True)
+            return record
+
+    @staticmethod
+    def open(
+        folder: Path,
+        config_text: str,
+        resolved_config: Mapping[str, Any],
+        space: Space,
+        constraint_names: Sequence[str],
+        provenance: Mapping[str, Any],
+        *,
+        flush_every_s: float = FLUSH_EVERY_S,
+        accept_config: bool = False,
+    ) -> StudyRecord:
+        """Goes on with a study, after mending what a crash left behind.
+
+        Raises:
+            RecordError: no study, another study, a changed configuration, in use, or damaged with loss; the message
+                says what can be done.
+        """
+        if not recovery.exists(folder):
+            raise RecordError(f"there is no study in {folder}: begin it without --resume")
+        with _released_on_error(Lock(folder)) as lock, _told_as_record_error(folder):
+            mended = mend(folder)
+            change = check_same_study(
+                folder, mended.table, resolved_config, tuple(constraint_names), accept_config=accept_config
+            )
+            lines = Journal(folder / journal.FILE_NAME, mended.table.n_events + 1)
+            notices = [*_texts(lock.notice), *mended.notices, *_texts(change)]
+            record = StudyRecord(lock, lines, mended.table, space, Saver(folder, flush_every_s), notices)
+            record._extras = mended.extras
+            record._begin(Session(time.time(), config_text, resolved_config, provenance), anew=mended.anew)
+            return record
+
+    def _begin(self, session: Session, *, anew: bool) -> None:
+        self._write([session])
+        self._save(anew=anew)
+
+    def append(self, *events: Event) -> None:
+        """Records events, all with one write; returns when they are on the disk.
+
+        Raises:
+            RecordError: the disk is full or gone, nothing of this call is recorded; or an event contradicts the record
+                (a number asked twice, an end of a trial that is not out).
+        """
+        entries: list[Entry] = []
+        for event in events:
+            match event:
+                case Asked():
+                    self._expect(event.trial.number not in self._asked, event.trial.number, "asked twice")
+                    self._asked.add(event.trial.number)
+                    x = self._space.encode(event.trial.params)
+                    entries.append(Proposed(event, tuple(x.tolist())))
+                case Ended():
+                    number = event.outcome.number
+                    self._expect(number in self._asked and number not in self._ended, number, "ended, but is not out")
+                    self._ended.add(number)
+                    entries.append(replace(event, outcome=_usable(event.outcome)))
+                case _:
+                    entries.append(event)
+        self._write(entries)
+
+    def worker(self, rank: int, host: str, device: str) -> None:
+        """Records where a worker is."""
+        self._write([WorkerSeen(rank, host, device, time.time())])
+
+    def progress(self, rank: int, progress: Progress) -> None:
+        """Takes the news of a running trial, for whoever watches; kept in memory until ``maintain``."""
+        self._progress[rank] = progress
+        self._news = True
+
+    def maintain(self) -> None:
+        """Does what is due; to be called in every turn of the loop.
+
+        Raises:
+            RecordError: another process has taken the study over.
+        """
+        self._lock.renew()
+        if self._news and time.monotonic() - self._live_at >= LIVE_EVERY_S:
+            self._write_live()
+        if self._saver.due:
+            self._save()
+
+    def read(self) -> StudyData:
+        """The study as recorded up to now, from memory."""
+        self._fold()
+        extras = self._saver.unsaved()
+        extras.curves.update(self._extras.curves)
+        extras.errors.update(self._extras.errors)
+        return assemble(self.folder, self._table, extras, self.notices, live=True)
+
+    def close(self, state: str) -> None:
+        """Ends the session in a state such as ``complete`` or ``interrupted``: last snapshot, lock given back."""
+        try:
+            self._write([Closed(state, time.time())])
+            self._saver.wait()
+            self._save()
+            self._saver.wait()
+        finally:
+            self._journal.close()
+            self._lock.release()
+
+    def _write(self, entries: Sequence[Entry]) -> None:
+        self._journal.append(entries)
+        self._fresh += entries
+        for entry in entries:
+            if isinstance(entry, Ended):
+                recovery.collect(self._extras, entry)
+                self._progress.pop(entry.rank, None)
+
+    def _fold(self) -> None:
+        if self._fresh:
+            self._table = extend(self._table, self._fresh)
+            self._fresh = []
+
+    def _save(self, *, anew: bool = False) -> None:
+        self._fold()
+        self._saver.start(self._table, self._extras, self._journal.n_bytes, anew=anew)
+        self._extras = Extras()
+
+    def _write_live(self) -> None:
+        self._live_at = time.monotonic()
+        self._news = False
+        beside = self.folder / f"{LIVE_FILE}.new"
+        try:
+            beside.write_text(progress_to_json(self._progress, time.time()), "utf-8")
+            beside.replace(self.folder / LIVE_FILE)
+        except OSError as error:
+            log.warning("%s was not renewed: %s", LIVE_FILE, error)
+
+    @staticmethod
+    def _expect(condition: bool, number: int, what: str) -> None:
+        if not condition:
+            raise RecordError(f"trial {number} was {what}: the record is not changed")
+
+
+def _usable(outcome: Outcome) -> Outcome:
+    """The outcome without what no column can hold: an evaluation may return anything, the record must stay readable."""
+    metrics: dict[str, float] = {}
+    curves: dict[str, Curve] = {}
+    for name, value in outcome.metrics.items():
+        try:
+            metrics[name] = float(value)
+        except (TypeError, ValueError, OverflowError):
+            log.warning("trial %d: metric %s is no number and is not recorded", outcome.number, name)
+    for name, curve in outcome.curves.items():
+        try:
+            if np.asarray(curve, np.float64).ndim not in (1, 2):
+                raise ValueError(name)
+            curves[name] = curve
+        except (TypeError, ValueError):
+            log.warning("trial %d: curve %s is no table of numbers and is not recorded", outcome.number, name)
+    return replace(outcome, metrics=metrics, curves=curves)
+
+
+def _texts(*texts: str | None) -> list[str]:
+    return [text for text in texts if text]
+
+
+@contextmanager
+def _released_on_error(lock: Lock) -> Iterator[Lock]:
+    try:
+        yield lock
+    except BaseException:
+        lock.release()
+        raise
+
+
+@contextmanager
+def _told_as_record_error(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise RecordError(f"cannot write to {folder}: {error.strerror or error}") from error
