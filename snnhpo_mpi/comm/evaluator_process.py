@@ -1,0 +1,150 @@
+"""Inside the evaluator process: builds the trainer once, then evaluates one trial after another.
+
+It speaks with its supervisor over a socket of its own, one message a line; standard output and error are free for
+whatever the evaluation prints. Nothing of MPI is in here.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import os
+import pickle
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NoReturn, Protocol
+
+from snnhpo_mpi.comm.messages import Goodbye, Message, Ready, Report, Result, Run, decode, encode
+from snnhpo_mpi.comm.outcomes import checked, raised, ruins_process, shortened
+from snnhpo_mpi.trial import Outcome, Progress, Trial
+
+_PR_SET_PDEATHSIG = 1  # Linux: prctl.h
+
+
+class Trainer(Protocol):
+    """Evaluates trials."""
+
+    def evaluate(self, trial: Trial) -> Outcome:
+        """Train and score one configuration; whatever it raises fails the trial."""
+
+
+TrainerFactory = Callable[[Callable[[Progress], None]], Trainer]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a supervisor hands to a new evaluator.
+
+    Attributes:
+        factory: builds the trainer from a function that takes progress reports; pickled by reference.
+        n_constraints: values that an outcome must have.
+        report_every_s: progress reports that come sooner are dropped.
+    """
+
+    factory: TrainerFactory
+    n_constraints: int
+    report_every_s: float
+
+
+class Channel:
+    """The line to the supervisor; may be used by any thread of this process."""
+
+    def __init__(self, fd: int, report_every_s: float) -> None:
+        self._socket = socket.socket(fileno=fd)
+        self._lock = threading.Lock()
+        self._pid = os.getpid()
+        self._report_every_s = report_every_s
+        self._reported = (-1, -1, 0.0)  # trial, epoch, when
+        self.lines = self._socket.makefile("rb")
+
+    def send(self, message: Message) -> None:
+        """Send one line; a forked child that ran on into here ends instead."""
+        if os.getpid() != self._pid:
+            os._exit(0)
+        with self._lock:
+            self._socket.sendall(encode(message) + b"\n")
+
+    def report(self, progress: Progress) -> None:
+        """Send progress: the first of each epoch, else not too often."""
+        number, epoch, at = self._reported
+        now = time.monotonic()
+        if (progress.number, progress.epoch) != (number, epoch) or now - at >= self._report_every_s:
+            self._reported = (progress.number, progress.epoch, now)
+            self.send(Report(progress))
+
+
+def main(fd: int, supervisor: int) -> NoReturn:
+    """Evaluate until the supervisor closes the line.
+
+    Args:
+        fd: this process's end of the line.
+        supervisor: the process to die with.
+    """
+    _die_with_parent(supervisor)
+    faulthandler.enable()
+    order: Order = pickle.load(sys.stdin.buffer)  # from our own parent
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # an evaluation that asks for input gets the end of a file
+    try:
+        _serve(order, Channel(fd, order.report_every_s))
+    except BaseException:  # its line broke: nothing else raises there
+        traceback.print_exc()
+        _leave(1)
+    _leave(0)
+
+
+def _serve(order: Order, channel: Channel) -> None:
+    try:
+        trainer = order.factory(channel.report)
+    except BaseException as error:
+        reason = traceback.format_exception_only(error)[-1].strip()
+        channel.send(Goodbye(shortened(f"{reason}\n\n{''.join(traceback.format_exception(error))}")))
+        return
+    channel.send(Ready())
+    for line in channel.lines:
+        message = decode(line)
+        assert isinstance(message, Run)
+        result = _evaluate(trainer, message.trial, order.n_constraints)
+        channel.send(result)
+        if result.evaluator_ends:
+            return
+
+
+def _evaluate(trainer: Trainer, trial: Trial, n_constraints: int) -> Result:
+    began = time.perf_counter()
+    ends = False
+    try:
+        outcome = checked(trainer.evaluate(trial), trial.number, n_constraints)
+    except BaseException as error:  # SystemExit and KeyboardInterrupt too: a trial ends, the process goes on
+        outcome, ends = raised(trial.number, error), ruins_process(error)
+    return Result(outcome, time.perf_counter() - began, ends)
+
+
+def _leave(code: int) -> NoReturn:
+    """End at once, whatever threads and exit handlers an evaluation left behind."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            continue  # closed, or its disk is full
+    os._exit(code)
+
+
+def _die_with_parent(parent: int) -> None:
+    """Be killed when the supervisor ends, however it does; children forked by the main thread with this process."""
+    main_thread = threading.get_ident()
+
+    def bind() -> None:
+        # Linux sends the signal when the *thread* that forked ends, so others than the main thread must not ask for it.
+        if sys.platform == "linux" and threading.get_ident() == main_thread:
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    bind()
+    os.register_at_fork(after_in_child=bind)
+    if os.getppid() != parent:  # it ended before we asked
+        os._exit(1)

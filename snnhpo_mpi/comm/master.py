@@ -1,0 +1,368 @@
+"""Rank 0: the one loop of the search. ask -> send -> evaluate -> send -> record -> tell.
+
+Everything it needs is handed in; it owns nothing but the bookkeeping of ranks and trials. It never evaluates and never
+waits: not for a model (``proposer``), not for a rank (``transport``).
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from snnhpo_mpi.comm.backlog import Backlog
+from snnhpo_mpi.comm.messages import (
+    Beat,
+    Goodbye,
+    Hello,
+    Message,
+    MessageError,
+    Ready,
+    Report,
+    Result,
+    Run,
+    Stop,
+    Stopped,
+    Welcome,
+    decode,
+    encode,
+)
+from snnhpo_mpi.comm.pause import Pause
+from snnhpo_mpi.comm.pool import PoolSize
+from snnhpo_mpi.comm.proposer import Proposer
+from snnhpo_mpi.comm.roster import Roster, Standing
+from snnhpo_mpi.comm.transport import Transport
+from snnhpo_mpi.errors import SnnhpoError
+from snnhpo_mpi.trial import Asked, Ended, Event, Outcome, Progress, Started, State, Trial
+
+_log = logging.getLogger(__name__)
+LONGEST_PAUSE_S = 0.005
+MESSAGES_PER_TURN = 256
+
+
+class Ending(Enum):
+    """Why a search ended."""
+
+    COMPLETE = "complete"
+    INTERRUPTED = "interrupted"
+    OUT_OF_TIME = "out of time"
+    NO_WORKERS = "no worker can work"  # all said so
+    WORKERS_LOST = "no workers left"  # and some were lost
+
+    @property
+    def exit_code(self) -> int:
+        """Of every rank: 75 (``EX_TEMPFAIL``) when the study should simply be resumed."""
+        return {Ending.COMPLETE: 0, Ending.NO_WORKERS: 1}.get(self, 75)
+
+
+class Record(Protocol):
+    """Where the search is written down."""
+
+    def append(self, *events: Event) -> None:
+        """Write events, in order and with one write; durable when it returns."""
+
+    def progress(self, rank: int, progress: Progress) -> None:
+        """A running trial of a rank reported; need not be durable."""
+
+    def joined(self, rank: int, host: str, device: str) -> None:
+        """A worker rank is ready for trials."""
+
+    def maintain(self) -> None:
+        """Called every turn of the loop: whatever is due (snapshot, sign of life)."""
+
+
+@dataclass(frozen=True, slots=True)
+class MasterSettings:
+    """How rank 0 behaves.
+
+    Attributes:
+        config: resolved configuration, sent to every worker.
+        budget: trials to ask in all, None for no limit.
+        n_asked: trials asked by earlier runs, those that wait included.
+        stop_before_end_s: what running trials are given to finish when the search is stopped.
+        heartbeat_timeout_s: a worker silent for longer is lost.
+        beat_s: time between rank 0's own signs of life.
+        max_sendings: a trial whose worker was lost so often ends as lost.
+        closing_s: how long rank 0 waits for answers at the end, and what it leaves of the time left for closing.
+    """
+
+    config: str = ""
+    budget: int | None = None
+    n_asked: int = 0
+    stop_before_end_s: float = 600.0
+    heartbeat_timeout_s: float = 60.0
+    beat_s: float = 5.0
+    max_sendings: int = 3
+    closing_s: float = 10.0
+
+
+class Master:
+    """Rank 0 of a search."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        proposer: Proposer,
+        record: Record,
+        settings: MasterSettings,
+        waiting: Sequence[Trial] = (),
+        time_left: Callable[[], float | None] = lambda: None,
+    ) -> None:
+        """Hand in the parts.
+
+        Args:
+            transport: to the workers.
+            proposer: not started; its optimizer has adopted and been told everything recorded.
+            record: where events go.
+            settings: how to behave.
+            waiting: trials asked by an earlier run that did not end; sent first.
+            time_left: seconds until the job ends, None if nobody knows; called about once a second.
+        """
+        self._transport, self._proposer, self._record, self._settings = transport, proposer, record, settings
+        self._time_left = time_left
+        self._backlog = Backlog(waiting, settings.n_asked, settings.budget, settings.max_sendings)
+        self._roster = Roster(range(1, transport.size), time.monotonic())
+        self._pool = PoolSize()
+        self._events: list[Event] = []
+        self._n_stops = 0
+        self._stopping: Ending | None = None
+        self._stop_at = self._end_at = float("inf")
+        self._looked_at_clock = self._beat_at = float("-inf")
+        self._turn_at = time.monotonic()
+
+    def request_stop(self) -> None:
+        """Stop: no new trials, running ones may finish. A second call stops at once. For signal handlers."""
+        self._n_stops += 1
+
+    def run(self) -> Ending:
+        """Search until the budget is spent, the time is over, somebody stops it or no worker is left.
+
+        Raises:
+            SnnhpoError: from the record; the workers are sent away first.
+            BaseException: whatever the optimizer raises.
+        """
+        pause = Pause(LONGEST_PAUSE_S)
+        self._proposer.start()
+        try:
+            while (ending := self._ending()) is None:
+                heard = self._hear()
+                self._watch()
+                sent = self._dispatch()
+                self._commit()
+                self._replenish()
+                self._record.maintain()
+                time.sleep(pause.after(heard or sent))
+            self._dismiss(ending)
+            return ending
+        except SnnhpoError as error:
+            dismiss(self._transport, error.exit_code, self._settings.closing_s)
+            raise
+        finally:
+            self._proposer.close()
+
+    def _hear(self) -> bool:
+        """Handle the messages that are there, up to a number; whether there were any."""
+        for n_heard in range(MESSAGES_PER_TURN):
+            received = self._transport.receive()
+            if received is None:
+                return n_heard > 0
+            self._handle(*received)
+        return True
+
+    def _handle(self, rank: int, data: bytes) -> None:
+        if rank not in self._roster:
+            return
+        if not data:
+            self._leave(rank, "its connection broke", Standing.LOST)
+            return
+        try:
+            message = decode(data)
+        except MessageError as error:
+            _log.error("rank %d sent nonsense: %s", rank, error)
+            return
+        self._roster[rank].heard_at = time.monotonic()
+        match message:
+            case Hello(host, pid):
+                self._roster[rank].host = host
+                _log.info("rank %d is process %d on %s", rank, pid, host)
+                if self._stopping is None:
+                    self._send(rank, Welcome(self._settings.config))
+            case Ready(device):
+                self._roster[rank].standing = Standing.WORKING
+                self._record.joined(rank, self._roster[rank].host, device)
+            case Report(progress):
+                self._record.progress(rank, progress)
+            case Beat(running):
+                self._welcome_back(rank, running)
+            case Result(outcome, seconds):
+                self._welcome_back(rank, None)
+                self._receive_result(rank, outcome, seconds)
+            case Goodbye(reason):
+                self._leave(rank, reason, Standing.GONE)
+            case _:
+                _log.error("rank %d sent %s, which is no worker's to send", rank, type(message).__name__)
+
+    def _receive_result(self, rank: int, outcome: Outcome, seconds: float) -> None:
+        """The next trial leaves before the result is looked at further."""
+        worker, now = self._roster[rank], time.time()
+        worker.running = None
+        if self._stopping is None and worker.idle:
+            self._send_next(rank)
+        if not self._backlog.end(outcome.number):
+            _log.warning("rank %d: another result of trial %d is discarded", rank, outcome.number)
+            return
+        self._pool.observe_arrival(time.monotonic())
+        self._events.append(Ended(outcome, rank, now, seconds))
+
+    def _dispatch(self) -> bool:
+        """Send trials to all idle workers, as far as there are any; whether one was sent."""
+        if self._stopping is not None:
+            return False
+        n_sent = 0
+        for rank in self._roster.idle:
+            if not self._send_next(rank):
+                break
+            n_sent += 1
+        return n_sent > 0
+
+    def _send_next(self, rank: int) -> bool:
+        trial = self._backlog.take_waiting()
+        if trial is None:
+            proposal = self._proposer.take()
+            if proposal is None:
+                return False
+            trial = proposal.trial
+            self._pool.observe_ask(proposal.seconds)
+            self._backlog.add(trial)
+            self._events.append(Asked(trial, time.time(), proposal.diagnostics))
+        self._send(rank, Run(trial))
+        self._roster[rank].running = trial.number
+        self._events.append(Started(trial.number, rank, time.time()))
+        return True
+
+    def _commit(self) -> None:
+        """The disk first, then the model."""
+        if not self._events:
+            return
+        events, self._events = self._events, []
+        self._record.append(*events)
+        for event in events:
+            if isinstance(event, Ended):
+                self._proposer.post_tell(event.outcome)
+
+    def _replenish(self) -> None:
+        """Keep proposals ahead: one for each idle worker that no waiting trial serves, and the pool."""
+        self._proposer.check()
+        if self._stopping is not None:
+            return
+        demand = max(0, len(self._roster.idle) - self._backlog.n_waiting)
+        wanted = min(self._backlog.n_left, demand + self._pool.target(len(self._roster.present)))
+        while self._proposer.n_ahead < wanted:
+            self._proposer.post_ask()
+
+    def _watch(self) -> None:
+        """Give and look for signs of life."""
+        now = time.monotonic()
+        if now - self._turn_at > self._settings.beat_s:  # this process itself stood still: nobody else is to blame
+            for rank in self._roster.present:
+                self._roster[rank].heard_at = now
+        self._turn_at = now
+        for rank in self._roster.silent(now, self._settings.heartbeat_timeout_s):
+            self._leave(rank, f"silent for {self._settings.heartbeat_timeout_s:g} s", Standing.LOST)
+        if now - self._beat_at > self._settings.beat_s:
+            self._beat_at = now
+            for rank in self._roster.ranks:
+                self._send(rank, Beat())
+
+    def _leave(self, rank: int, reason: str, standing: Standing) -> None:
+        """A rank works no more: its trial waits for another, or has waited too often."""
+        worker = self._roster[rank]
+        number, worker.running, worker.standing = worker.running, None, standing
+        _log.warning("rank %d (%s) is %s: %s", rank, worker.host, standing.name.lower(), reason)
+        if number is None or number in self._roster.running:
+            return
+        if standing is Standing.GONE:
+            self._backlog.give_back(number)
+        elif self._backlog.lose(number):
+            self._backlog.end(number)
+            error = f"rank {rank} ({worker.host}) was lost with it ({reason}), and as many others before"
+            self._events.append(Ended(Outcome(number, State.LOST, error=error), rank, time.time(), 0.0))
+
+    def _welcome_back(self, rank: int, running: int | None) -> None:
+        """A rank thought lost speaks: what it runs is its own again."""
+        worker = self._roster[rank]
+        if worker.standing is Standing.LOST:
+            _log.warning("rank %d (%s) is back", rank, worker.host)
+            worker.standing, worker.running = Standing.WORKING, running
+            if running is not None:
+                self._backlog.reclaim(running)
+
+    def _ending(self) -> Ending | None:
+        if self._backlog.done and not self._events:
+            return Ending.COMPLETE
+        if self._n_stops > 1:
+            return Ending.INTERRUPTED
+        if not self._roster.present:
+            return Ending.WORKERS_LOST if self._roster.lost else Ending.NO_WORKERS
+        now = time.monotonic()
+        self._consider_stopping(now)
+        if self._stopping is not None and (not self._roster.running or now >= self._stop_at):
+            return self._stopping
+        return None
+
+    def _consider_stopping(self, now: float) -> None:
+        if now - self._looked_at_clock > 1.0:
+            self._looked_at_clock = now
+            left_s = self._time_left()
+            self._end_at = float("inf") if left_s is None else now + left_s
+        if self._stopping is None and (self._n_stops or now >= self._end_at - self._settings.stop_before_end_s):
+            self._stopping = Ending.INTERRUPTED if self._n_stops else Ending.OUT_OF_TIME
+            self._stop_at = now + self._settings.stop_before_end_s
+            _log.warning("stopping (%s): %d running trials may finish", self._stopping.value, len(self._roster.running))
+        self._stop_at = min(self._stop_at, self._end_at - self._settings.closing_s)
+
+    def _dismiss(self, ending: Ending) -> None:
+        """Send all workers away; results that still come are recorded."""
+        self._stopping = ending
+        self._commit()
+        dismiss(self._transport, ending.exit_code, self._settings.closing_s, self._handle, self._roster.in_touch)
+        self._commit()
+
+    def _send(self, rank: int, message: Message) -> None:
+        self._transport.send(rank, encode(message))
+
+
+def dismiss(
+    transport: Transport,
+    exit_code: int,
+    timeout_s: float = 10.0,
+    handle: Callable[[int, bytes], None] = lambda rank, data: None,
+    ranks: Sequence[int] | None = None,
+) -> None:
+    """Tell all workers to stop and take what they still send, until each has answered or the time is over.
+
+    Args:
+        transport: of rank 0.
+        exit_code: what the workers end with.
+        timeout_s: the longest wait.
+        handle: called with every other message.
+        ranks: whose answers to wait for; all by default.
+    """
+    for rank in range(1, transport.size):
+        transport.send(rank, encode(Stop(exit_code)))
+    remaining = set(range(1, transport.size) if ranks is None else ranks)
+    pause, end = Pause(LONGEST_PAUSE_S), time.monotonic() + timeout_s
+    while remaining and time.monotonic() < end:
+        received = transport.receive()
+        if received is not None:
+            rank, data = received
+            if not data or data == encode(Stopped()):
+                remaining.discard(rank)
+            else:
+                handle(rank, data)
+        time.sleep(pause.after(received is not None))
+    if remaining:
+        _log.warning("no answer from ranks %s", sorted(remaining))

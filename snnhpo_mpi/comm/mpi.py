@@ -1,0 +1,175 @@
+"""Messages over MPI; the only file that imports mpi4py, and only when a rank connects.
+
+Source: MPI standard 4.1, sections 3.7 to 3.8 (non-blocking communication, probe), 9.3 (error handling).
+
+Works the same under Open MPI and MPICH: point-to-point messages only, no matched probes, no collective after start-up.
+Nothing here raises because a peer died; that a rank is dead is for heartbeats to find out, and for the fault tolerance
+of MPI 5 (``mpiexec --with-ft ulfm`` of Open MPI) where it is on.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from snnhpo_mpi.comm.launcher import check_launch
+from snnhpo_mpi.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
+
+_log = logging.getLogger(__name__)
+_TAG = 7
+_MAX_ERRORS_IN_A_ROW = 1000
+_SENDS_TIMEOUT_S = 5.0
+
+
+class MpiTransport:
+    """This process's rank in MPI_COMM_WORLD; used by the main thread alone."""
+
+    def __init__(self, mpi: Any, finalize_timeout_s: float) -> None:
+        """Use an initialised mpi4py module; ``connect`` gives it."""
+        self._mpi = mpi
+        self._comm: MPI.Intracomm = mpi.COMM_WORLD
+        self._comm.Set_errhandler(mpi.ERRORS_RETURN)  # mpi4py makes exceptions of them
+        self._status: MPI.Status = mpi.Status()
+        self.rank = self._comm.Get_rank()
+        self.size = self._comm.Get_size()
+        self._finalize_timeout_s = finalize_timeout_s
+        # A request that is dropped before it completes corrupts messages: each is kept, with its buffer.
+        self._sends: deque[tuple[MPI.Request, bytes]] = deque()
+        self._receives: deque[tuple[int, MPI.Request, bytearray]] = deque()
+        self._gone: deque[int] = deque()
+        self._n_errors = 0
+
+    def send(self, destination: int, message: bytes) -> None:
+        """Start sending; the buffer is kept until MPI is done with it."""
+        try:
+            request = self._comm.Isend([message, self._mpi.BYTE], destination, _TAG)
+        except self._mpi.Exception as error:
+            self._note(error)
+            return
+        self._sends.append((request, message))
+        self._advance_sends()
+
+    def receive(self) -> tuple[int, bytes] | None:
+        """The next message that arrived whole."""
+        self._advance_sends()
+        self._start_receive()
+        if self._gone:
+            return self._gone.popleft(), b""
+        seen: set[int] = set()
+        for entry in self._receives:
+            source, request, buffer = entry
+            if source in seen:
+                continue  # a later message must not overtake
+            seen.add(source)
+            if self._completed(request):
+                self._receives.remove(entry)
+                return source, bytes(buffer)
+        return None
+
+    def close(self, exit_code: int = 0) -> None:
+        """Cancel what is open and leave MPI; should that hang because a peer is dead, the process ends anyway."""
+        watchdog = threading.Timer(self._finalize_timeout_s, os._exit, (exit_code,))
+        watchdog.daemon = True
+        watchdog.start()
+        end = time.monotonic() + _SENDS_TIMEOUT_S
+        while self._sends and time.monotonic() < end:
+            self._advance_sends()
+            time.sleep(0.001)
+        for request in [request for request, _ in self._sends] + [request for _, request, _ in self._receives]:
+            try:
+                request.Cancel()
+                request.Free()
+            except self._mpi.Exception as error:
+                self._note(error)
+        self._mpi.Finalize()
+        watchdog.cancel()
+
+    def abort(self, exit_code: int) -> None:
+        """End all ranks at once."""
+        self._comm.Abort(exit_code)
+
+    def _start_receive(self) -> None:
+        """Take a message that waits into a buffer of its size."""
+        try:
+            if not self._comm.Iprobe(self._mpi.ANY_SOURCE, _TAG, self._status):
+                self._n_errors = 0
+                return
+            source = self._status.Get_source()
+            buffer = bytearray(self._status.Get_count(self._mpi.BYTE))
+            request = self._comm.Irecv([buffer, self._mpi.BYTE], source, _TAG)
+        except self._mpi.Exception as error:
+            self._note(error)
+            return
+        self._receives.append((source, request, buffer))
+
+    def _advance_sends(self) -> None:
+        if self._sends:
+            self._sends = deque(entry for entry in self._sends if not self._completed(entry[0]))
+
+    def _completed(self, request: MPI.Request) -> bool:
+        try:
+            return request.Test()
+        except self._mpi.Exception as error:
+            self._note(error)
+            return True  # with an error: nothing more will come of it
+
+    def _note(self, error: Any) -> None:
+        """An MPI call failed: learn which ranks are dead, if MPI can tell."""
+        if error.Get_error_class() == getattr(self._mpi, "ERR_PROC_FAILED", None):
+            self._comm.Ack_failed()
+            failed = self._comm.Get_failed()
+            ranks = failed.Translate_ranks(None, self._comm.Get_group())
+            self._gone.extend(rank for rank in ranks if rank not in self._gone)
+            return
+        self._n_errors += 1
+        if self._n_errors == 1:
+            _log.error("MPI: %s", error)
+        if self._n_errors > _MAX_ERRORS_IN_A_ROW:
+            raise error
+
+
+def connect(environment: Mapping[str, str], finalize_timeout_s: float = 60.0) -> MpiTransport:
+    """Initialise MPI; from here on an uncaught exception ends all ranks.
+
+    Args:
+        environment: what the launcher set.
+        finalize_timeout_s: longest wait for the others when leaving.
+
+    Raises:
+        ConfigError: no MPI library, or the launcher does not belong to it.
+    """
+    try:
+        import mpi4py
+
+        mpi4py.rc.thread_level = "funneled"
+        from mpi4py import MPI
+    except (ImportError, RuntimeError) as error:
+        raise ConfigError(
+            f"mpi4py found no MPI library ({str(error).splitlines()[0]}): load your cluster's MPI (module load ...), "
+            "name one (MPI4PY_LIBMPI=/path/to/libmpi.so), install one (pip install mpich), or run without mpiexec"
+        ) from error
+    check_launch(MPI.COMM_WORLD.Get_rank(), MPI.COMM_WORLD.Get_size(), environment)
+    transport = MpiTransport(MPI, finalize_timeout_s)
+    _abort_on_exceptions(transport)
+    return transport
+
+
+def _abort_on_exceptions(transport: MpiTransport) -> None:
+    show = sys.excepthook
+
+    def show_and_abort(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        show(kind, error, trace)
+        sys.stderr.flush()
+        transport.abort(1)
+
+    sys.excepthook = show_and_abort

@@ -1,0 +1,48 @@
+"""How many proposals to hold ready: few are fresh, many never run out. Pure.
+
+While the optimizer makes one proposal, on average ``rate`` x ``ask seconds`` results arrive and each takes a proposal.
+The pool is the smallest for which, with Poisson arrivals, at most ``shortage`` of these moments empty it.
+"""
+
+from __future__ import annotations
+
+import math
+
+_WEIGHT = 0.1  # of the newest observation in the running means
+
+
+class PoolSize:
+    """Chooses the pool's size from what it observes."""
+
+    def __init__(self, shortage: float = 0.01) -> None:
+        self._shortage = shortage
+        self._ask_s = 0.0
+        self._interval_s: float | None = None
+        self._arrived_at: float | None = None
+
+    def observe_ask(self, seconds: float) -> None:
+        """A proposal took this long."""
+        self._ask_s = seconds if self._ask_s == 0 else self._ask_s + _WEIGHT * (seconds - self._ask_s)
+
+    def observe_arrival(self, at: float) -> None:
+        """A result came at this time [s] of any steady clock."""
+        if self._arrived_at is not None:
+            interval_s = at - self._arrived_at
+            mean_s = self._interval_s
+            self._interval_s = interval_s if mean_s is None else mean_s + _WEIGHT * (interval_s - mean_s)
+        self._arrived_at = at
+
+    def target(self, n_workers: int) -> int:
+        """Proposals to hold ready: 1 to the number of workers, always 1 for one worker."""
+        if n_workers <= 1 or self._interval_s is None:
+            return 1
+        mean = self._ask_s / max(self._interval_s, 1e-6)
+        if mean > n_workers:
+            return n_workers
+        size, probability = 0, math.exp(-mean)
+        tail = 1.0  # P(at least `size` arrivals)
+        while tail > self._shortage and size < n_workers:
+            tail -= probability
+            size += 1
+            probability *= mean / size
+        return max(1, size)

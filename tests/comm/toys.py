@@ -1,0 +1,202 @@
+"""Toy optimizer, record and trainers; imported by the tests and, by name, by their evaluator processes."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from snnhpo_mpi.trial import Ended, Event, Outcome, Progress, State, Trial, trial_seed
+
+
+class CountingOptimizer:
+    """Trial i has x = i; remembers in which order it was used. ``delay_s`` imitates a fit."""
+
+    def __init__(self, behaviour: Callable[[int], str] = lambda number: "fine", delay_s: float = 0.0) -> None:
+        self.behaviour, self.delay_s = behaviour, delay_s
+        self.next_number = 0
+        self.calls: list[tuple[str, int]] = []
+
+    def adopt(self, trial: Trial) -> None:
+        self.next_number = max(self.next_number, trial.number + 1)
+
+    def ask(self) -> Trial:
+        time.sleep(self.delay_s)
+        number = self.next_number
+        self.next_number += 1
+        self.calls.append(("ask", number))
+        return Trial(number, {"x": float(number), "do": self.behaviour(number)}, trial_seed(1, number))
+
+    def tell(self, outcome: Outcome) -> None:
+        self.calls.append(("tell", outcome.number))
+
+    def diagnostics(self) -> dict[str, float]:
+        return {"length": 0.5}
+
+
+class MemoryRecord:
+    """Keeps events in a list."""
+
+    def __init__(self, on_event: Callable[[Event], None] = lambda event: None) -> None:
+        self.events: list[Event] = []
+        self.writes: list[tuple[Event, ...]] = []
+        self.reports: list[tuple[int, Progress]] = []
+        self.joins: list[tuple[int, str, str]] = []
+        self.on_event = on_event
+
+    def append(self, *events: Event) -> None:
+        self.writes.append(events)
+        self.events.extend(events)
+        for event in events:
+            self.on_event(event)
+
+    def progress(self, rank: int, progress: Progress) -> None:
+        self.reports.append((rank, progress))
+
+    def joined(self, rank: int, host: str, device: str) -> None:
+        self.joins.append((rank, host, device))
+
+    def maintain(self) -> None:
+        pass
+
+    @property
+    def outcomes(self) -> dict[int, Outcome]:
+        return {event.outcome.number: event.outcome for event in self.events if isinstance(event, Ended)}
+
+
+class ToyTrainer:
+    """Does what the trial says."""
+
+    def __init__(self, report: Callable[[Progress], None]) -> None:
+        self.report = report
+
+    def evaluate(self, trial: Trial) -> Outcome:
+        x = float(trial.params["x"])
+        good = Outcome(
+            trial.number, State.COMPLETED, objective=x, constraints=(-x,), metrics={"pid": float(os.getpid())}
+        )
+        name, _, argument = str(trial.params["do"]).partition(":")
+        return getattr(self, name)(good, argument)
+
+    def fine(self, good: Outcome, _: str) -> Outcome:
+        self.report(Progress(good.number, 1, 10, 20, 0.5, {"excitatory": 0.1}))
+        return good
+
+    def sleep(self, good: Outcome, seconds: str) -> Outcome:
+        time.sleep(float(seconds))
+        return good
+
+    def touch_and_sleep(self, good: Outcome, argument: str) -> Outcome:
+        path, _, seconds = argument.rpartition(":")
+        with Path(path).open("a") as file:
+            file.write(f"{os.getpid()}\n")
+        time.sleep(float(seconds))
+        return good
+
+    def raises(self, good: Outcome, _: str) -> Outcome:
+        raise ValueError("no such network")
+
+    def raises_unprintable(self, good: Outcome, _: str) -> Outcome:
+        class UnprintableError(Exception):
+            def __str__(self) -> str:
+                raise RuntimeError
+
+        raise UnprintableError
+
+    def nan(self, good: Outcome, _: str) -> Outcome:
+        return replace(good, objective=float("nan"))
+
+    def inf_constraint(self, good: Outcome, _: str) -> Outcome:
+        return replace(good, constraints=(float("inf"),))
+
+    def two_constraints(self, good: Outcome, _: str) -> Outcome:
+        return replace(good, constraints=(0.0, 0.0))
+
+    def no_outcome(self, good: Outcome, _: str) -> Any:
+        return {"objective": 1.0}
+
+    def garbage(self, good: Outcome, _: str) -> Outcome:
+        os.write(1, b'{"Result": 3}\n\xff\xfe\x00' * 5000)
+        os.write(2, b"\n\n{}" * 5000)
+        return good
+
+    def segfault(self, good: Outcome, _: str) -> Outcome:
+        ctypes.string_at(0)
+        return good
+
+    def exit_at_once(self, good: Outcome, code: str) -> Outcome:
+        os._exit(int(code))
+
+    def sys_exit(self, good: Outcome, _: str) -> Outcome:
+        sys.exit(3)
+
+    def kill(self, good: Outcome, _: str) -> Outcome:
+        os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(60)
+        return good
+
+    def out_of_memory(self, good: Outcome, _: str) -> Outcome:
+        raise MemoryError
+
+    def cuda_error(self, good: Outcome, _: str) -> Outcome:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    def hang(self, good: Outcome, _: str) -> Outcome:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        while True:
+            time.sleep(60)
+
+    def fork(self, good: Outcome, path: str) -> Outcome:
+        """A forked child that runs on, and a subprocess that sleeps."""
+        child = subprocess.Popen(["sleep", "300"])
+        pid = os.fork()
+        with Path(path).open("a") as file:
+            file.write(f"{os.getpid() if pid == 0 else child.pid}\n")
+        if pid == 0:
+            return good  # falls through into the evaluator's own code
+        return good
+
+    def fork_and_die(self, good: Outcome, path: str) -> Outcome:
+        child = subprocess.Popen(["sleep", "300"])
+        pid = os.fork()
+        if pid == 0:
+            time.sleep(300)
+        with Path(path).open("a") as file:
+            file.write(f"{child.pid}\n{pid}\n")
+        os._exit(7)
+
+    def thread(self, good: Outcome, _: str) -> Outcome:
+        threading.Thread(target=time.sleep, args=(300,)).start()
+        return good
+
+    def close_everything(self, good: Outcome, _: str) -> Outcome:
+        os.closerange(3, 256)
+        return good
+
+    def write_into_line(self, good: Outcome, _: str) -> Outcome:
+        for fd in range(3, 20):
+            try:
+                os.write(fd, b"hello\n")
+            except OSError:
+                continue
+        time.sleep(60)
+        return good
+
+    def big(self, good: Outcome, _: str) -> Outcome:
+        return replace(good, curves={"long": [0.1] * 500_000, "short": [1.0, 2.0]})
+
+
+def broken_factory(report: Callable[[Progress], None]) -> ToyTrainer:
+    raise FileNotFoundError("no data set here")
+
+
+def exiting_factory(report: Callable[[Progress], None]) -> ToyTrainer:
+    os._exit(9)
