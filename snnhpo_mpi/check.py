@@ -34,7 +34,7 @@ def describe(config: StudyConfig, import_function: bool) -> Iterator[str]:
     for name in space.names:
         yield f"  {name:<18} {_range(config, name)}"
     yield f"constraints  {', '.join(config.constraint_names) or 'none'}"
-    yield f"data         {_data(config, import_function)}"
+    yield f"data         {check_data(config, import_function)}"
     yield f"devices      {_devices(config)}"
     yield f"cost         {_cost(config)}"
 
@@ -52,7 +52,12 @@ def _range(config: StudyConfig, name: str) -> str:
     return f"{bounds} ({kind}, {parameter.scale}{default})"
 
 
-def _data(config: StudyConfig, import_function: bool) -> str:
+def check_data(config: StudyConfig, import_function: bool) -> str:
+    """Find what trials are evaluated on, and say what was found.
+
+    Raises:
+        ConfigError: data, library or function are not there.
+    """
     trainer = config.trainer
     if isinstance(trainer, PythonSettings):
         file = function_file(trainer.function)

@@ -22,7 +22,7 @@ ALLOWED = {
     "report": {"errors", "record", "trial"},
     "user_function": {"config", "errors", "trial"},
     "check": {"config", "errors", "host", "snn", "space", "user_function"},
-    "study": set("comm config errors host optim progress record snn space trial user_function".split()),
+    "study": set("check comm config errors host optim progress record snn space trial user_function".split()),
     "progress": {"record", "report", "trial"},
     "bench": {"config", "errors", "optim", "space", "trial"},
     "cli": {"bench", "check", "comm", "config", "errors", "record", "report", "study"},

@@ -1,0 +1,214 @@
+"""The commands: arguments in, text or JSON out, an exit code back. Logs and errors go to stderr, results to stdout.
+
+Torch, MPI and the plotting libraries are imported by the command that needs them: a worker's supervisor loads none.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from snnhpo_mpi.errors import SnnhpoError
+
+EXAMPLES = {
+    "run": "mpiexec -n 5 snnhpo run configs/mnist_stdp.yaml\n  snnhpo run configs/quickstart.yaml --workers 2 --resume",
+    "check": "snnhpo check configs/quickstart.yaml --set space.map_size.high=400",
+    "status": "snnhpo status results/quickstart --watch",
+    "report": "snnhpo report results/quickstart --format html,png",
+    "best": "snnhpo best results/quickstart --top 3\n  snnhpo best results/quickstart --yaml >> configs/mine.yaml",
+    "schema": "snnhpo schema > snnhpo.schema.json",
+    "bench": "snnhpo bench optimizer --problem ackley10 --method scbo --budget 200 --seeds 5 --json",
+}
+
+
+def entry() -> None:
+    """Entry point of the ``snnhpo`` command."""
+    sys.exit(main())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: those of the command line by default.
+
+    Returns:
+        The exit code: 0 done, 2 user's mistake, 3 record damaged or busy, 75 stopped before the end and resumable.
+    """
+    args = _parser().parse_args(arguments)
+    logging.basicConfig(
+        level=logging.DEBUG if args.verbose else logging.INFO,
+        format="%(asctime)s %(levelname)s %(message)s",
+        datefmt="%H:%M:%S",
+        stream=sys.stderr,
+    )
+    try:
+        return int(args.command(args))
+    except SnnhpoError as error:
+        sys.stderr.write(f"snnhpo: {error}\n")
+        return error.exit_code
+    except BrokenPipeError:  # the reader of a pipe has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="snnhpo", description="Constrained Bayesian optimization of spiking neural networks over MPI."
+    )
+    parser.add_argument("--verbose", action="store_true", help="also log details")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = _command(commands, "run", _run, "search: trains networks until the budget is spent")
+    _add_config(run)
+    run.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="where studies are kept")
+    run.add_argument("--resume", action="store_true", help="go on with the study if there is one")
+    run.add_argument("--accept-config", action="store_true", help="resume although the configuration changed")
+    run.add_argument("--workers", type=_positive, metavar="N", help="evaluators on this machine, without MPI (default 1)")
+    run.add_argument("--trials", type=_positive, metavar="N", help="same as --set budget.trials=N")
+
+    check = _command(commands, "check", _check, "validate a configuration and say what it means here; runs nothing")
+    _add_config(check)
+    check.add_argument("--import", action="store_true", dest="import_function", help="import a python function too")
+
+    status = _command(commands, "status", _status, "how a study stands, also while it is running")
+    _add_study(status)
+    status.add_argument("--watch", action="store_true", help="keep showing it")
+    status.add_argument("--json", action="store_true", help="one JSON object")
+
+    report = _command(commands, "report", _report, "figures and one self-contained HTML page")
+    _add_study(report)
+    report.add_argument("--format", type=_formats, default=("html", "png"), help="of html,png,pdf (default html,png)")
+
+    best = _command(commands, "best", _best, "the best feasible configurations")
+    _add_study(best)
+    best.add_argument("--top", type=_positive, default=1, metavar="K", help="how many (default 1)")
+    best.add_argument("--yaml", action="store_true", help="print the best as a fixed: block")
+    best.add_argument("--json", action="store_true", help="one JSON object")
+
+    _command(commands, "schema", _schema, "JSON schema of the configuration, for editors")
+
+    bench = _command(commands, "bench", None, "measure parts of the program")
+    benchmarks = bench.add_subparsers(required=True, metavar="WHAT")
+    from snnhpo_mpi.bench import optimizer  # its arguments only; torch is loaded when it runs
+
+    optimizer_bench = _command(benchmarks, "optimizer", optimizer.main, "the optimizer on known problems")
+    optimizer.add_arguments(optimizer_bench)
+    return parser
+
+
+def _command(commands: Any, name: str, function: Any, what: str) -> argparse.ArgumentParser:
+    epilog = f"example:\n  {EXAMPLES[name]}" if name in EXAMPLES else None
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=what, description=what, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    if function:
+        parser.set_defaults(command=function)
+    return parser
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", type=Path, metavar="CONFIG", help="YAML file of the experiment")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help="override a key, a.b.0.c=value"
+    )
+
+
+def _add_study(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("study", type=Path, metavar="RUN", help="results folder of a study, or its study.h5")
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"at least 1 is needed, found {text}")
+    return value
+
+
+def _formats(text: str) -> tuple[str, ...]:
+    formats = tuple(part.strip() for part in text.split(","))
+    if unknown := set(formats) - {"html", "png", "pdf"}:
+        raise argparse.ArgumentTypeError(f"{', '.join(sorted(unknown))}: html, png and pdf are known")
+    return formats
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def _run(args: argparse.Namespace) -> int:
+    from snnhpo_mpi import study
+
+    overrides = [*args.overrides, *([f"budget.trials={args.trials}"] if args.trials else [])]
+    return study.run(
+        study.Request(args.config, tuple(overrides), args.results, args.resume, args.accept_config, args.workers), _say
+    )
+
+
+def _check(args: argparse.Namespace) -> int:
+    from snnhpo_mpi.check import describe
+    from snnhpo_mpi.config import load_config
+
+    for line in describe(load_config(args.config, args.overrides), args.import_function):
+        _say(line)
+    return 0
+
+
+def _schema(args: argparse.Namespace) -> int:
+    from snnhpo_mpi.config import StudyConfig
+
+    _say(json.dumps(StudyConfig.model_json_schema(), indent=2))
+    return 0
+
+
+def _status(args: argparse.Namespace) -> int:
+    from snnhpo_mpi.record import read
+    from snnhpo_mpi.report import live
+    from snnhpo_mpi.report.summary import status_dict, summarise
+
+    if args.watch:
+        return live.watch(args.study)
+    data = read(args.study)
+    _say(json.dumps(status_dict(summarise(data))) if args.json else live.as_text(data))
+    return 0
+
+
+def _report(args: argparse.Namespace) -> int:
+    from snnhpo_mpi.record import read
+    from snnhpo_mpi.report import page, plots
+    from snnhpo_mpi.report.summary import conclusion, summarise
+
+    data = read(args.study)
+    folder = (args.study.parent if args.study.is_file() else args.study) / "report"
+    written = [page.write_page(data, folder)] if "html" in args.format else []
+    written += plots.write_figures(data, folder, [kind for kind in args.format if kind != "html"])
+    _say(conclusion(summarise(data)))
+    _say(f"record   {folder.parent / 'study.h5'}")
+    for path in written:
+        _say(f"figures  {path}" if path.suffix != ".html" else f"report   {path}")
+    return 0
+
+
+def _best(args: argparse.Namespace) -> int:
+    from snnhpo_mpi.record import read
+    from snnhpo_mpi.report import summary
+
+    data = read(args.study)
+    best = summary.best_trials(data, 1 if args.yaml else args.top)
+    if not best:
+        sys.stderr.write("snnhpo: no feasible trial yet\n")
+        return 1
+    if args.yaml:
+        _say(summary.as_fixed_block(data, best[0]))
+    elif args.json:
+        _say(json.dumps(summary.best_dict(best)))
+    else:
+        _say(summary.as_table(best))
+    return 0

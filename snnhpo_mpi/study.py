@@ -1,0 +1,355 @@
+"""The one place where the parts meet: configuration, optimizer, messages, trainers, record.
+
+Rank 0 leads (``_lead``), all others work (``_work``); with MPI they are processes, without it threads of this one.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import assert_never
+
+from snnhpo_mpi import host
+from snnhpo_mpi.check import check_data
+from snnhpo_mpi.comm.evaluator import EvaluatorSettings
+from snnhpo_mpi.comm.evaluator_process import Trainer
+from snnhpo_mpi.comm.launcher import launched_under_mpi
+from snnhpo_mpi.comm.master import Ending, Master, MasterSettings, dismiss
+from snnhpo_mpi.comm.proposer import Optimizer, Proposer
+from snnhpo_mpi.comm.transport import LocalWorkers, Transport, local_transports
+from snnhpo_mpi.comm.worker import run_worker
+from snnhpo_mpi.config import PythonSettings, SlayerSettings, StdpSettings, StudyConfig, load_config
+from snnhpo_mpi.errors import ConfigError, RecordError, SnnhpoError
+from snnhpo_mpi.progress import Announcer, Tally
+from snnhpo_mpi.record import StudyData, StudyRecord, exists, read
+from snnhpo_mpi.space import Space
+from snnhpo_mpi.trial import Asked, Ended, Event, ParamValue, Progress, Started, Trial, trial_seed
+
+log = logging.getLogger(__name__)
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the user asked ``snnhpo run`` for.
+
+    Attributes:
+        config: path of the YAML file.
+        overrides: texts of ``--set``.
+        results: folder that holds the studies' folders.
+        resume: go on with the study if there is one.
+        accept_config: go on although the configuration changed.
+        workers: evaluators without MPI, None for one.
+    """
+
+    config: Path
+    overrides: tuple[str, ...] = ()
+    results: Path = Path("results")
+    resume: bool = False
+    accept_config: bool = False
+    workers: int | None = None
+
+
+def run(request: Request, say: Say) -> int:
+    """Run a search on all ranks of this job, or in this process alone.
+
+    Args:
+        request: the command line's wishes.
+        say: takes the lines for the user; called on rank 0 only.
+
+    Returns:
+        The exit code of this rank, the same on all.
+
+    Raises:
+        ConfigError: without MPI only; with it rank 0 says it and all ranks end with its code.
+    """
+    if launched_under_mpi(os.environ):
+        if request.workers is not None:
+            raise ConfigError("--workers is for runs without MPI; mpiexec -n 1+N starts N workers")
+        return _run_mpi(request, say)
+    ends = local_transports(1 + (request.workers or 1))
+    with LocalWorkers(ends[1:], partial(_work, request.results)):
+        return _lead_or_dismiss(request, ends[0], say)
+
+
+def _run_mpi(request: Request, say: Say) -> int:
+    from snnhpo_mpi.comm import mpi
+
+    transport = mpi.connect(os.environ)
+    if transport.size == 1:
+        raise ConfigError("one rank cannot search: rank 0 optimises and every other trains; start mpiexec -n 2 or more")
+    code = 1
+    try:
+        if transport.rank:
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+                signal.signal(number, signal.SIG_IGN)  # rank 0 alone decides how the search ends
+            code = _work(request.results, transport)
+        else:
+            code = _lead_or_dismiss(request, transport, say)
+    finally:
+        transport.close(code)
+    return code
+
+
+# Rank 0.
+
+
+def _lead_or_dismiss(request: Request, transport: Transport, say: Say) -> int:
+    """Lead; a user's mistake is said once and ends all ranks with its exit code."""
+    try:
+        return _lead(request, transport, say)
+    except SnnhpoError as error:
+        dismiss(transport, error.exit_code)
+        log.error("%s", error)
+        return error.exit_code
+
+
+def _lead(request: Request, transport: Transport, say: Say) -> int:
+    config = load_config(request.config, request.overrides)
+    check_data(config, import_function=False)  # before any rank starts work
+    folder = request.results / config.study.name
+    if request.resume and exists(folder) and _is_complete(config, read(folder)):
+        dismiss(transport, 0)
+        say(f"{folder}: the study is complete; nothing is left to do")
+        return 0
+    optimizer = build_optimizer(config)
+    record = _open_record(request, config, folder)
+    closing = "error"
+    try:
+        ending, tally = _search(config, transport, record, optimizer, say)
+        closing = ending.value
+    finally:
+        record.close(closing)
+    say(_last_words(ending, tally, folder))
+    return ending.exit_code
+
+
+def _search(
+    config: StudyConfig, transport: Transport, record: StudyRecord, optimizer: Optimizer, say: Say
+) -> tuple[Ending, Tally]:
+    past, tally, time_left = record.read(), Tally(config.budget.trials), _clock(config)
+    waiting = _restore(optimizer, tally, past) if past.n_trials else _begin(optimizer, record, config)
+    say(f"{record.folder}: {transport.size - 1} workers, {tally.n_ended} trials done, {len(waiting)} to be sent first")
+    settings = MasterSettings(
+        config=config.model_dump_json(),
+        budget=config.budget.trials,
+        n_asked=tally.n_ended + len(waiting),
+        stop_before_end_s=config.budget.stop_before_end,
+        heartbeat_timeout_s=config.workers.heartbeat_timeout,
+    )
+    announced = _AnnouncedRecord(record, Announcer(tally, say, time_left))
+    master = Master(transport, Proposer(optimizer), announced, settings, waiting, time_left)
+    with _stopped_by_signals(master):
+        return master.run(), tally
+
+
+def _last_words(ending: Ending, tally: Tally, folder: Path) -> str:
+    if ending is Ending.COMPLETE:
+        return f"complete: {tally.n_ended} trials in {folder}; next: snnhpo report {folder}"
+    return f"stopped ({ending.value}) after {tally.n_ended} trials in {folder}; the same command with --resume goes on"
+
+
+def _is_complete(config: StudyConfig, past: StudyData) -> bool:
+    budget = config.budget.trials
+    return budget is not None and past.n_trials >= budget and bool(past.ended.all())
+
+
+def _begin(optimizer: Optimizer, record: StudyRecord, config: StudyConfig) -> list[Trial]:
+    """A new study: its baseline, if it has one, is trial 0."""
+    if config.baseline is None:
+        return []
+    baseline = Trial(0, dict(config.baseline.params), trial_seed(config.study.seed, 0))
+    optimizer.adopt(baseline)
+    record.append(Asked(baseline, time.time()))
+    return [baseline]
+
+
+def _restore(optimizer: Optimizer, tally: Tally, past: StudyData) -> list[Trial]:
+    """Bring optimizer and counts to where the record ends; returns the trials that were out."""
+    for event in past.events():
+        match event:
+            case Asked():
+                optimizer.adopt(event.trial)
+            case Ended():
+                tally.update(event)
+                optimizer.tell(event.outcome)
+            case Started():
+                pass  # whoever had it is gone
+    return past.unfinished()
+
+
+def _open_record(request: Request, config: StudyConfig, folder: Path) -> StudyRecord:
+    """The study's record, begun or gone on with."""
+    resuming = exists(folder)
+    if resuming and not request.resume:
+        raise RecordError(
+            f"{folder} holds a study already: --resume goes on with it, --results begins another elsewhere"
+        )
+    text = request.config.read_text(encoding="utf-8")
+    resolved, space, facts = config.model_dump(mode="json"), Space(config.space), host.provenance()
+    flush_every_s = config.record.flush_every
+    if resuming:
+        record = StudyRecord.open(
+            folder, text, resolved, space, config.constraint_names, facts,
+            flush_every_s=flush_every_s, accept_config=request.accept_config,
+        )  # fmt: skip
+    else:
+        record = StudyRecord.create(
+            folder, text, resolved, space, config.constraint_names, facts, flush_every_s=flush_every_s
+        )
+    for notice in record.notices:
+        log.warning("%s", notice)
+    return record
+
+
+class _AnnouncedRecord:
+    """The record as the loop sees it: written first, then said."""
+
+    def __init__(self, record: StudyRecord, announcer: Announcer) -> None:
+        self._record = record
+        self._announcer = announcer
+
+    def append(self, *events: Event) -> None:
+        self._record.append(*events)
+        for event in events:
+            self._announcer.note(event)
+
+    def progress(self, rank: int, progress: Progress) -> None:
+        self._record.progress(rank, progress)
+
+    def joined(self, rank: int, host: str, device: str) -> None:
+        self._record.worker(rank, host, device)
+
+    def maintain(self) -> None:
+        self._record.maintain()
+        self._announcer.maintain()
+
+
+def _clock(config: StudyConfig) -> Callable[[], float | None]:
+    """Seconds left of this job: by the configured wall time and by Slurm's own, whichever is less."""
+    began = time.monotonic()
+    job_left_s = host.slurm_seconds_left(os.environ)
+
+    def time_left() -> float | None:
+        limits = [limit for limit in (config.budget.wall_time, job_left_s) if limit is not None]
+        return min(limits) - (time.monotonic() - began) if limits else None
+
+    return time_left
+
+
+@contextmanager
+def _stopped_by_signals(master: Master) -> Iterator[None]:
+    """SIGINT, SIGTERM and SIGUSR1 stop the search cleanly; a second one at once."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        master.request_stop()
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+    before = [signal.signal(number, stop) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+# All other ranks.
+
+
+def _work(results: Path, transport: Transport) -> int:
+    """Train what rank 0 sends until it says stop; the exit code."""
+    return run_worker(transport, partial(_prepare_evaluator, results, transport.rank, transport.size))
+
+
+def _prepare_evaluator(results: Path, rank: int, size: int, config_json: str) -> EvaluatorSettings:
+    config = StudyConfig.model_validate_json(config_json)
+    # Rank 0 trains nothing: where it shares a node with workers, their slots begin after it.
+    local_rank, local_size = host.local_rank(os.environ), host.local_size(os.environ)
+    with_rank_0 = local_rank is None or local_rank == rank
+    device = host.choose_device(
+        slot=(rank if local_rank is None else local_rank) - with_rank_0,
+        n_slots=(size if local_size is None else local_size) - with_rank_0,
+        gpus=config.workers.gpus,
+        trials_per_gpu=config.workers.trials_per_gpu,
+        threads=config.workers.threads,
+        visible=host.visible_gpus(os.environ),
+        n_cores=host.usable_cores(),
+    )
+    logs = results / config.study.name / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    return EvaluatorSettings(
+        factory=partial(build_trainer, config, device.name),
+        environment=device.environment,
+        n_constraints=len(config.constraint_names),
+        time_limit_s=config.trainer.time_limit,
+        log=logs / f"rank_{rank:03d}.log",
+        device=device.label,
+    )
+
+
+# Which part has which name.
+
+
+def build_optimizer(config: StudyConfig) -> Optimizer:
+    """The optimizer that the configuration names.
+
+    Raises:
+        ConfigError, RecordError: a study to replay is not there or has another search space.
+    """
+    from snnhpo_mpi.optim.replay import Replay
+    from snnhpo_mpi.optim.scbo import Scbo
+    from snnhpo_mpi.optim.sobol import RandomSearch, SobolSearch
+
+    space, seed = Space(config.space), config.study.seed
+    match config.optimizer.name:
+        case "scbo":
+            return Scbo(space, len(config.constraint_names), seed, config.optimizer.initial)
+        case "sobol":
+            return SobolSearch(space, seed)
+        case "random":
+            return RandomSearch(space, seed)
+        case "replay":
+            return Replay(_replayed(config, space), seed)
+        case _:
+            assert_never(config.optimizer.name)
+
+
+def _replayed(config: StudyConfig, space: Space) -> list[dict[str, ParamValue]]:
+    assert config.optimizer.study is not None  # validated
+    past = read(Path(config.optimizer.study))
+    if set(past.params) != set(space.names):
+        raise ConfigError(
+            f"optimizer.study: {config.optimizer.study} searched {', '.join(sorted(past.params))}, "
+            f"this study searches {', '.join(sorted(space.names))}"
+        )
+    trials = [dict(past.trial(row).params) for row in range(past.n_trials)]
+    if config.budget.trials is None or config.budget.trials > len(trials):
+        raise ConfigError(f"budget.trials: at most {len(trials)} trials can be replayed from {config.optimizer.study}")
+    return trials
+
+
+def build_trainer(config: StudyConfig, device: str, report: Callable[[Progress], None]) -> Trainer:
+    """The trainer that the configuration names; called in the evaluator process only."""
+    match config.trainer:
+        case StdpSettings():
+            from snnhpo_mpi.snn.stdp import StdpTrainer
+
+            return StdpTrainer(config, device, report)
+        case SlayerSettings():
+            from snnhpo_mpi.snn.slayer import SlayerTrainer
+
+            return SlayerTrainer(config, device, report)
+        case PythonSettings():
+            from snnhpo_mpi.user_function import trainer_from
+
+            return trainer_from(config, device)
+        case _:
+            assert_never(config.trainer)
