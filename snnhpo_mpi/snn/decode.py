@@ -145,7 +145,8 @@ def _share_of_class(rate: Floats) -> Floats:
     """A neuron belongs to the class it fires most for; each class averages over its neurons, ``N x K``."""
     assigned = rate.argmax(1)
     belongs = (assigned[:, None] == np.arange(rate.shape[1])) & (rate.sum(1, keepdims=True) > 0)
-    return belongs / np.maximum(belongs.sum(0), 1)
+    share: Floats = belongs / np.maximum(belongs.sum(0), 1)
+    return share
 
 
 def _fit_ngrams(n: int, trains: SpikeTrains, classes: Ints, n_classes: int) -> NgramReadout:

@@ -1,0 +1,157 @@
+"""Train a Diehl & Cook network by STDP, stop it when it is silent, and score it on held-out data.
+
+Learning sees no labels. They serve to fit a decoder on the spikes of training; while it trains, each batch is read by
+the decoder fitted on the samples before it, which gives the running training accuracy.
+
+Axis order is ours, ``B x T x C x H x W``; ``diehl_cook`` turns it into BindsNET's.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from snnhpo_mpi.config import StdpSettings, StudyConfig
+from snnhpo_mpi.snn.activity import Activity
+from snnhpo_mpi.snn.data import load
+from snnhpo_mpi.snn.decode import Decoder, Ints, SpikeTrains, fit_decoder, join
+from snnhpo_mpi.snn.diehl_cook import DiehlCook, Response
+from snnhpo_mpi.snn.encode import poisson
+from snnhpo_mpi.snn.parameters import defaults
+from snnhpo_mpi.snn.training import Report, TrainingLog
+from snnhpo_mpi.trial import Outcome, Trial
+
+FIT_SAMPLES = 1000  # the latest training samples that a decoder is fitted on: older ones met other weights
+REFIT_SAMPLES = 250  # between two fits of the running decoder
+SCORE_BATCH, SCORE_BYTES = 256, 2**26  # most samples scored at once, and most bytes of their synaptic currents
+
+
+class StdpTrainer:
+    """Evaluates trials one after another; the data set stays in memory between them."""
+
+    def __init__(self, config: StudyConfig, device: str, report: Report) -> None:
+        """Load the data.
+
+        Args:
+            config: a study whose trainer is ``stdp``.
+            device: name of a torch device.
+            report: takes the progress of the running trial, about every second.
+
+        Raises:
+            ConfigError: the data are missing, damaged or too few.
+        """
+        assert isinstance(config.trainer, StdpSettings)
+        self._config, self._settings = config, config.trainer
+        self._device = torch.device(device)
+        self._report = report
+        self._split = load(config.trainer.dataset, config.study.seed)
+
+    @torch.inference_mode()
+    def evaluate(self, trial: Trial) -> Outcome:
+        """Train, and score unless stopped early.
+
+        Raises:
+            torch.cuda.OutOfMemoryError: the network does not fit the device.
+        """
+        torch.manual_seed(trial.seed)  # BindsNET draws from torch's global generators
+        generator = torch.Generator(self._device).manual_seed(trial.seed)
+        params = defaults("stdp", self._settings.network) | self._config.fixed | dict(trial.params)
+        epochs, n_train = int(params["epochs"]), len(self._split.train_y)
+        activity = Activity(self._config.stopping, n_train, self._split.n_classes)
+        log = TrainingLog(trial.number, activity, epochs * n_train, self._device, self._report)
+        readout = RunningReadout(str(params["decoder"]), self._split.n_classes)
+        n_inputs = math.prod(self._split.train_x.shape[1:])
+        network = DiehlCook(params, n_inputs, self._settings.encoding.dt_ms, self._device)
+        for epoch in range(1, epochs + 1):
+            log.start_epoch()
+            self._train_epoch(network, _shuffled(n_train, trial.seed, epoch), generator, log, readout)
+            if activity.should_stop:
+                log.end_training()
+                return log.stopped()
+        log.end_training()
+        return log.completed(self._score(network, readout.fit(), generator))
+
+    def _train_epoch(
+        self, network: DiehlCook, order: Tensor, generator: torch.Generator, log: TrainingLog, readout: RunningReadout
+    ) -> None:
+        """Present every training sample once, or until a monitor says stop."""
+        for batch in torch.split(order, self._settings.batch_size):
+            response = network.train(self._encode(self._split.train_x[batch], generator))
+            classes = self._split.train_y[batch].numpy()
+            right = readout.observe(spike_trains(response), classes)
+            log.observe(spike_counts(response), classes, right)
+            if log.activity.should_stop:
+                return
+
+    def _score(self, network: DiehlCook, decoder: Decoder, generator: torch.Generator) -> float:
+        """Held-out accuracy."""
+        bytes_per_sample = 4 * self._settings.encoding.steps * network.excitatory.n
+        batch_size = max(1, min(SCORE_BATCH, SCORE_BYTES // bytes_per_sample))
+        n_right = 0
+        for batch in torch.split(torch.arange(len(self._split.held_y)), batch_size):
+            response = network.score(self._encode(self._split.held_x[batch], generator))
+            predicted = decoder.predict(spike_trains(response))
+            n_right += int((predicted == self._split.held_y[batch].numpy()).sum())
+        return n_right / len(self._split.held_y)
+
+    def _encode(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        encoding = self._settings.encoding
+        return poisson(images.to(self._device), encoding.steps, encoding.max_rate_hz, encoding.dt_ms, generator)
+
+
+class RunningReadout:
+    """A decoder that follows the training: it predicts a batch, then learns from it."""
+
+    def __init__(self, decoder: str, n_classes: int) -> None:
+        """Start without knowledge.
+
+        Args:
+            decoder: its name.
+            n_classes: K.
+        """
+        self._decoder, self._n_classes = decoder, n_classes
+        self._recent: list[tuple[SpikeTrains, Ints]] = []
+        self._fitted: Decoder | None = None
+        self._n_since_fit = 0
+
+    def observe(self, trains: SpikeTrains, classes: Ints) -> Ints | None:
+        """Predict a batch with what was learnt before it; None before the first fit.
+
+        Returns:
+            ``B``, 1 where the prediction is right.
+        """
+        right = None if self._fitted is None else (self._fitted.predict(trains) == classes).astype(np.int64)
+        self._recent.append((trains, classes))
+        while sum(len(known) for _, known in self._recent[1:]) >= FIT_SAMPLES:
+            del self._recent[0]
+        self._n_since_fit += len(classes)
+        if self._n_since_fit >= REFIT_SAMPLES:
+            self._fitted, self._n_since_fit = self.fit(), 0
+        return right
+
+    def fit(self) -> Decoder:
+        """The decoder of the latest samples."""
+        trains, classes = zip(*self._recent, strict=True)
+        return fit_decoder(self._decoder, join(trains), np.concatenate(classes), self._n_classes)
+
+
+def _shuffled(n: int, seed: int, epoch: int) -> Tensor:
+    """Order of the training samples in an epoch, ``n``."""
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(epoch,)))
+    return torch.from_numpy(rng.permutation(n))
+
+
+def spike_trains(response: Response) -> SpikeTrains:
+    """Excitatory spikes as a list of events on the CPU."""
+    sample, _, neuron = response.excitatory.nonzero(as_tuple=True)
+    n_samples, _, n_neurons = response.excitatory.shape
+    return SpikeTrains(sample.cpu().numpy(), neuron.cpu().numpy(), n_samples, n_neurons)
+
+
+def spike_counts(response: Response) -> dict[str, Ints]:
+    """Layer -> ``B`` spikes of each sample."""
+    layers = {"excitatory": response.excitatory, "inhibitory": response.inhibitory}
+    return {name: spikes.sum((1, 2)).cpu().numpy() for name, spikes in layers.items()}
