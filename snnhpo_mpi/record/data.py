@@ -238,7 +238,7 @@ def _rows(column: NDArray[Any], n: int, width: int | None = None) -> Floats:
 
 
 def _group(table: Table, prefix: str) -> dict[str, Floats]:
-    return {name.removeprefix(prefix): c for name, c in table.columns.items() if name.startswith(prefix)}
+    return {name.removeprefix(prefix): c for name, c in sorted(table.columns.items()) if name.startswith(prefix)}
 
 
 def _params(table: Table, config: Mapping[str, Any]) -> dict[str, NDArray[Any]]:

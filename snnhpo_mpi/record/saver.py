@@ -81,6 +81,10 @@ class Saver:
             self.failed = True
             log.warning("%s; the journal has everything, the next snapshot is tried later", error)
             return
+        except Exception:
+            self.failed = True
+            log.exception("%s was not renewed; the journal has everything", self._path)
+            return
         finally:
             self._pause_s = max(self._every_s, (time.monotonic() - began) / _MAX_SHARE)
         self.failed = False

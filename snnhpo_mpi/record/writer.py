@@ -233,14 +233,14 @@ def _usable(outcome: Outcome) -> Outcome:
     curves: dict[str, Curve] = {}
     for name, value in outcome.metrics.items():
         try:
-            metrics[name] = float(value)
+            metrics[name or "unnamed"] = float(value)
         except (TypeError, ValueError, OverflowError):
             log.warning("trial %d: metric %s is no number and is not recorded", outcome.number, name)
     for name, curve in outcome.curves.items():
         try:
             if np.asarray(curve, np.float64).ndim not in (1, 2):
                 raise ValueError(name)
-            curves[name] = curve
+            curves[name or "unnamed"] = curve
         except (TypeError, ValueError):
             log.warning("trial %d: curve %s is no table of numbers and is not recorded", outcome.number, name)
     return replace(outcome, metrics=metrics, curves=curves)

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import fake_study
+import numpy as np
+import pytest
+
+from snnhpo_mpi.record.entries import Header, Proposed, Session, WorkerSeen
+from snnhpo_mpi.record.table import Table, choices, extend
+from snnhpo_mpi.trial import Asked, Ended, Outcome, Started, State, Trial
+
+EMPTY = Table(Header("id", "name", ("c",), 0.0))
+
+
+def asked(number: int, **params: float | int | str) -> Proposed:
+    return Proposed(Asked(Trial(number, params, 5), 1.0, {"length": 0.8}), (0.5,))
+
+
+def ended(number: int, state: State = State.COMPLETED, objective: float | None = 0.5, **metrics: float) -> Ended:
+    return Ended(Outcome(number, state, objective, (-0.1,), metrics), 2, 9.0, 3.0)
+
+
+def test_a_trial_goes_from_asked_to_running_to_its_end() -> None:
+    states = []
+    table = EMPTY
+    for entry in (asked(0), Started(0, 2, 2.0), ended(0)):
+        table = extend(table, [entry])
+        states.append(table.columns["trials/state"][0])
+    assert states == [b"asked", b"running", b"completed"]
+    assert table.columns["trials/rank"].tolist() == [2]
+    assert table.columns["trials/constraints"].tolist() == [[-0.1]]
+    assert table.columns["events/kind"].tolist() == [0, 1, 2]
+
+
+def test_extending_changes_nothing_that_was_handed_in() -> None:
+    first = extend(EMPTY, [asked(0)])
+    before = {name: column.copy() for name, column in first.columns.items()}
+    extend(first, [Started(0, 1, 2.0), ended(0), asked(1)])
+    for name, column in before.items():
+        np.testing.assert_array_equal(first.columns[name], column)
+
+
+def test_all_at_once_or_one_by_one_is_the_same() -> None:
+    entries = [asked(0, a=1.5), Started(0, 1, 2.0), asked(1, a=2.5), ended(0, b=1.0), Started(1, 2, 3.0), ended(1)]
+    at_once = extend(EMPTY, entries)
+    by_one = EMPTY
+    for entry in entries:
+        by_one = extend(by_one, [entry])
+    assert set(at_once.columns) == set(by_one.columns)
+    for name in at_once.columns:
+        np.testing.assert_array_equal(at_once.columns[name], by_one.columns[name])
+
+
+def test_a_trial_sent_out_again_counts_once_with_its_last_rank() -> None:
+    table = extend(EMPTY, [asked(3), Started(3, 1, 2.0), Started(3, 4, 8.0)])
+    assert table.n_trials == 1
+    assert table.columns["trials/rank"].tolist() == [4]
+    assert table.columns["trials/started_at"].tolist() == [8.0]
+
+
+def test_what_follows_the_end_of_a_trial_changes_nothing() -> None:
+    table = extend(EMPTY, [asked(0), ended(0, objective=0.5), ended(0, objective=0.9), Started(0, 7, 9.0), ended(8)])
+    assert table.columns["trials/objective"].tolist() == [0.5]
+    assert table.columns["trials/state"].tolist() == [b"completed"]
+    assert table.n_trials == 1
+
+
+def test_a_metric_that_appears_later_is_absent_before() -> None:
+    table = extend(EMPTY, [asked(0), ended(0), asked(1), ended(1, extra=4.0)])
+    np.testing.assert_array_equal(table.columns["trials/metrics/extra"], [np.nan, 4.0])
+
+
+def test_failures_have_no_objective() -> None:
+    table = extend(EMPTY, [asked(0), Ended(Outcome(0, State.FAILED, error="x"), 1, 1.0, 1.0)])
+    assert np.isnan(table.column("trials/objective")[0])
+    assert np.isnan(table.column("trials/constraints")[0])
+
+
+@pytest.mark.parametrize(
+    ("figures", "expected"),
+    [
+        ([[0.1], [0.2, 0.3]], [[0.1, np.nan], [0.2, 0.3]]),
+        ([0.5, [0.2, 0.3]], [[0.5, np.nan], [0.2, 0.3]]),
+        ([[0.2, 0.3], 0.5], [[0.2, 0.3], [0.5, np.nan]]),
+        ([1, 2.5], [1.0, 2.5]),
+    ],
+)
+def test_figures_of_the_optimizer_may_change_their_shape(figures: list[float], expected: list[float]) -> None:
+    entries = [Proposed(Asked(Trial(i, {}, 0), 1.0, {"f": figure}), ()) for i, figure in enumerate(figures)]
+    np.testing.assert_array_equal(extend(EMPTY, entries).columns["optimizer/f"], expected)
+
+
+def test_choices_of_mixed_type_come_back_in_their_own() -> None:
+    session = Session(0.0, "", fake_study.CONFIG, {})
+    table = extend(EMPTY, [session, asked(0, decoder=3, map_size=20), asked(1, decoder="all, of them", map_size=400)])
+    find = choices(fake_study.CONFIG)["decoder"]
+    assert [find(text) for text in table.columns["trials/params/decoder"].tolist()] == [3, "all, of them"]
+    assert table.columns["trials/params/map_size"].dtype == np.int64
+
+
+def test_workers_and_sessions_are_events_too() -> None:
+    table = extend(
+        EMPTY, [Session(0.0, "", {}, {}), WorkerSeen(1, "h", "cpu", 1.0), asked(0), Session(2.0, "", {}, {})]
+    )
+    assert table.columns["events/kind"].tolist() == [3, 5, 0, 3]
+    assert table.columns["events/number"].tolist() == [0, 0, 0, 1]

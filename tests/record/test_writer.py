@@ -1,0 +1,267 @@
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import fake_study
+import numpy as np
+import pytest
+
+from snnhpo_mpi.errors import RecordError
+from snnhpo_mpi.record import read
+from snnhpo_mpi.record import snapshot as snapshot_module
+from snnhpo_mpi.trial import Asked, Ended, Outcome, Progress, Started, State
+
+
+def test_what_was_appended_is_read_by_another_at_once(tmp_path: Path) -> None:
+    record = fake_study.create(tmp_path / "s")
+    events = list(fake_study.events(10))
+    record.append(*events)
+    data = read(tmp_path / "s")
+    assert data.live
+    assert list(data.events()) == events
+    assert data.unfinished() == [fake_study.trial(int(n)) for n in data.number[~data.ended]]
+    record.close("complete")
+
+
+def test_memory_snapshot_and_journal_tell_the_same(tmp_path: Path) -> None:
+    record = fake_study.create(tmp_path / "s")
+    record.append(*fake_study.events(25))
+    views = [record.read(), read(tmp_path / "s")]
+    record.close("complete")
+    views.append(read(tmp_path / "s" / "study.h5"))
+    for name in ("study.h5", "journal.jsonl"):
+        alone = tmp_path / name.partition(".")[0]
+        alone.mkdir()
+        shutil.copy(tmp_path / "s" / name, alone)
+        views.append(read(alone))
+    for view in views[1:]:
+        assert view.frame().equals(views[0].frame())
+        np.testing.assert_array_equal(view.x, views[0].x)
+        for number in (0, 3, 20):
+            assert view.curves(number).keys() == views[0].curves(number).keys()
+            for name, curve in view.curves(number).items():
+                np.testing.assert_array_equal(curve, views[0].curves(number)[name])
+        assert view.errors() == views[0].errors()
+        for name, figures in view.optimizer.items():
+            np.testing.assert_array_equal(figures, views[0].optimizer[name])
+
+
+def test_arrays_hold_what_the_trials_gave(tmp_path: Path) -> None:
+    data = read(fake_study.written(tmp_path / "s", 20))
+    for row, number in enumerate(data.number):
+        asked = fake_study.trial(int(number))
+        assert data.trial(row) == asked
+        np.testing.assert_array_equal(data.x[row], fake_study.SPACE.encode(asked.params))
+        if not data.ended[row]:
+            continue
+        outcome = fake_study.outcome(asked)
+        assert data.state[row] == outcome.state
+        assert data.feasible[row] == outcome.feasible
+        if outcome.objective is not None:
+            assert data.objective[row] == outcome.objective
+            assert tuple(data.constraints[row]) == outcome.constraints
+            assert data.metrics["train_seconds"][row] == outcome.metrics["train_seconds"]
+        if outcome.error is not None:
+            assert data.errors()[int(number)] == outcome.error
+
+
+def test_a_resumed_study_continues_where_it_was(tmp_path: Path) -> None:
+    events = list(fake_study.events(20))
+    first = fake_study.create(tmp_path / "s")
+    first.append(*events[:17])
+    first.close("interrupted")
+    second = fake_study.resume(tmp_path / "s")
+    assert second.notices == ()
+    second.append(*events[17:])
+    second.close("complete")
+    data = read(tmp_path / "s")
+    assert list(data.events()) == events
+    assert [span.closed.state for span in data.sessions if span.closed] == ["interrupted", "complete"]
+
+
+def test_a_study_is_not_begun_twice(tmp_path: Path) -> None:
+    fake_study.written(tmp_path / "s", 2)
+    with pytest.raises(RecordError, match="--resume"):
+        fake_study.create(tmp_path / "s")
+
+
+def test_a_study_that_was_not_begun_is_not_resumed(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match="there is no study"):
+        fake_study.resume(tmp_path / "s")
+
+
+def test_another_study_is_refused_by_name(tmp_path: Path) -> None:
+    fake_study.written(tmp_path / "s", 2)
+    with pytest.raises(RecordError, match="holds the study 'fake', not 'other'"):
+        fake_study.resume(tmp_path / "s", fake_study.config(study={"name": "other", "seed": 1}))
+    assert not (tmp_path / "s" / "lock.json").exists()
+
+
+def test_a_changed_configuration_is_refused_with_a_diff_unless_accepted(tmp_path: Path) -> None:
+    fake_study.written(tmp_path / "s", 2)
+    changed = fake_study.config(optimizer={"name": "sobol", "initial": 12, "study": None})
+    with pytest.raises(RecordError, match=r"(?s)-  name: scbo\n\+  name: sobol.*--accept-config"):
+        fake_study.resume(tmp_path / "s", changed)
+    record = fake_study.resume(tmp_path / "s", changed, accept_config=True)
+    assert "sobol" in record.notices[0]
+    record.close("complete")
+    assert read(tmp_path / "s").config["optimizer"]["name"] == "sobol"
+
+
+def test_budget_workers_and_record_may_change(tmp_path: Path) -> None:
+    fake_study.written(tmp_path / "s", 2)
+    changed = fake_study.config(budget={"trials": 99}, workers={"gpus": 2}, record={"flush_every": 5.0})
+    fake_study.resume(tmp_path / "s", changed).close("complete")
+    assert read(tmp_path / "s").config["budget"] == {"trials": 99}
+
+
+def test_another_search_space_is_never_accepted(tmp_path: Path) -> None:
+    fake_study.written(tmp_path / "s", 2)
+    space = dict(fake_study.CONFIG["space"])
+    del space["norm"]
+    with pytest.raises(RecordError, match="search space"):
+        fake_study.resume(tmp_path / "s", fake_study.config(space=space), accept_config=True)
+
+
+@pytest.mark.parametrize("again", ["asked", "ended"])
+def test_a_trial_is_asked_once_and_ends_once(tmp_path: Path, again: str) -> None:
+    record = fake_study.create(tmp_path / "s")
+    asked = Asked(fake_study.trial(0), 1.0)
+    ended = Ended(Outcome(0, State.LOST), 1, 2.0, 1.0)
+    record.append(asked, Started(0, 1, 1.5), ended)
+    with pytest.raises(RecordError, match=f"trial 0 was {again}"):
+        record.append(asked if again == "asked" else ended)
+    record.close("complete")
+    assert len(list(read(tmp_path / "s").events())) == 3
+
+
+def test_an_outcome_of_garbage_is_recorded_without_it(tmp_path: Path) -> None:
+    record = fake_study.create(tmp_path / "s")
+    metrics = {"a/b": 1.0, "..": 2.0, "word": "x", "n\0": 4.0}
+    curves = {"ragged": [[1.0], [2.0, 3.0]], "a/b": [1.0, 2.0]}
+    outcome = Outcome(0, State.COMPLETED, 0.5, (-1.0, -1.0), metrics, curves)  # type: ignore[arg-type]
+    record.append(Asked(fake_study.trial(0), 1.0), Ended(outcome, 1, 2.0, 1.0))
+    record.close("complete")
+    (tmp_path / "s" / "journal.jsonl").unlink()
+    data = read(tmp_path / "s")
+    assert {name: values[0] for name, values in data.metrics.items()} == {"a/b": 1.0, "..": 2.0, "n\0": 4.0}
+    assert list(data.curves(0)) == ["a/b"]
+
+
+def test_news_of_running_trials_are_seen_only_while_the_run_goes_on(tmp_path: Path) -> None:
+    record = fake_study.create(tmp_path / "s")
+    news = Progress(3, 1, 500, 1000, 0.4, {"excitatory": 0.02})
+    record.progress(2, news)
+    record._live_at = -1e9
+    record.maintain()
+    assert read(tmp_path / "s").progress == {2: news}
+    record.close("complete")
+    assert read(tmp_path / "s").progress == {}
+
+
+def test_maintain_renews_the_snapshot_when_it_is_due(tmp_path: Path) -> None:
+    record = fake_study.create(tmp_path / "s", flush_every_s=0.0)
+    record._saver.wait()
+    record.append(*fake_study.events(6))
+    record._saver._pause_s = 0.0
+    record.maintain()
+    record._saver.wait()
+    table, n_bytes = snapshot_module.load(tmp_path / "s" / "study.h5")
+    assert table.n_trials == 6
+    assert n_bytes == (tmp_path / "s" / "journal.jsonl").stat().st_size
+    record.close("complete")
+
+
+def test_a_snapshot_that_fails_is_made_up_for_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = fake_study.create(tmp_path / "s")
+    record._saver.wait()
+    record.append(*fake_study.events(6))
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(snapshot_module, "save", full)
+        record._save()
+        record._saver.wait()
+    assert snapshot_module.load(tmp_path / "s" / "study.h5")[0].n_trials == 0
+    record.close("complete")
+    assert (
+        snapshot_module.load_curves(tmp_path / "s" / "study.h5", 0).keys()
+        == fake_study.outcome(fake_study.trial(0)).curves.keys()
+    )
+
+
+def test_a_snapshot_deleted_while_running_comes_back_complete(tmp_path: Path) -> None:
+    record = fake_study.create(tmp_path / "s")
+    record.append(*list(fake_study.events(6))[:9])
+    record._save()
+    record._saver.wait()
+    (tmp_path / "s" / "study.h5").unlink()
+    record.append(*list(fake_study.events(6))[9:])
+    record.close("complete")
+    (tmp_path / "s" / "journal.jsonl").unlink()
+    assert list(read(tmp_path / "s").events()) == list(fake_study.events(6))
+
+
+def test_the_file_opens_with_plain_h5py_and_has_the_schema(tmp_path: Path) -> None:
+    import h5py
+
+    folder = fake_study.written(tmp_path / "s", 20)
+    with h5py.File(folder / "study.h5", "r") as file:
+        assert file.attrs["schema"] == 1 and file.attrs["name"] == "fake"
+        assert json.loads(file.attrs["resolved_config"])["study"]["seed"] == 1
+        assert file["trials/number"][:].tolist() == list(range(20))
+        assert set(file["trials"]) >= {"number", "state", "rank", "seed", "x", "objective", "constraints", "asked_at"}
+        assert file["trials/params/decoder"][0] in (b"all", b"vote", b"2gram", b"3")
+        assert file["trials/constraints"].shape == (20, 2)
+        assert file["optimizer/lengthscales"].shape == (20, fake_study.SPACE.dim)
+        assert file["curves/0/train_accuracy"].ndim == 1
+
+
+WRITER = """
+import sys
+sys.path.insert(0, sys.argv[2])
+from pathlib import Path
+import fake_study
+from snnhpo_mpi.record import exists
+folder = Path(sys.argv[1])
+record = (fake_study.resume if exists(folder) else fake_study.create)(folder, flush_every_s=0.02)
+done = len(list(record.read().events()))
+events = list(fake_study.events(100))
+print(done, flush=True)
+for event in events[done:]:
+    record.append(event)
+    record.maintain()
+    done += 1
+    print(done, flush=True)
+"""
+
+
+def test_a_writer_killed_at_random_moments_loses_nothing_acknowledged(tmp_path: Path) -> None:
+    events = list(fake_study.events(100))
+    folder = tmp_path / "s"
+    rng = np.random.default_rng(5)
+    acknowledged = 0
+    for _ in range(4):
+        arguments = [sys.executable, "-c", WRITER, str(folder), str(Path(__file__).parents[1])]
+        with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            first = process.stdout.readline()
+            assert first and int(first) >= acknowledged
+            time.sleep(float(rng.uniform(0.0, 0.3)))
+            process.send_signal(signal.SIGKILL)
+            lines = process.stdout.read().split("\n")[:-1]
+        acknowledged = max([acknowledged, *map(int, lines)])
+        found = list(read(folder).events())
+        assert len(found) >= acknowledged
+        assert found == events[: len(found)]
+        if (folder / "study.h5").exists():
+            snapshot_module.load(folder / "study.h5")  # always whole
+    assert acknowledged > 20
