@@ -1,0 +1,151 @@
+"""What every trainer tells of a training under way: progress by the clock, and in the end metrics, curves, outcome.
+
+Running training accuracy: right ones among the samples of the epoch that were predicted *before* they changed the
+network, or while they did; that of the epoch before until the first prediction; 0 where none was ever made.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+
+from snnhpo_mpi.snn.activity import Activity, Counts
+from snnhpo_mpi.trial import Outcome, Progress, State
+
+REPORT_EVERY_S = 1.0
+Report = Callable[[Progress], None]
+
+
+class TrainingLog:
+    """Follows the training of one trial.
+
+    Attributes:
+        activity: the monitors.
+        n_samples: training samples seen, over all epochs.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        activity: Activity,
+        n_planned: int,
+        device: torch.device,
+        report: Report,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Start the clock.
+
+        Args:
+            number: of the trial.
+            activity: its monitors.
+            n_planned: training samples over all epochs, if it is not stopped.
+            device: where it trains.
+            report: takes the progress, about every second.
+            clock: in seconds.
+        """
+        self.activity = activity
+        self.n_samples = 0
+        self._number, self._n_planned, self._device = number, n_planned, device
+        self._report, self._clock = report, clock
+        self._accuracies: list[float] = []
+        self._n_right = self._n_predicted = self._epoch = 0
+        self._started = self._reported = clock()
+        _restart_peak_memory(device)
+
+    def start_epoch(self) -> None:
+        """Close the epoch before, if any, and restart what is counted by epoch."""
+        if self._epoch:
+            self._accuracies.append(self.accuracy or 0.0)
+        self._epoch += 1
+        self._n_right = self._n_predicted = 0
+        self.activity.start_epoch()
+
+    @property
+    def accuracy(self) -> float | None:
+        """Running training accuracy; None before the first prediction."""
+        if self._n_predicted:
+            return self._n_right / self._n_predicted
+        return self._accuracies[-1] if self._accuracies else None
+
+    def observe(self, counts: Mapping[str, Counts], labels: Counts, right: Counts | None) -> None:
+        """Take in a batch, and report if a second has passed.
+
+        Args:
+            counts: layer -> ``B`` spikes of each sample.
+            labels: ``B`` classes.
+            right: ``B``, 1 where the sample was predicted rightly; None where no prediction was made.
+        """
+        self.activity.observe(counts, labels)
+        self.n_samples += len(labels)
+        if right is not None:
+            self._n_right += int(right.sum())
+            self._n_predicted += len(right)
+        if self._clock() - self._reported >= REPORT_EVERY_S:
+            self._reported = self._clock()
+            self._report(self._progress())
+
+    def _progress(self) -> Progress:
+        return Progress(
+            number=self._number,
+            epoch=self._epoch,
+            n_samples=self.n_samples,
+            n_samples_planned=self._n_planned,
+            accuracy=self.accuracy,
+            silent_rate=self.activity.silent_rates,
+        )
+
+    def end_training(self) -> None:
+        """Stop the clock of training; what follows is scoring."""
+        self._accuracies.append(self.accuracy or 0.0)
+        self._train_seconds = self._clock() - self._started
+
+    def stopped(self) -> Outcome:
+        """The outcome of a silent network: not scored, its objective is its running training accuracy."""
+        metrics = self._metrics(score_seconds=0.0) | {"stopped_at": float(self.n_samples)}
+        return self._outcome(State.STOPPED, self._accuracies[-1], metrics)
+
+    def completed(self, accuracy: float) -> Outcome:
+        """The outcome of a network that has just been scored on held-out data."""
+        score_seconds = self._clock() - self._started - self._train_seconds
+        return self._outcome(State.COMPLETED, accuracy, self._metrics(score_seconds) | {"accuracy": accuracy})
+
+    def _metrics(self, score_seconds: float) -> dict[str, float]:
+        return {
+            "train_accuracy": self._accuracies[-1],
+            "train_seconds": self._train_seconds,
+            "score_seconds": score_seconds,
+            "n_samples": float(self.n_samples),
+            "n_samples_planned": float(self._n_planned),
+            "peak_memory_mb": _peak_memory_mb(self._device),
+        }
+
+    def _outcome(self, state: State, objective: float, metrics: dict[str, float]) -> Outcome:
+        return Outcome(
+            number=self._number,
+            state=state,
+            objective=objective,
+            constraints=self.activity.constraints,
+            metrics=metrics,
+            curves={"train_accuracy": tuple(self._accuracies)} | self.activity.curves(),
+        )
+
+
+def _restart_peak_memory(device: torch.device) -> None:
+    """Let the peak begin at what is used now, so that a trial is not charged with its predecessors'."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    else:
+        with contextlib.suppress(OSError):  # not everywhere allowed; the peak is then the process's
+            Path("/proc/self/clear_refs").write_text("5")
+
+
+def _peak_memory_mb(device: torch.device) -> float:
+    """Of the GPU's allocations, or of the whole process on a CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
