@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="where studies are kept")
     run.add_argument("--resume", action="store_true", help="go on with the study if there is one")
     run.add_argument("--accept-config", action="store_true", help="resume although the configuration changed")
-    run.add_argument("--workers", type=_positive, metavar="N", help="evaluators on this machine, without MPI (default 1)")
+    run.add_argument("--workers", type=_positive, metavar="N", help="evaluators here, without MPI (default 1)")
     run.add_argument("--trials", type=_positive, metavar="N", help="same as --set budget.trials=N")
 
     check = _command(commands, "check", _check, "validate a configuration and say what it means here; runs nothing")
@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
 
     report = _command(commands, "report", _report, "figures and one self-contained HTML page")
     _add_study(report)
-    report.add_argument("--format", type=_formats, default=("html", "png"), help="of html,png,pdf (default html,png)")
+    report.add_argument("--format", type=_formats, default=("html", "png"), help="html,png,pdf (default html,png)")
 
     best = _command(commands, "best", _best, "the best feasible configurations")
     _add_study(best)
@@ -94,12 +94,9 @@ def _parser() -> argparse.ArgumentParser:
 
     _command(commands, "schema", _schema, "JSON schema of the configuration, for editors")
 
-    bench = _command(commands, "bench", None, "measure parts of the program")
-    benchmarks = bench.add_subparsers(required=True, metavar="WHAT")
-    from snnhpo_mpi.bench import optimizer  # its arguments only; torch is loaded when it runs
-
-    optimizer_bench = _command(benchmarks, "optimizer", optimizer.main, "the optimizer on known problems")
-    optimizer.add_arguments(optimizer_bench)
+    bench = _command(commands, "bench", _bench, "measure parts of the program")
+    bench.add_argument("what", choices=["optimizer"], help="what to measure; bench optimizer --help tells more")
+    bench.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     return parser
 
 
@@ -116,7 +113,12 @@ def _command(commands: Any, name: str, function: Any, what: str) -> argparse.Arg
 def _add_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", type=Path, metavar="CONFIG", help="YAML file of the experiment")
     parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help="override a key, a.b.0.c=value"
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="override a key, a.b.0.c=value",
     )
 
 
@@ -212,3 +214,11 @@ def _best(args: argparse.Namespace) -> int:
     else:
         _say(summary.as_table(best))
     return 0
+
+
+def _bench(args: argparse.Namespace) -> int:
+    from snnhpo_mpi.bench import optimizer
+
+    parser = argparse.ArgumentParser(prog=f"snnhpo bench {args.what}", description=optimizer.__doc__)
+    optimizer.add_arguments(parser)
+    return optimizer.main(parser.parse_args(args.arguments))

@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from snnhpo_mpi.comm.evaluator import EvaluatorSettings
 from snnhpo_mpi.comm.evaluator_process import Trainer
 from snnhpo_mpi.comm.launcher import launched_under_mpi
 from snnhpo_mpi.comm.master import Ending, Master, MasterSettings, dismiss
-from snnhpo_mpi.comm.proposer import Optimizer, Proposer
+from snnhpo_mpi.comm.proposer import N_TOLD, Optimizer, Proposer
 from snnhpo_mpi.comm.transport import LocalWorkers, Transport, local_transports
 from snnhpo_mpi.comm.worker import run_worker
 from snnhpo_mpi.config import PythonSettings, SlayerSettings, StdpSettings, StudyConfig, load_config
@@ -31,7 +32,7 @@ from snnhpo_mpi.errors import ConfigError, RecordError, SnnhpoError
 from snnhpo_mpi.progress import Announcer, Tally
 from snnhpo_mpi.record import StudyData, StudyRecord, exists, read
 from snnhpo_mpi.space import Space
-from snnhpo_mpi.trial import Asked, Ended, Event, ParamValue, Progress, Started, Trial, trial_seed
+from snnhpo_mpi.trial import Asked, Ended, Event, Outcome, ParamValue, Progress, Started, Trial, trial_seed
 
 log = logging.getLogger(__name__)
 Say = Callable[[str], None]
@@ -136,7 +137,10 @@ def _search(
     config: StudyConfig, transport: Transport, record: StudyRecord, optimizer: Optimizer, say: Say
 ) -> tuple[Ending, Tally]:
     past, tally, time_left = record.read(), Tally(config.budget.trials), _clock(config)
-    waiting = _restore(optimizer, tally, past) if past.n_trials else _begin(optimizer, record, config)
+    if past.n_trials:
+        waiting, proposer = past.unfinished(), _restore(optimizer, tally, past)
+    else:
+        waiting, proposer = _begin(optimizer, record, config), Proposer(optimizer)
     say(f"{record.folder}: {transport.size - 1} workers, {tally.n_ended} trials done, {len(waiting)} to be sent first")
     settings = MasterSettings(
         config=config.model_dump_json(),
@@ -146,7 +150,7 @@ def _search(
         heartbeat_timeout_s=config.workers.heartbeat_timeout,
     )
     announced = _AnnouncedRecord(record, Announcer(tally, say, time_left))
-    master = Master(transport, Proposer(optimizer), announced, settings, waiting, time_left)
+    master = Master(transport, proposer, announced, settings, waiting, time_left)
     with _stopped_by_signals(master):
         return master.run(), tally
 
@@ -172,18 +176,39 @@ def _begin(optimizer: Optimizer, record: StudyRecord, config: StudyConfig) -> li
     return [baseline]
 
 
-def _restore(optimizer: Optimizer, tally: Tally, past: StudyData) -> list[Trial]:
-    """Bring optimizer and counts to where the record ends; returns the trials that were out."""
+def _restore(optimizer: Optimizer, tally: Tally, past: StudyData) -> Proposer:
+    """Bring optimizer and counts to where the record ends.
+
+    The optimizer proposes ahead, so results come in between a proposal and its sending. Events are replayed in the
+    order in which the optimizer saw them, not in that of recording: each proposal after as many outcomes as it had
+    seen. The next proposal was being made when the latest trial was sent, and is made again as it was then.
+    """
+    outcomes: deque[Outcome] = deque()
+    n_told = 0
+    latest = -1
     for event in past.events():
         match event:
             case Asked():
+                n_seen = event.optimizer.get(N_TOLD)  # none: a baseline, which nobody proposed
+                while outcomes and isinstance(n_seen, int | float) and n_told < n_seen:
+                    optimizer.tell(outcomes.popleft())
+                    n_told += 1
                 optimizer.adopt(event.trial)
+                latest = event.trial.number
             case Ended():
                 tally.update(event)
-                optimizer.tell(event.outcome)
+                outcomes.append(event.outcome)
             case Started():
                 pass  # whoever had it is gone
-    return past.unfinished()
+    while outcomes and outcomes[0].number != latest:
+        optimizer.tell(outcomes.popleft())
+        n_told += 1
+    proposer = Proposer(optimizer, n_told)
+    if outcomes and (tally.budget is None or past.n_trials < tally.budget):
+        proposer.post_ask()
+    for outcome in outcomes:
+        proposer.post_tell(outcome)
+    return proposer
 
 
 def _open_record(request: Request, config: StudyConfig, folder: Path) -> StudyRecord:
@@ -304,19 +329,23 @@ def build_optimizer(config: StudyConfig) -> Optimizer:
     Raises:
         ConfigError, RecordError: a study to replay is not there or has another search space.
     """
-    from snnhpo_mpi.optim.replay import Replay
-    from snnhpo_mpi.optim.scbo import Scbo
-    from snnhpo_mpi.optim.sobol import RandomSearch, SobolSearch
-
     space, seed = Space(config.space), config.study.seed
     match config.optimizer.name:
         case "scbo":
+            from snnhpo_mpi.optim.scbo import Scbo
+
             return Scbo(space, len(config.constraint_names), seed, config.optimizer.initial)
         case "sobol":
+            from snnhpo_mpi.optim.sobol import SobolSearch
+
             return SobolSearch(space, seed)
         case "random":
+            from snnhpo_mpi.optim.sobol import RandomSearch
+
             return RandomSearch(space, seed)
         case "replay":
+            from snnhpo_mpi.optim.replay import Replay
+
             return Replay(_replayed(config, space), seed)
         case _:
             assert_never(config.optimizer.name)

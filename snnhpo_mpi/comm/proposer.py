@@ -16,6 +16,8 @@ from typing import Protocol
 
 from snnhpo_mpi.trial import Outcome, Trial
 
+N_TOLD = "n_told"  # diagnostic of every proposal: outcomes that it has seen
+
 
 class Optimizer(Protocol):
     """Proposes trials; any number may be pending."""
@@ -51,8 +53,10 @@ class Proposal:
 class Proposer:
     """Runs an optimizer in a thread; all methods but the thread's own are called by the loop."""
 
-    def __init__(self, optimizer: Optimizer) -> None:
+    def __init__(self, optimizer: Optimizer, n_told: int = 0) -> None:
+        """Hand in an optimizer that has been told ``n_told`` outcomes."""
         self._optimizer = optimizer
+        self._n_told = n_told
         self._commands: queue.SimpleQueue[Outcome | str] = queue.SimpleQueue()
         self._proposals: deque[Proposal] = deque()
         self._error: BaseException | None = None
@@ -113,10 +117,11 @@ class Proposer:
                 began = time.perf_counter()
                 if isinstance(command, Outcome):
                     self._optimizer.tell(command)
+                    self._n_told += 1
                     spent_s += time.perf_counter() - began
                     continue
                 trial = self._optimizer.ask()
-                diagnostics = dict(self._optimizer.diagnostics())
+                diagnostics = {**self._optimizer.diagnostics(), N_TOLD: self._n_told}
                 spent_s += time.perf_counter() - began
                 self._proposals.append(Proposal(trial, diagnostics, spent_s))
                 spent_s = 0.0
