@@ -1,0 +1,68 @@
+"""Learnable axonal delay of a channel, vectorised: lava-dl's own walks over all neurons one by one on the CPU.
+
+A spike of channel c leaves floor(delay_c) steps later; what would leave after the last step is lost. The delay's
+gradient is the one of lava-dl 0.6.0 (``slayer.axon.Delay``; Shrestha & Orchard, NeurIPS 2018, SLAYER, section 3.2):
+minus the output's difference in time.
+
+Notation: B samples, C channels, T steps.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def shift(x: Tensor, steps: list[int]) -> Tensor:
+    """Moves each channel of ``x`` in time, filling with zeros.
+
+    Args:
+        x: ``B x C x ... x T``.
+        steps: ``C`` integers, later if positive.
+    """
+    n_steps = x.shape[-1]
+    shifted = torch.zeros_like(x)
+    for channel, step in enumerate(steps):  # copies slices: several times faster on the CPU than gathering
+        if abs(step) < n_steps:
+            to, source = max(step, 0), max(-step, 0)
+            kept = n_steps - abs(step)
+            shifted[:, channel, ..., to : to + kept] = x[:, channel, ..., source : source + kept]
+    return shifted
+
+
+class _Shift(torch.autograd.Function):
+    """``shift`` by the whole part of real delays, differentiable in both."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, delay: Tensor) -> Tensor:
+        steps: list[int] = delay.floor().long().tolist()
+        output = shift(x, steps)
+        ctx.steps = steps
+        ctx.save_for_backward(output)
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor]:
+        (grad,) = grads
+        (output,) = ctx.saved_tensors
+        minus_slope = -torch.diff(output, dim=-1, prepend=torch.zeros_like(output[..., :1]))
+        others = [axis for axis in range(output.dim()) if axis != 1]
+        return shift(grad, [-step for step in ctx.steps]), (grad * minus_slope).sum(others)
+
+
+class AxonalDelay(torch.nn.Module):
+    """One learnable delay a channel, in [0, ``max_delay``] steps; drawn from [0, 1) at first, that is, none."""
+
+    def __init__(self, n_channels: int, max_delay: float) -> None:
+        super().__init__()
+        self.max_delay = max_delay
+        self.delay = torch.nn.Parameter(torch.rand(n_channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``B x C x ... x T`` spikes -> the same, delayed."""
+        with torch.no_grad():
+            self.delay.clamp_(0, self.max_delay)
+        delayed: Tensor = _Shift.apply(x, self.delay)
+        return delayed
