@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
 from snnhpo_mpi.config import CategoricalParameter, FloatParameter, IntParameter
-from snnhpo_mpi.record import StudyRecord
+from snnhpo_mpi.record import StudyRecord, writer
 from snnhpo_mpi.space import Space
-from snnhpo_mpi.trial import Asked, Ended, Event, Outcome, Started, State, Trial, trial_seed
+from snnhpo_mpi.trial import Asked, Ended, Event, Outcome, Progress, Started, State, Trial, trial_seed
 
 PARAMETERS: dict[str, Any] = {
     "map_size": IntParameter(type="int", low=20, high=400),
@@ -137,15 +140,61 @@ def events(
         yield due[2]
 
 
-def written(folder: Path, n: int = 30, *, close: str | None = "complete", **options: Any) -> Path:
-    """A folder with such a study, ended in a state or left as by a crash (``close=None``)."""
-    record = create(folder)
-    for rank in range(1, 5):
-        record.worker(rank, f"node{rank % 2}", f"GPU {rank // 2}")
-    record.append(*events(n, **options))
-    if close is not None:
-        record.close(close)
-    else:
-        record._saver.wait()
-        record._lock.release()
+class Clock:
+    """The time of the made-up study, for the record's writer."""
+
+    def __init__(self, at: float) -> None:
+        self.at = at
+
+    def time(self) -> float:
+        return self.at
+
+    def monotonic(self) -> float:
+        return self.at
+
+
+def written(
+    folder: Path,
+    n: int = 30,
+    *,
+    close: str | None = "complete",
+    configuration: dict[str, Any] = CONFIG,
+    n_workers: int = 4,
+    live: bool = False,
+    **options: Any,
+) -> Path:
+    """A folder with such a study, ended in a state, left as by a crash (``close=None``), or going on (``live``)."""
+    t0 = time.time() - 3600 if live else T0
+    happened = list(events(n, n_workers, t0=t0, **options))
+    last = max((at for event in happened if (at := event.at)), default=t0)
+    if live:  # the latest event was a moment ago
+        happened = [replace(event, at=event.at + time.time() - last - 2) for event in happened]
+    clock = Clock(happened[0].at - 1 if happened else t0)
+    with mock.patch.object(writer, "time", clock):
+        record = create(folder, configuration)
+        for rank in range(1, n_workers + 1):
+            record.worker(rank, f"node{(rank - 1) // 4:02d}", f"GPU {(rank - 1) % 4}")
+        record.append(*happened)
+        clock.at = (happened[-1].at if happened else t0) + 1
+        if live:
+            for rank, row in {int(record.read().rank[row]): row for row in running(record)}.items():
+                number = int(record.read().number[row])
+                seen = int(np.random.default_rng(number).integers(100, 1900))
+                silent = {"excitatory": 0.04, "inhibitory": 0.01}
+                record.progress(rank, Progress(number, 1 + seen // 1000, seen, 2000, 0.3 + seen / 5000, silent))
+            clock.at += 10
+            record.maintain()
+            LIVE.append(record)
+        elif close is not None:
+            record.close(close)
+        else:
+            record._saver.wait()
+            record._lock.release()
     return folder
+
+
+LIVE: list[StudyRecord] = []  # kept from being collected
+
+
+def running(record: StudyRecord) -> list[int]:
+    return [int(row) for row in np.flatnonzero(record.read().state == "running")]

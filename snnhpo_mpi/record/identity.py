@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from snnhpo_mpi.errors import RecordError
 from snnhpo_mpi.record.table import Table
 
@@ -63,5 +61,5 @@ def _plain(value: object) -> Any:
 
 
 def _diff(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
-    old, new = (yaml.safe_dump(_plain(config), sort_keys=True).splitlines() for config in (before, after))
+    old, new = (json.dumps(config, sort_keys=True, indent=1, default=str).splitlines() for config in (before, after))
     return "\n".join(difflib.unified_diff(old, new, "recorded", "given", n=1, lineterm=""))

@@ -1,0 +1,204 @@
+"""A study in a terminal: how far it is, what was found, what each worker does. Reads the record only."""
+
+from __future__ import annotations
+
+import io
+import math
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from snnhpo_mpi.record import StudyData, read
+from snnhpo_mpi.report.summary import Summary, summarise
+from snnhpo_mpi.report.words import duration, figure, percent
+from snnhpo_mpi.trial import Progress
+
+REFRESH_S = 2.0
+LINE_EVERY_S = 10.0  # on a terminal that cannot redraw
+_LEVELS = "▁▂▃▄▅▆▇█"
+_ROWS_ABOVE_WORKERS = 11
+
+
+def watch(study: Path) -> int:
+    """Shows a study until it ends or the user has seen enough (Ctrl-C); the exit code.
+
+    Raises:
+        RecordError: there is no study, or it cannot be read.
+    """
+    console = Console()
+    try:
+        if console.is_terminal and not console.is_dumb_terminal:
+            _redraw(study, console)
+        else:
+            _add_lines(study, console)
+    except KeyboardInterrupt:
+        return 0
+    return 0
+
+
+def _redraw(study: Path, console: Console) -> None:
+    data = read(study)
+    with Live(render(data, console.height), console=console, auto_refresh=False, transient=False) as live:
+        while data.live:
+            time.sleep(REFRESH_S)
+            data = read(study)
+            live.update(render(data, console.height), refresh=True)
+
+
+def _add_lines(study: Path, console: Console) -> None:
+    said = ""
+    while True:
+        data = read(study)
+        line = progress_line(summarise(data))
+        if line != said:
+            console.out(line, highlight=False)
+            said = line
+        if not data.live:
+            return
+        time.sleep(LINE_EVERY_S)
+
+
+def as_text(data: StudyData, width: int = 80) -> str:
+    """The same view as plain text."""
+    console = Console(file=io.StringIO(), width=width, no_color=True, force_terminal=False, legacy_windows=False)
+    console.print(render(data))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    lines = [line.rstrip() for line in text.splitlines()]
+    plain = "\n".join(lines).rstrip()
+    return plain if _speaks_unicode() else plain.encode("ascii", "replace").decode("ascii")
+
+
+def progress_line(summary: Summary) -> str:
+    """The state of a study in one line of plain text, for logs."""
+    n = f"{summary.ended}/{summary.budget_trials}" if summary.budget_trials else str(summary.ended)
+    parts = [
+        f"trials {n}",
+        f"feasible {summary.feasible}",
+        f"silent {summary.stopped}",
+        f"failed {summary.failed + summary.lost}",
+        f"running {summary.running}",
+        f"best {summary.best.objective:.4f} (trial {summary.best.number})" if summary.best else "best none yet",
+    ]
+    if summary.seconds_left is not None:
+        parts.append(f"left {duration(summary.seconds_left)}")
+    if summary.state != "running":
+        parts.append(summary.state)
+    return "  ".join(parts)
+
+
+def render(data: StudyData, height: int | None = None) -> RenderableType:
+    """The view, for ``rich`` to print.
+
+    Args:
+        data: the study.
+        height: lines of the terminal; workers that do not fit are counted only.
+    """
+    summary = summarise(data)
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(style="bold")
+    facts.add_column()
+    for name, text in _facts(summary):
+        facts.add_row(name, text)
+    parts: list[RenderableType] = [_title(summary), _bar(summary), facts]
+    if summary.running and data.rank.size:
+        room = None if height is None else max(height - _ROWS_ABOVE_WORKERS - len(data.notices), 1)
+        parts += [Text(), _workers(data, room)]
+    parts += [Text(f"note: {notice}", style="yellow") for notice in data.notices]
+    return Group(*parts)
+
+
+def _title(summary: Summary) -> Text:
+    colours = {"running": "green", "complete": "green", "killed": "red", "error": "red"}
+    title = Text(summary.study, style="bold")
+    title.append(f"  {summary.state}", style=colours.get(summary.state, "yellow"))
+    title.append(f"  for {duration(summary.seconds)}", style="dim")
+    if summary.seconds_left is not None:
+        title.append(f", about {duration(summary.seconds_left)} left", style="dim")
+    return title
+
+
+def _bar(summary: Summary) -> RenderableType:
+    if not summary.budget_trials:
+        return Text(f"{summary.ended} trials ended")
+    row = Table.grid(expand=True, padding=(0, 1))
+    row.add_column(ratio=1)
+    row.add_column(justify="right", no_wrap=True)
+    row.add_row(
+        ProgressBar(total=summary.budget_trials, completed=summary.ended),
+        f"{summary.ended} of {summary.budget_trials} trials",
+    )
+    return row
+
+
+def _facts(summary: Summary) -> list[tuple[str, Text]]:
+    counts = Text(f"{summary.completed} completed ({summary.feasible} feasible), {summary.stopped} stopped as silent")
+    if summary.failed or summary.lost:
+        counts.append(f", {summary.failed} failed", style="red" if summary.failed else "")
+        counts.append(f", {summary.lost} lost" if summary.lost else "")
+    counts.append(f", {summary.running} running" if summary.running else "")
+    facts = [("trials", counts)]
+    if summary.best is None:
+        facts.append(("best", Text("no feasible network yet", style="yellow")))
+    else:
+        best = Text(f"{summary.best.objective:.4f}", style="bold green")
+        best.append(f" {summary.objective_name}, trial {summary.best.number}", style="not bold default")
+        facts += [("best", best), ("", Text(sparkline(summary.incumbent, 50), style="green"))]
+    if summary.baseline is not None and summary.baseline.objective is not None:
+        facts.append(("beside", Text(f"{summary.baseline.objective:.4f} {summary.baseline.name}")))
+    saved = f", {duration(summary.saved_seconds)} of training saved" if summary.saved_seconds else ""
+    facts.append(("silent", Text(f"{percent(summary.silent_share)} of the networks{saved}")))
+    facts.append(("workers", Text(f"{percent(summary.busy_share)} busy")))
+    return facts
+
+
+def sparkline(values: Sequence[float], width: int) -> str:
+    """A line of little bars, the last value at its right end; nothing without a value."""
+    shown = [value for value in values if not math.isnan(value)]
+    if not shown:
+        return ""
+    points = [shown[round(i)] for i in np.linspace(0, len(shown) - 1, min(width, len(shown)))]
+    low, high = min(shown), max(shown)
+    span = (high - low) or 1.0
+    bars = "".join(_LEVELS[round((value - low) / span * (len(_LEVELS) - 1))] for value in points)
+    return f"{low:.3g} {bars} {high:.3g}" if high > low else f"{bars} {high:.3g}"
+
+
+def _workers(data: StudyData, room: int | None) -> RenderableType:
+    """A row a worker that has a trial, the longest running first."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", expand=False)
+    for name in ("worker", "trial", "for", "done", "epoch", "accuracy", "silent", "where"):
+        table.add_column(name, justify="left" if name == "where" else "right", no_wrap=True, overflow="ellipsis")
+    rows = np.flatnonzero(data.state == "running")
+    rows = rows[np.argsort(data.started_at[rows], kind="stable")]
+    now = max(time.time(), data.updated_at)
+    shown = rows if room is None or len(rows) <= room else rows[: max(room - 1, 1)]
+    for row in shown:
+        rank = int(data.rank[row])
+        news = data.progress.get(rank)
+        news = news if news is not None and news.number == data.number[row] else None
+        worker = data.workers.get(rank)
+        where = f"{worker.device} on {worker.host}" if worker else "-"
+        table.add_row(str(rank), str(data.number[row]), duration(now - data.started_at[row]), *_news(news), where)
+    hidden = len(rows) - len(shown)
+    return Group(table, Text(f"and {hidden} more workers", style="dim")) if hidden else table
+
+
+def _news(news: Progress | None) -> tuple[str, str, str, str]:
+    """How far a trial is: share of samples, epoch, running accuracy, largest silent rate."""
+    if news is None:
+        return "-", "-", "-", "-"
+    done = percent(news.n_samples / news.n_samples_planned) if news.n_samples_planned else "-"
+    silent = percent(max(news.silent_rate.values())) if news.silent_rate else "-"
+    return done, str(news.epoch), figure(news.accuracy), silent
+
+
+def _speaks_unicode() -> bool:
+    return "utf" in (sys.stdout.encoding or "").lower()

@@ -1,0 +1,115 @@
+"""The numbers of a study as text for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from snnhpo_mpi.record import StudyData
+from snnhpo_mpi.trial import ParamValue, State
+
+if TYPE_CHECKING:
+    from snnhpo_mpi.report.summary import Found, Summary
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: ``42 s``, ``3 min 20 s``, ``5 h 10 min``, ``2 d 3 h``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s" if seconds < 9.95 and seconds != whole else f"{whole} s"
+    for unit, size, below, small in (("min", 60, "s", 1), ("h", 3600, "min", 60), ("d", 86400, "h", 3600)):
+        if whole < {"min": 3600, "h": 86400, "d": 10**12}[unit]:
+            rest = (whole % size) // small
+            return f"{whole // size} {unit} {rest} {below}" if rest else f"{whole // size} {unit}"
+    raise AssertionError
+
+
+def percent(share: float | None) -> str:
+    """A share as ``12 %``; ``-`` if it is not known."""
+    if share is None:
+        return "-"
+    return f"{share:.1%}".replace("%", " %") if 0 < share < 0.0995 else f"{share:.0%}".replace("%", " %")
+
+
+def figure(value: ParamValue | None) -> str:
+    """A hyperparameter's or another value with four significant digits; ``-`` if there is none."""
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def conclusion(summary: Summary) -> str:
+    """What a study found, in a few lines."""
+    lines = [f"{summary.study}: {_counts(summary)} in {duration(summary.seconds)}"]
+    if summary.best is None:
+        lines.append("no feasible network was found yet")
+    else:
+        lines.append(f"best     trial {summary.best.number}, {summary.objective_name} {summary.best.objective:.4f}")
+        lines += _wrapped([f"{name}={figure(value)}" for name, value in summary.best.params.items()], indent=9)
+    if summary.baseline is not None:
+        lines.append(f"beside   {_beside(summary)}")
+    if summary.silent_share is not None:
+        saved = f"; stopping them early saved {duration(summary.saved_seconds)} of training"
+        lines.append(f"silent   {percent(summary.silent_share)} of the networks{saved if summary.stopped else ''}")
+    if summary.busy_share is not None:
+        lines.append(f"workers  busy {percent(summary.busy_share)} of the time")
+    return "\n".join(lines)
+
+
+def _counts(summary: Summary) -> str:
+    parts = [f"{summary.completed} completed", f"{summary.stopped} stopped early"]
+    parts += [f"{n} {name}" for name in ("failed", "lost") if (n := getattr(summary, name))]
+    return f"{summary.ended} trials ({', '.join(parts)})"
+
+
+def _beside(summary: Summary) -> str:
+    baseline = summary.baseline
+    assert baseline is not None
+    if baseline.objective is None:
+        return f"{baseline.name}: {baseline.state} (trial {baseline.number})"
+    text = f"{baseline.name}: {baseline.objective:.4f} (trial {baseline.number})"
+    if baseline.state != State.COMPLETED.value:
+        return f"{baseline.name}: {baseline.state} at {baseline.objective:.4f} (trial {baseline.number})"
+    if summary.best is None:
+        return text
+    gain = summary.best.objective - baseline.objective
+    if summary.objective_name == "objective":
+        return f"{text}; the best is {gain:+.4g} from it"
+    return f"{text}; the best is {abs(100 * gain):.1f} points {'better' if gain >= 0 else 'worse'}"
+
+
+def _wrapped(words: Sequence[str], indent: int, width: int = 100) -> list[str]:
+    lines = [" " * indent]
+    for word in words:
+        if len(lines[-1]) + len(word) > width and lines[-1].strip():
+            lines.append(" " * indent)
+        lines[-1] += f"{word}  "
+    return [line.rstrip() for line in lines]
+
+
+def as_table(best: Sequence[Found]) -> str:
+    """Trials side by side, a line a hyperparameter."""
+    rows = [["trial", *(str(found.number) for found in best)]]
+    rows.append(["objective", *(f"{found.objective:.4f}" for found in best)])
+    rows += [[name, *(figure(found.params.get(name)) for found in best)] for name in best[0].params] if best else []
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    padded = (
+        [cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))]
+        for row in rows
+    )
+    return "\n".join("  ".join(row).rstrip() for row in padded)
+
+
+def as_fixed_block(data: StudyData, found: Found) -> str:
+    """A trial's hyperparameters, and the ones that the study held fixed, as the ``fixed:`` block of a configuration."""
+    values = {**(data.config.get("fixed") or {}), **found.params}
+    lines = [f"# trial {found.number} of {data.name}: objective {found.objective:.6g}", "fixed:"]
+    return "\n".join([*lines, *(f"  {name}: {_yaml(value)}" for name, value in values.items())])
+
+
+def _yaml(value: ParamValue) -> str:
+    """A value that YAML reads back as the same, whatever it looks like."""
+    if isinstance(value, str):
+        return "'" + value.replace("'", "''") + "'"
+    text = repr(value)
+    return text if "e" not in text or "." in text else text.replace("e", ".0e")
