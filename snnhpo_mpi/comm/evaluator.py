@@ -40,6 +40,7 @@ _PROGRAM = (
 )
 _MPI_VARIABLES = ("PMI_", "PMIX_", "OMPI_", "PRTE_", "HYDRA_", "HYDI_", "MPI_LOCAL", "MPIR_", "I_MPI_")
 _TAIL_BYTES = 4_000
+_REAP_S = 10.0
 _CLOSED_S = 2.0  # from a closed line to the death that explains it
 
 
@@ -165,7 +166,10 @@ class Evaluator:
         """Kill it and all that it forked, and wait for that."""
         if self._alive:
             self._kill_group(signal.SIGKILL)
-            self._process.wait()
+            try:
+                self._process.wait(_REAP_S)
+            except subprocess.TimeoutExpired:  # stuck in the kernel: a dead file system, a hung GPU
+                _log.error("process %d does not die", self._process.pid)
             self._socket.close()
             self._enter(Phase.ENDED)
 

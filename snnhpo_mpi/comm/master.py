@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -35,7 +35,6 @@ from snnhpo_mpi.comm.pool import PoolSize
 from snnhpo_mpi.comm.proposer import Proposer
 from snnhpo_mpi.comm.roster import Roster, Standing
 from snnhpo_mpi.comm.transport import Transport
-from snnhpo_mpi.errors import SnnhpoError
 from snnhpo_mpi.trial import Asked, Ended, Event, Outcome, Progress, Started, State, Trial
 
 _log = logging.getLogger(__name__)
@@ -141,7 +140,7 @@ class Master:
         """Search until the budget is spent, the time is over, somebody stops it or no worker is left.
 
         Raises:
-            SnnhpoError: from the record; the workers are sent away first.
+            SnnhpoError: from the record; the workers are still there to be dismissed.
             BaseException: whatever the optimizer raises.
         """
         pause = Pause(LONGEST_PAUSE_S)
@@ -157,9 +156,6 @@ class Master:
                 time.sleep(pause.after(heard or sent))
             self._dismiss(ending)
             return ending
-        except SnnhpoError as error:
-            dismiss(self._transport, error.exit_code, self._settings.closing_s)
-            raise
         finally:
             self._proposer.close()
 
@@ -191,7 +187,7 @@ class Master:
                 if self._stopping is None:
                     self._send(rank, Welcome(self._settings.config))
             case Ready(device):
-                self._roster[rank].standing = Standing.WORKING
+                self._roster.update(rank, Standing.WORKING, self._roster[rank].running)
                 self._record.joined(rank, self._roster[rank].host, device)
             case Report(progress):
                 self._record.progress(rank, progress)
@@ -207,9 +203,9 @@ class Master:
 
     def _receive_result(self, rank: int, outcome: Outcome, seconds: float) -> None:
         """The next trial leaves before the result is looked at further."""
-        worker, now = self._roster[rank], time.time()
-        worker.running = None
-        if self._stopping is None and worker.idle:
+        now = time.time()
+        self._roster.update(rank, self._roster[rank].standing, None)
+        if self._stopping is None and self._roster[rank].idle:
             self._send_next(rank)
         if not self._backlog.end(outcome.number):
             _log.warning("rank %d: another result of trial %d is discarded", rank, outcome.number)
@@ -239,7 +235,7 @@ class Master:
             self._backlog.add(trial)
             self._events.append(Asked(trial, time.time(), proposal.diagnostics))
         self._send(rank, Run(trial))
-        self._roster[rank].running = trial.number
+        self._roster.update(rank, Standing.WORKING, trial.number)
         self._events.append(Started(trial.number, rank, time.time()))
         return True
 
@@ -258,8 +254,8 @@ class Master:
         self._proposer.check()
         if self._stopping is not None:
             return
-        demand = max(0, len(self._roster.idle) - self._backlog.n_waiting)
-        wanted = min(self._backlog.n_left, demand + self._pool.target(len(self._roster.present)))
+        demand = max(0, self._roster.n_idle - self._backlog.n_waiting)
+        wanted = min(self._backlog.n_left, demand + self._pool.target(self._roster.n_present))
         while self._proposer.n_ahead < wanted:
             self._proposer.post_ask()
 
@@ -267,22 +263,24 @@ class Master:
         """Give and look for signs of life."""
         now = time.monotonic()
         if now - self._turn_at > self._settings.beat_s:  # this process itself stood still: nobody else is to blame
-            for rank in self._roster.present:
-                self._roster[rank].heard_at = now
+            for worker in self._roster:
+                worker.heard_at = now
         self._turn_at = now
+        if now - self._beat_at < self._settings.beat_s:
+            return
+        self._beat_at = now
         for rank in self._roster.silent(now, self._settings.heartbeat_timeout_s):
             self._leave(rank, f"silent for {self._settings.heartbeat_timeout_s:g} s", Standing.LOST)
-        if now - self._beat_at > self._settings.beat_s:
-            self._beat_at = now
-            for rank in self._roster.ranks:
-                self._send(rank, Beat())
+        for rank in self._transport.peers:
+            self._send(rank, Beat())
 
     def _leave(self, rank: int, reason: str, standing: Standing) -> None:
         """A rank works no more: its trial waits for another, or has waited too often."""
         worker = self._roster[rank]
-        number, worker.running, worker.standing = worker.running, None, standing
+        number = worker.running
+        self._roster.update(rank, standing, None)
         _log.warning("rank %d (%s) is %s: %s", rank, worker.host, standing.name.lower(), reason)
-        if number is None or number in self._roster.running:
+        if number is None or self._roster.runs(number):
             return
         if standing is Standing.GONE:
             self._backlog.give_back(number)
@@ -296,7 +294,7 @@ class Master:
         worker = self._roster[rank]
         if worker.standing is Standing.LOST:
             _log.warning("rank %d (%s) is back", rank, worker.host)
-            worker.standing, worker.running = Standing.WORKING, running
+            self._roster.update(rank, Standing.WORKING, running)
             if running is not None:
                 self._backlog.reclaim(running)
 
@@ -305,11 +303,11 @@ class Master:
             return Ending.COMPLETE
         if self._n_stops > 1:
             return Ending.INTERRUPTED
-        if not self._roster.present:
-            return Ending.WORKERS_LOST if self._roster.lost else Ending.NO_WORKERS
+        if not self._roster.n_present:
+            return Ending.WORKERS_LOST if self._roster.n_lost else Ending.NO_WORKERS
         now = time.monotonic()
         self._consider_stopping(now)
-        if self._stopping is not None and (not self._roster.running or now >= self._stop_at):
+        if self._stopping is not None and (not self._roster.n_running or now >= self._stop_at):
             return self._stopping
         return None
 
@@ -321,14 +319,15 @@ class Master:
         if self._stopping is None and (self._n_stops or now >= self._end_at - self._settings.stop_before_end_s):
             self._stopping = Ending.INTERRUPTED if self._n_stops else Ending.OUT_OF_TIME
             self._stop_at = now + self._settings.stop_before_end_s
-            _log.warning("stopping (%s): %d running trials may finish", self._stopping.value, len(self._roster.running))
+            _log.warning("stopping (%s): %d running trials may finish", self._stopping.value, self._roster.n_running)
         self._stop_at = min(self._stop_at, self._end_at - self._settings.closing_s)
 
     def _dismiss(self, ending: Ending) -> None:
         """Send all workers away; results that still come are recorded."""
         self._stopping = ending
         self._commit()
-        dismiss(self._transport, ending.exit_code, self._settings.closing_s, self._handle, self._roster.in_touch)
+        lost = {worker.rank for worker in self._roster if worker.standing is Standing.LOST}
+        dismiss(self._transport, ending.exit_code, self._settings.closing_s, self._handle, lost)
         self._commit()
 
     def _send(self, rank: int, message: Message) -> None:
@@ -340,29 +339,31 @@ def dismiss(
     exit_code: int,
     timeout_s: float = 10.0,
     handle: Callable[[int, bytes], None] = lambda rank, data: None,
-    ranks: Sequence[int] | None = None,
+    lost: Set[int] = frozenset(),
 ) -> None:
     """Tell all workers to stop and take what they still send, until each has answered or the time is over.
+
+    Who answered is no peer any more, so that a second call finds nobody.
 
     Args:
         transport: of rank 0.
         exit_code: what the workers end with.
         timeout_s: the longest wait.
         handle: called with every other message.
-        ranks: whose answers to wait for; all by default.
+        lost: ranks whose answers are not waited for.
     """
-    for rank in range(1, transport.size):
+    peers, stopped = transport.peers, encode(Stopped())
+    for rank in peers:
         transport.send(rank, encode(Stop(exit_code)))
-    remaining = set(range(1, transport.size) if ranks is None else ranks)
     pause, end = Pause(LONGEST_PAUSE_S), time.monotonic() + timeout_s
-    while remaining and time.monotonic() < end:
+    while peers - lost and time.monotonic() < end:
         received = transport.receive()
         if received is not None:
             rank, data = received
-            if not data or data == encode(Stopped()):
-                remaining.discard(rank)
+            if not data or data == stopped:
+                peers.discard(rank)
             else:
                 handle(rank, data)
         time.sleep(pause.after(received is not None))
-    if remaining:
-        _log.warning("no answer from ranks %s", sorted(remaining))
+    if peers:
+        _log.warning("no answer from ranks %s", sorted(peers))

@@ -29,6 +29,7 @@ _log = logging.getLogger(__name__)
 _TAG = 7
 _MAX_ERRORS_IN_A_ROW = 1000
 _SENDS_TIMEOUT_S = 5.0
+_FINALIZE_TIMEOUT_S = (10.0, 120.0)  # of rank 0, which has nothing left to do then; of workers, which wait for it
 
 
 class MpiTransport:
@@ -44,9 +45,10 @@ class MpiTransport:
         self.size = self._comm.Get_size()
         self._finalize_timeout_s = finalize_timeout_s
         # A request that is dropped before it completes corrupts messages: each is kept, with its buffer.
-        self._sends: deque[tuple[MPI.Request, bytes]] = deque()
+        self._sends: dict[int, deque[tuple[MPI.Request, bytes]]] = {}  # by destination, oldest first
         self._receives: deque[tuple[int, MPI.Request, bytearray]] = deque()
-        self._gone: deque[int] = deque()
+        self._gone: deque[int] = deque()  # dead, and not yet said so
+        self.peers = set(range(1, self.size)) if self.rank == 0 else {0}
         self._n_errors = 0
 
     def send(self, destination: int, message: bytes) -> None:
@@ -56,7 +58,7 @@ class MpiTransport:
         except self._mpi.Exception as error:
             self._note(error)
             return
-        self._sends.append((request, message))
+        self._sends.setdefault(destination, deque()).append((request, message))
         self._advance_sends()
 
     def receive(self) -> tuple[int, bytes] | None:
@@ -77,20 +79,30 @@ class MpiTransport:
         return None
 
     def close(self, exit_code: int = 0) -> None:
-        """Cancel what is open and leave MPI; should that hang because a peer is dead, the process ends anyway."""
+        """Leave MPI. Where a peer has not left properly, MPI could wait for it for ever: then this ends all ranks.
+
+        Called while an exception is on its way, it shows it and ends all ranks at once.
+        """
+        error = sys.exc_info()[1]
+        if error is not None and not isinstance(error, SystemExit):
+            sys.excepthook(type(error), error, error.__traceback__)
         watchdog = threading.Timer(self._finalize_timeout_s, os._exit, (exit_code,))
         watchdog.daemon = True
         watchdog.start()
+        if self.peers:
+            _log.warning("ranks %s have not left: all ranks end now", sorted(self.peers))
+            self.abort(exit_code)
         end = time.monotonic() + _SENDS_TIMEOUT_S
         while self._sends and time.monotonic() < end:
             self._advance_sends()
             time.sleep(0.001)
-        for request in [request for request, _ in self._sends] + [request for _, request, _ in self._receives]:
+        pending = [request for sends in self._sends.values() for request, _ in sends]
+        for request in pending + [request for _, request, _ in self._receives]:
             try:
                 request.Cancel()
                 request.Free()
-            except self._mpi.Exception as error:
-                self._note(error)
+            except self._mpi.Exception as failure:
+                self._note(failure)
         self._mpi.Finalize()
         watchdog.cancel()
 
@@ -113,8 +125,13 @@ class MpiTransport:
         self._receives.append((source, request, buffer))
 
     def _advance_sends(self) -> None:
-        if self._sends:
-            self._sends = deque(entry for entry in self._sends if not self._completed(entry[0]))
+        """Let go of what is sent. To a silent rank much may be open: only its oldest message is looked at."""
+        for destination in list(self._sends):
+            sends = self._sends[destination]
+            while sends and self._completed(sends[0][0]):
+                sends.popleft()
+            if not sends:
+                del self._sends[destination]
 
     def _completed(self, request: MPI.Request) -> bool:
         try:
@@ -129,7 +146,8 @@ class MpiTransport:
             self._comm.Ack_failed()
             failed = self._comm.Get_failed()
             ranks = failed.Translate_ranks(None, self._comm.Get_group())
-            self._gone.extend(rank for rank in ranks if rank not in self._gone)
+            self._gone.extend(rank for rank in ranks if rank in self.peers and rank not in self._gone)
+            self.peers.difference_update(ranks)
             return
         self._n_errors += 1
         if self._n_errors == 1:
@@ -138,12 +156,11 @@ class MpiTransport:
             raise error
 
 
-def connect(environment: Mapping[str, str], finalize_timeout_s: float = 60.0) -> MpiTransport:
+def connect(environment: Mapping[str, str]) -> MpiTransport:
     """Initialise MPI; from here on an uncaught exception ends all ranks.
 
     Args:
         environment: what the launcher set.
-        finalize_timeout_s: longest wait for the others when leaving.
 
     Raises:
         ConfigError: no MPI library, or the launcher does not belong to it.
@@ -158,8 +175,9 @@ def connect(environment: Mapping[str, str], finalize_timeout_s: float = 60.0) ->
             f"mpi4py found no MPI library ({str(error).splitlines()[0]}): load your cluster's MPI (module load ...), "
             "name one (MPI4PY_LIBMPI=/path/to/libmpi.so), install one (pip install mpich), or run without mpiexec"
         ) from error
-    check_launch(MPI.COMM_WORLD.Get_rank(), MPI.COMM_WORLD.Get_size(), environment)
-    transport = MpiTransport(MPI, finalize_timeout_s)
+    rank = MPI.COMM_WORLD.Get_rank()
+    check_launch(rank, MPI.COMM_WORLD.Get_size(), environment)
+    transport = MpiTransport(MPI, _FINALIZE_TIMEOUT_S[rank > 0])
     _abort_on_exceptions(transport)
     return transport
 

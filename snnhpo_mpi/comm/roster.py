@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -13,12 +14,15 @@ class Standing(Enum):
     STARTING = auto()  # not ready for its first trial
     WORKING = auto()  # idle, or with a trial
     LOST = auto()  # silent for too long; may come back
-    GONE = auto()  # said goodbye, or its transport says that it is dead
+    GONE = auto()  # said goodbye
+
+
+_PRESENT = (Standing.STARTING, Standing.WORKING)
 
 
 @dataclass(slots=True)
 class Worker:
-    """One worker rank, as rank 0 knows it."""
+    """One worker rank, as rank 0 knows it; changed by the roster only, but for when it was heard and where it is."""
 
     rank: int
     heard_at: float
@@ -33,11 +37,14 @@ class Worker:
 
 
 class Roster:
-    """All worker ranks."""
+    """All worker ranks; every question is answered without going through them."""
 
     def __init__(self, ranks: Iterable[int], now: float) -> None:
         """Expect these ranks, as if each had been heard ``now`` [s]."""
         self._workers = {rank: Worker(rank, now) for rank in ranks}
+        self._idle: dict[int, None] = {}  # in the order in which they became idle
+        self._running: Counter[int] = Counter()
+        self._standings = Counter(worker.standing for worker in self)
 
     def __getitem__(self, rank: int) -> Worker:
         return self._workers[rank]
@@ -45,36 +52,55 @@ class Roster:
     def __contains__(self, rank: int) -> bool:
         return rank in self._workers
 
-    @property
-    def ranks(self) -> list[int]:
-        """All of them."""
-        return list(self._workers)
+    def __iter__(self) -> Iterator[Worker]:
+        return iter(self._workers.values())
+
+    def update(self, rank: int, standing: Standing, running: int | None) -> None:
+        """A worker's standing and trial are now these."""
+        worker = self._workers[rank]
+        self._standings[worker.standing] -= 1
+        self._standings[standing] += 1
+        if worker.running is not None:
+            self._running[worker.running] -= 1
+            if not self._running[worker.running]:
+                del self._running[worker.running]
+        if running is not None:
+            self._running[running] += 1
+        worker.standing, worker.running = standing, running
+        if worker.idle:
+            self._idle[rank] = None
+        else:
+            self._idle.pop(rank, None)
 
     @property
     def idle(self) -> list[int]:
-        """Ranks without a trial."""
-        return [worker.rank for worker in self._workers.values() if worker.idle]
+        """Ranks without a trial, the one that waits longest first."""
+        return list(self._idle)
 
     @property
-    def running(self) -> set[int]:
-        """Numbers of the trials that are out."""
-        return {worker.running for worker in self._workers.values() if worker.running is not None}
+    def n_idle(self) -> int:
+        """How many ranks have no trial."""
+        return len(self._idle)
 
     @property
-    def present(self) -> list[int]:
-        """Ranks that are neither lost nor gone."""
-        return [w.rank for w in self._workers.values() if w.standing in (Standing.STARTING, Standing.WORKING)]
+    def n_present(self) -> int:
+        """How many ranks are neither lost nor gone."""
+        return sum(self._standings[standing] for standing in _PRESENT)
 
     @property
-    def in_touch(self) -> list[int]:
-        """Ranks that are not lost."""
-        return [worker.rank for worker in self._workers.values() if worker.standing is not Standing.LOST]
+    def n_lost(self) -> int:
+        """How many ranks fell silent."""
+        return self._standings[Standing.LOST]
 
     @property
-    def lost(self) -> list[int]:
-        """Ranks that fell silent."""
-        return [worker.rank for worker in self._workers.values() if worker.standing is Standing.LOST]
+    def n_running(self) -> int:
+        """How many trials are out."""
+        return len(self._running)
+
+    def runs(self, number: int) -> bool:
+        """Whether some rank has this trial."""
+        return number in self._running
 
     def silent(self, now: float, timeout_s: float) -> list[int]:
         """Present ranks not heard for longer than the timeout."""
-        return [rank for rank in self.present if now - self._workers[rank].heard_at > timeout_s]
+        return [w.rank for w in self if w.standing in _PRESENT and now - w.heard_at > timeout_s]

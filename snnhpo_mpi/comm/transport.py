@@ -22,6 +22,10 @@ class Transport(Protocol):
     def size(self) -> int:
         """Ranks in all."""
 
+    @property
+    def peers(self) -> set[int]:
+        """Ranks that have not left; whoever learns that one has, removes it."""
+
     def send(self, destination: int, message: bytes) -> None:
         """Send without waiting; messages to one rank arrive in order, those to a dead rank nowhere."""
 
@@ -41,6 +45,7 @@ class LocalTransport:
     def __init__(self, rank: int, inboxes: tuple[deque[tuple[int, bytes] | BaseException], ...]) -> None:
         self.rank = rank
         self.size = len(inboxes)
+        self.peers = set(range(1, self.size)) if rank == 0 else {0}
         self._inboxes = inboxes
 
     def send(self, destination: int, message: bytes) -> None:
@@ -65,6 +70,10 @@ class LocalTransport:
         """Let rank 0 raise what ends this rank."""
         self._inboxes[0].append(error)
 
+    def hang_up(self) -> None:
+        """Let this rank find rank 0 gone."""
+        self._inboxes[self.rank].append((0, b""))
+
     def close(self, exit_code: int = 0) -> None:
         """Nothing to leave."""
 
@@ -78,11 +87,12 @@ def local_transports(size: int) -> tuple[LocalTransport, ...]:
 class LocalWorkers:
     """Worker ranks as threads of this process, each running ``work(transport)``; a context manager.
 
-    An exception in one of them is raised by rank 0's next ``receive``.
+    An exception in one of them is raised by rank 0's next ``receive``. At the end whoever still works is told to end.
     """
 
     def __init__(self, transports: tuple[LocalTransport, ...], work: Callable[[LocalTransport], object]) -> None:
         self._work = work
+        self._transports = transports
         self._threads = [
             threading.Thread(target=self._guarded, args=(transport,), name=f"rank {transport.rank}", daemon=True)
             for transport in transports
@@ -100,6 +110,8 @@ class LocalWorkers:
         return self
 
     def __exit__(self, *_: object) -> None:
+        for transport in self._transports:
+            transport.hang_up()
         for thread in self._threads:
             thread.join(timeout=20.0)
         if hanging := [thread.name for thread in self._threads if thread.is_alive()]:

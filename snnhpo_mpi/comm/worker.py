@@ -92,21 +92,28 @@ class Supervisor:
                 self._watch()
                 pause = running if self._trial is not None else idle
                 self._wait(pause.after(happened))
-            return self._exit_code
         finally:
             if self._evaluator is not None:
                 self._evaluator.end()
-            self._send(Stopped())
+        self._send(Stopped())
+        return self._exit_code
 
     def _hear(self) -> bool:
         received = self._transport.receive()
         if received is None:
             return False
+        source, data = received
+        if source != MASTER:
+            return True  # another worker is gone: rank 0's business
+        if not data:
+            _log.error("the connection to rank 0 broke: this rank ends")
+            self._exit_code = 1
+            return True
         self._heard_at = time.monotonic()
         try:
-            self._handle(decode(received[1]))
+            self._handle(decode(data))
         except MessageError as error:
-            _log.error("rank %d sent nonsense: %s", received[0], error)
+            _log.error("rank 0 sent nonsense: %s", error)
         return True
 
     def _handle(self, message: Message) -> None:
@@ -120,6 +127,7 @@ class Supervisor:
                     self._trial = None
             case Stop(exit_code):
                 self._exit_code = exit_code
+                self._transport.peers.discard(MASTER)  # it sends nothing after this
             case Beat():
                 pass
             case _:
