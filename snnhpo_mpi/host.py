@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -120,6 +120,13 @@ def slurm_seconds_left(environment: Mapping[str, str]) -> float | None:
         return datetime.fromisoformat(answer.stdout.strip()).timestamp() - time.time()
     except (OSError, subprocess.SubprocessError, ValueError):
         return None  # no squeue on the node, or a job without limit
+
+
+def job_clock(wall_time_s: float | None, environment: Mapping[str, str]) -> Callable[[], float | None]:
+    """A clock of the time left, from now: by the wall time given and by Slurm's own, whichever is less."""
+    limits = [limit for limit in (wall_time_s, slurm_seconds_left(environment)) if limit is not None]
+    began = time.monotonic()
+    return lambda: min(limits) - (time.monotonic() - began) if limits else None
 
 
 def provenance() -> dict[str, str]:

@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from snnhpo_mpi.trial import Asked, Ended, Event, Outcome, Started, State
+from snnhpo_mpi.record import StudyRecord
+from snnhpo_mpi.trial import Asked, Ended, Event, Outcome, Progress, Started, State
 
 
 @dataclass
@@ -97,6 +98,33 @@ class Announcer:
             pace_s = (self._clock() - self._start) / n_done
             limits.append(pace_s * max(0, self._tally.budget - self._tally.n_ended))
         return min((limit for limit in limits if limit is not None), default=None)
+
+
+class AnnouncedRecord:
+    """The record as the loop sees it: written first, then said."""
+
+    def __init__(self, record: StudyRecord, announcer: Announcer) -> None:
+        self._record = record
+        self._announcer = announcer
+
+    def append(self, *events: Event) -> None:
+        """Record events, then count them."""
+        self._record.append(*events)
+        for event in events:
+            self._announcer.note(event)
+
+    def progress(self, rank: int, progress: Progress) -> None:
+        """Pass on how far a trial is."""
+        self._record.progress(rank, progress)
+
+    def joined(self, rank: int, host: str, device: str) -> None:
+        """Record where a worker is."""
+        self._record.worker(rank, host, device)
+
+    def maintain(self) -> None:
+        """Let record and announcer do what is due."""
+        self._record.maintain()
+        self._announcer.maintain()
 
 
 def progress_line(tally: Tally, seconds_left: float | None) -> str:

@@ -29,10 +29,10 @@ from snnhpo_mpi.comm.transport import LocalWorkers, Transport, local_transports
 from snnhpo_mpi.comm.worker import run_worker
 from snnhpo_mpi.config import PythonSettings, SlayerSettings, StdpSettings, StudyConfig, load_config
 from snnhpo_mpi.errors import ConfigError, RecordError, SnnhpoError
-from snnhpo_mpi.progress import Announcer, Tally
+from snnhpo_mpi.progress import AnnouncedRecord, Announcer, Tally
 from snnhpo_mpi.record import StudyData, StudyRecord, exists, read
 from snnhpo_mpi.space import Space
-from snnhpo_mpi.trial import Asked, Ended, Event, Outcome, ParamValue, Progress, Started, Trial, trial_seed
+from snnhpo_mpi.trial import Asked, Ended, Outcome, ParamValue, Progress, Started, Trial, trial_seed
 
 log = logging.getLogger(__name__)
 Say = Callable[[str], None]
@@ -136,7 +136,11 @@ def _lead(request: Request, transport: Transport, say: Say) -> int:
 def _search(
     config: StudyConfig, transport: Transport, record: StudyRecord, optimizer: Optimizer, say: Say
 ) -> tuple[Ending, Tally]:
-    past, tally, time_left = record.read(), Tally(config.budget.trials), _clock(config)
+    past, tally, time_left = (
+        record.read(),
+        Tally(config.budget.trials),
+        host.job_clock(config.budget.wall_time, os.environ),
+    )
     if past.n_trials:
         waiting, proposer = past.unfinished(), _restore(optimizer, tally, past)
     else:
@@ -149,7 +153,7 @@ def _search(
         stop_before_end_s=config.budget.stop_before_end,
         heartbeat_timeout_s=config.workers.heartbeat_timeout,
     )
-    announced = _AnnouncedRecord(record, Announcer(tally, say, time_left))
+    announced = AnnouncedRecord(record, Announcer(tally, say, time_left))
     master = Master(transport, proposer, announced, settings, waiting, time_left)
     with _stopped_by_signals(master):
         return master.run(), tally
@@ -233,41 +237,6 @@ def _open_record(request: Request, config: StudyConfig, folder: Path) -> StudyRe
     for notice in record.notices:
         log.warning("%s", notice)
     return record
-
-
-class _AnnouncedRecord:
-    """The record as the loop sees it: written first, then said."""
-
-    def __init__(self, record: StudyRecord, announcer: Announcer) -> None:
-        self._record = record
-        self._announcer = announcer
-
-    def append(self, *events: Event) -> None:
-        self._record.append(*events)
-        for event in events:
-            self._announcer.note(event)
-
-    def progress(self, rank: int, progress: Progress) -> None:
-        self._record.progress(rank, progress)
-
-    def joined(self, rank: int, host: str, device: str) -> None:
-        self._record.worker(rank, host, device)
-
-    def maintain(self) -> None:
-        self._record.maintain()
-        self._announcer.maintain()
-
-
-def _clock(config: StudyConfig) -> Callable[[], float | None]:
-    """Seconds left of this job: by the configured wall time and by Slurm's own, whichever is less."""
-    began = time.monotonic()
-    job_left_s = host.slurm_seconds_left(os.environ)
-
-    def time_left() -> float | None:
-        limits = [limit for limit in (config.budget.wall_time, job_left_s) if limit is not None]
-        return min(limits) - (time.monotonic() - began) if limits else None
-
-    return time_left
 
 
 @contextmanager

@@ -22,7 +22,8 @@ ALLOWED = {
     "report": {"errors", "record", "trial"},
     "user_function": {"config", "errors", "trial"},
     "check": {"config", "errors", "host", "snn", "space", "user_function"},
-    "study": set("check comm config errors host optim progress record snn space trial user_function".split()),
+    "study": {"check", "comm", "config", "errors", "host", "optim", "progress", "record", "snn"}
+    | {"space", "trial", "user_function"},
     "progress": {"record", "report", "trial"},
     "bench": {"config", "errors", "optim", "space", "trial"},
     "cli": {"bench", "check", "comm", "config", "errors", "record", "report", "study"},

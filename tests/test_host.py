@@ -66,6 +66,13 @@ def test_without_slurm_nobody_knows_the_end() -> None:
     assert host.slurm_seconds_left({"SLURM_JOB_ID": "not-a-job"}) is None
 
 
+def test_the_clock_of_a_job_takes_the_nearer_end() -> None:
+    slurm = {"SLURM_JOB_END_TIME": str(int(time.time()) + 600)}
+    assert 0 < (host.job_clock(30.0, slurm)() or 0) <= 30
+    assert 500 < (host.job_clock(3000.0, slurm)() or 0) <= 600
+    assert host.job_clock(None, {})() is None
+
+
 def test_provenance_is_text_and_names_versions() -> None:
     facts = host.provenance()
     assert all(isinstance(value, str) for value in facts.values())
