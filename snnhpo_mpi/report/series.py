@@ -65,10 +65,10 @@ def elapsed(runs: list[Window], at: Floats) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class Incumbent:
-    """Best feasible objective so far, after each end of a trial.
+    """Best feasible objective so far, trial by trial.
 
     Attributes:
-        row: e, rows of the study in the order of their ends.
+        row: e, rows of the study, in the order that counts.
         seconds: e, elapsed time.
         worker_seconds: e, evaluation time of all workers until then.
         best: e, NaN before the first feasible trial.
@@ -81,8 +81,16 @@ class Incumbent:
 
 
 def incumbent(data: StudyData) -> Incumbent:
-    """How the search got on."""
-    row = ended_rows(data)
+    """How the search got on, in the order in which trials ended."""
+    return _incumbent(data, ended_rows(data))
+
+
+def incumbent_by_number(data: StudyData) -> Incumbent:
+    """The same in the order of the trials' numbers."""
+    return _incumbent(data, np.flatnonzero(data.ended))
+
+
+def _incumbent(data: StudyData, row: NDArray[np.intp]) -> Incumbent:
     values = np.where(data.feasible[row], data.objective[row], -np.inf)
     best = np.maximum.accumulate(values) if len(values) else values
     return Incumbent(

@@ -23,7 +23,7 @@ from snnhpo_mpi.trial import ParamValue, State
 
 __all__ = [
     "Baseline", "Found", "Summary", "as_fixed_block", "as_table", "best_dict", "best_trials", "conclusion", "failures",
-    "objective_name", "reason", "saved_seconds", "status_dict", "summarise",
+    "objective_label", "objective_name", "reason", "saved_seconds", "status_dict", "summarise",
 ]  # fmt: skip
 
 
@@ -180,6 +180,12 @@ def objective_name(data: StudyData) -> str:
     """What people call the objective of this study."""
     trainer = (data.config.get("trainer") or {}).get("name")
     return "objective" if trainer == "python" else "held-out accuracy"
+
+
+def objective_label(data: StudyData) -> str:
+    """The same for an axis on which stopped networks are shown too."""
+    name = objective_name(data)
+    return name if name == "objective" else "accuracy, held-out (stopped: training)"
 
 
 def _found_dict(found: Found) -> dict[str, Any]:

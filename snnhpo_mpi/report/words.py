@@ -24,6 +24,21 @@ def duration(seconds: float) -> str:
     raise AssertionError
 
 
+def rough_duration(seconds: float) -> str:
+    """Seconds in one unit: ``42 s``, ``3.3 min``, ``20 min``, ``5.2 h``, ``2.1 d``."""
+    unit, name = time_unit(seconds / 0.6)
+    amount = seconds / unit
+    return f"{amount:.1f} {name}" if 0 < amount < 10 else f"{amount:.0f} {name}"
+
+
+def time_unit(longest_s: float) -> tuple[float, str]:
+    """A unit in which spans of time up to this one are handy numbers: its seconds and its name."""
+    for seconds, name in ((86400.0, "d"), (3600.0, "h"), (60.0, "min")):
+        if longest_s >= 3 * seconds:
+            return seconds, name
+    return 1.0, "s"
+
+
 def percent(share: float | None) -> str:
     """A share as ``12 %``; ``-`` if it is not known."""
     if share is None:
