@@ -9,7 +9,9 @@ from snnhpo_mpi.snn.decode import ABSTAIN, SpikeTrains, fit_decoder, join
 def trains(*samples: list[int], n_neurons: int = 4) -> SpikeTrains:
     """Each sample as its neurons in order of firing."""
     sample = np.repeat(np.arange(len(samples)), [len(neurons) for neurons in samples])
-    return SpikeTrains(sample, np.array(sum(samples, []), dtype=np.int64), len(samples), n_neurons)
+    return SpikeTrains(
+        sample, np.array([n for neurons in samples for n in neurons], dtype=np.int64), len(samples), n_neurons
+    )
 
 
 def test_counts_by_hand() -> None:

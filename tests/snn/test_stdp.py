@@ -1,0 +1,129 @@
+import numpy as np
+import pytest
+
+from snnhpo_mpi.config import StudyConfig
+from snnhpo_mpi.snn.decode import SpikeTrains
+from snnhpo_mpi.trial import Outcome, Progress, State, Trial
+
+pytestmark = pytest.mark.stdp
+MONITORS = (
+    {"layer": "excitatory", "alpha": 1, "beta": 0.5},
+    {"layer": "inhibitory", "alpha": 1, "beta": 0.3},
+)
+PARAMS = {"map_size": 20, "norm": 150.0, "strength_inh": 120.0}
+TIMES = {"train_seconds", "score_seconds", "peak_memory_mb"}
+
+
+def config(train: int = 80, held_out: int = 40, fixed: dict[str, object] | None = None) -> StudyConfig:
+    return StudyConfig.model_validate(
+        {
+            "study": {"name": "test", "seed": 1},
+            "budget": {"trials": 1},
+            "trainer": {
+                "name": "stdp",
+                "dataset": {"name": "digits5000", "train": train, "held_out": held_out},
+                "encoding": {"steps": 50, "max_rate_hz": 128},
+            },
+            "stopping": MONITORS,
+            "fixed": fixed or {},
+            "space": {"norm": {"type": "float", "low": 50, "high": 200}},
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def trainer():
+    from snnhpo_mpi.snn.stdp import StdpTrainer
+
+    return StdpTrainer(config(), "cpu", lambda progress: None)
+
+
+def told(outcome: Outcome) -> tuple[object, ...]:
+    """All of an outcome but its number and what the clock and the memory say."""
+    metrics = {name: value for name, value in outcome.metrics.items() if name not in TIMES}
+    return outcome.state, outcome.objective, outcome.constraints, metrics, dict(outcome.curves)
+
+
+def test_a_completed_trial_tells_everything(trainer) -> None:
+    outcome = trainer.evaluate(Trial(3, PARAMS | {"epochs": 2}, 11))
+    assert (outcome.number, outcome.state) == (3, State.COMPLETED)
+    assert outcome.objective == outcome.metrics["accuracy"]
+    assert outcome.constraints == pytest.approx((-0.5, -0.3), abs=0.1)
+    assert outcome.metrics["n_samples"] == outcome.metrics["n_samples_planned"] == 160
+    assert len(outcome.curves["train_accuracy"]) == 2
+    assert len(outcome.curves["spikes_excitatory"]) == len(outcome.curves["spikes_inhibitory"]) == 10
+    assert len(outcome.curves["silent_rate_excitatory"]) == 6  # three batches an epoch, the last of 16 samples
+
+
+def test_equal_seeds_give_equal_outcomes_whatever_ran_before(trainer) -> None:
+    first = trainer.evaluate(Trial(0, PARAMS, 7))
+    other = trainer.evaluate(Trial(1, PARAMS, 8))
+    again = trainer.evaluate(Trial(2, PARAMS, 7))
+    assert told(first) == told(again)
+    assert told(first) != told(other)
+
+
+def test_a_dead_network_is_stopped_at_once_and_not_scored(trainer) -> None:
+    outcome = trainer.evaluate(Trial(0, PARAMS | {"e_thresh": 1000.0}, 7))
+    assert outcome.state is State.STOPPED
+    assert outcome.metrics["stopped_at"] == outcome.metrics["n_samples"] == 32
+    assert outcome.constraints == pytest.approx((0.5, 0.7))
+    assert "accuracy" not in outcome.metrics
+    assert outcome.objective == outcome.metrics["train_accuracy"]
+    assert not outcome.feasible
+
+
+def test_a_silent_inhibitory_layer_stops_training_too(trainer) -> None:
+    outcome = trainer.evaluate(Trial(0, PARAMS | {"i_thresh": 1000.0}, 7))
+    assert outcome.state is State.STOPPED
+    assert outcome.constraints[0] < 0 < outcome.constraints[1]
+
+
+def test_searched_values_go_before_fixed_ones_and_these_before_the_librarys() -> None:
+    from snnhpo_mpi.snn.stdp import StdpTrainer
+
+    dead = StdpTrainer(config(train=32, fixed=PARAMS | {"e_thresh": 1000.0}), "cpu", lambda progress: None)
+    assert dead.evaluate(Trial(0, {}, 7)).state is State.STOPPED
+    assert dead.evaluate(Trial(0, {"e_thresh": -52.0}, 7)).state is State.COMPLETED
+
+
+def test_learning_reads_digits_far_above_chance() -> None:
+    from snnhpo_mpi.snn.stdp import StdpTrainer
+
+    params = {"map_size": 60, "strength_inh": 250.0, "nu_post": 5e-3}
+    outcome = StdpTrainer(config(400, 200, {"e_tc_decay": 100.0}), "cpu", lambda p: None).evaluate(Trial(0, params, 1))
+    assert outcome.objective is not None
+    assert outcome.objective > 0.25
+    assert outcome.metrics["train_accuracy"] > 0.2
+
+
+def test_progress_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    from snnhpo_mpi.snn import training
+    from snnhpo_mpi.snn.stdp import StdpTrainer
+
+    monkeypatch.setattr(training, "REPORT_EVERY_S", 0.0)
+    heard: list[Progress] = []
+    StdpTrainer(config(train=64), "cpu", heard.append).evaluate(Trial(5, PARAMS | {"epochs": 2}, 7))
+    assert [(p.number, p.epoch, p.n_samples, p.n_samples_planned) for p in heard] == [
+        (5, 1, 32, 128), (5, 1, 64, 128), (5, 2, 96, 128), (5, 2, 128, 128),
+    ]  # fmt: skip
+    assert set(heard[0].silent_rate) == {"excitatory", "inhibitory"}
+
+
+def test_running_readout_predicts_a_batch_from_those_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    from snnhpo_mpi.snn import stdp
+
+    monkeypatch.setattr(stdp, "REFIT_SAMPLES", 2)
+    monkeypatch.setattr(stdp, "FIT_SAMPLES", 4)
+    readout = stdp.RunningReadout("all", 2)
+
+    def batch(*neurons: int) -> SpikeTrains:
+        return SpikeTrains(np.arange(len(neurons)), np.array(neurons), len(neurons), 4)
+
+    assert readout.observe(batch(0, 1), np.array([0, 1])) is None
+    right = readout.observe(batch(0, 0), np.array([0, 1]))
+    assert right is not None
+    assert right.tolist() == [1, 0]
+    readout.observe(batch(2, 3), np.array([0, 1]))
+    # The first batch is forgotten: neuron 1 was last heard there, and neuron 0 has fired for both classes alike.
+    assert readout.fit().predict(batch(1, 2)).tolist() == [-1, 0]
