@@ -1,1 +1,1 @@
-"""Measure parts of the program; run by hand, results in ``results/reference``."""
+"""Measure parts of the program; run by hand, results go to ``results/reference``."""

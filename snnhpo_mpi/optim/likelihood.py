@@ -27,6 +27,8 @@ LOG_VARIANCE_BOUNDS = (np.log(1e-3), np.log(1e3))
 LOG_NOISE_BOUNDS = (np.log(1e-7), np.log(1.0))
 VARIANCE_PRIOR = (0.0, 1.5)  # mean and s.d. of log s2, for values of unit spread
 NOISE_PRIOR = (-7.0, 3.0)  # of log noise: wide, from exact functions to scores on few samples
+N_TWO_STARTS = 60  # with more data the likelihood has one maximum that matters
+TOLERANCE = 1e-6  # relative gain of J at which a fit ends
 INFEASIBLE = 1e25  # J where K has no factor
 
 
@@ -59,8 +61,8 @@ def dimension_prior(g: int) -> Prior:
     return Prior(mean, deviation)
 
 
-def fit(X: Array, y: Array, groups: NDArray[np.intp], max_steps: int = 60) -> Hyperparameters:
-    """Most probable hyperparameters, from two fixed starts: the fit depends on the data alone.
+def fit(X: Array, y: Array, groups: NDArray[np.intp], max_steps: int = 40) -> Hyperparameters:
+    """Most probable hyperparameters, from fixed starts: the fit depends on the data alone.
 
     Args:
         X: ``n x d`` told points.
@@ -75,18 +77,12 @@ def fit(X: Array, y: Array, groups: NDArray[np.intp], max_steps: int = 60) -> Hy
         return unpack(np.clip(prior.mean, *np.transpose(bounds)), groups)
     smooth = np.concatenate([np.full(g, 0.5 * np.log(g)), [0.0, np.log(1e-2)]])
     rough = np.concatenate([np.full(g, 0.5 * np.log(g) - 1.2), [0.0, np.log(1e-4)]])
+    starts = [smooth, rough] if len(y) <= N_TWO_STARTS else [smooth]
+    options = {"maxiter": max_steps, "ftol": TOLERANCE}
     best = min(
         (
-            minimize(
-                loss,
-                start,
-                (X, y, groups, prior),
-                "L-BFGS-B",
-                True,
-                bounds=bounds,
-                options={"maxiter": max_steps},
-            )
-            for start in (smooth, rough)
+            minimize(loss, start, (X, y, groups, prior), "L-BFGS-B", True, bounds=bounds, options=options)
+            for start in starts
         ),
         key=lambda result: float(result.fun),
     )

@@ -19,8 +19,8 @@ from snnhpo_mpi.optim.transforms import copula, scale_constraint
 
 Array = NDArray[np.float64]
 
-N_EVERY = 40  # up to so many told, every answer brings a fit
-GROWTH = 1.04  # then one whenever the number told has grown by this factor
+N_EVERY = 20  # up to so many told, every answer brings a fit
+GROWTH = 1.06  # then one whenever the number told has grown by this factor
 N_MODELLED = 1000  # most trials that a model is made of
 FIT_KEY = 1  # of the generator
 

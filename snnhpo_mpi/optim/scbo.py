@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 Array = NDArray[np.float64]
 
 N_CANDIDATES = 2000
+TEMPERATURES = (1.0,)  # of the draws, in turn: 1 a Thompson sample, 0 the posterior mean
 N_CLIMBED = 3  # candidates that start a local search
 ASK_KEY = 0  # of the generator
 MIN_GAIN = 1e-3  # relative gain over the incumbent that counts as a success
@@ -100,7 +101,7 @@ class Scbo:
         rng = generator(self._seed, number, ASK_KEY)
         ways: list[Callable[[], Array | None]] = [lambda: self._from_design(number)]
         if number >= self._n_initial:
-            ways = [lambda: self._from_models(rng), lambda: self._from_region(rng), *ways]
+            ways = [lambda: self._from_models(number, rng), lambda: self._from_region(rng), *ways]
         for way in ways:
             try:
                 x = way()
@@ -127,7 +128,7 @@ class Scbo:
         lower, upper = box(told.X[row], self._region.length, np.ones(self._space.dim))
         return first_unseen(draw_candidates(self._space, told.X[row], lower, upper, 64, rng), self._seen)
 
-    def _from_models(self, rng: np.random.Generator) -> Array | None:
+    def _from_models(self, number: int, rng: np.random.Generator) -> Array | None:
         told = self._history.told
         row = told.incumbent() if len(told) else None
         if row is None:
@@ -138,7 +139,7 @@ class Scbo:
         lengthscales = region_lengthscales(posteriors)
         self._diagnostics["lengthscales"] = lengthscales.tolist()
         lower, upper = box(told.X[row], self._region.length, relative_sides(lengthscales))
-        joint = draw(posteriors, rng, 1.0)
+        joint = draw(posteriors, rng, TEMPERATURES[number % len(TEMPERATURES)])
         return self._best_of(joint, told.X[row], lower, upper, rng)
 
     def _best_of(

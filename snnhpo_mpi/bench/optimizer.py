@@ -1,0 +1,241 @@
+"""``snnhpo bench optimizer``: best feasible value over evaluations, with any number pending in virtual time.
+
+Notation
+    P trials out at any time      B budget, evaluations told      K seeds
+"""
+
+from __future__ import annotations
+
+import argparse
+import heapq
+import json
+import math
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from snnhpo_mpi.trial import Outcome, Trial
+
+if TYPE_CHECKING:
+    from snnhpo_mpi.bench.problems import Problem
+
+PROBLEMS = (
+    "ackley10",
+    "keane30",
+    "speed_reducer",
+    "welded_beam",
+    "pressure_vessel",
+    "silent_ridge",
+    "silent_band",
+)
+METHODS = ("scbo", "sobol", "random", "botorch_scbo", "optuna_tpe")
+DURATION_SIGMA = 1.0  # of the log of the virtual durations: the slowest of a hundred takes ten times the median
+N_FEASIBLE = 50
+
+
+class Asker(Protocol):
+    """What the benchmark needs of an optimizer."""
+
+    def ask(self) -> Trial:
+        """Next trial."""
+        ...
+
+    def tell(self, outcome: Outcome) -> None:
+        """Answer to a trial."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One seed's run.
+
+    Attributes:
+        curve: ``B`` noise-free value of the incumbent after each evaluation; NaN before the first feasible.
+        feasible: ``B`` whether each evaluation was feasible.
+        ask_seconds: of each ask.
+        seconds: virtual time at which each evaluation ended.
+    """
+
+    curve: list[float]
+    feasible: list[bool]
+    ask_seconds: list[float]
+    seconds: list[float]
+
+
+def make_problem(name: str) -> Problem:
+    """A problem by its name."""
+    from snnhpo_mpi.bench import problems, silent
+
+    match name:
+        case "ackley10":
+            return problems.exact_problem(name, [(-5.0, 10.0)] * 10, 10, problems.ackley)
+        case "keane30":
+            return problems.exact_problem(name, [(0.0, 10.0)] * 30, 60, problems.keane_bump)
+        case "speed_reducer":
+            bounds = [(2.6, 3.6), (0.7, 0.8), (17.0, 28.0), (7.3, 8.3), (7.3, 8.3), (2.9, 3.9), (5.0, 5.5)]
+            return problems.exact_problem(name, bounds, 10, problems.speed_reducer)
+        case "welded_beam":
+            return problems.exact_problem(name, [(0.125, 10.0)] + [(0.1, 10.0)] * 3, 10, problems.welded_beam)
+        case "pressure_vessel":
+            bounds = [(0.0, 10.0), (0.0, 10.0), (10.0, 50.0), (150.0, 200.0)]
+            return problems.exact_problem(name, bounds, 10, problems.pressure_vessel)
+        case "silent_ridge":
+            return silent.silent_problem(name, silent.ridge)
+        case "silent_band":
+            return silent.silent_problem(name, silent.band)
+        case _:
+            raise ValueError(f"unknown problem {name!r}; one of {', '.join(PROBLEMS)}")
+
+
+def make_method(name: str, problem: Problem, seed: int, pending: int) -> Asker:
+    """A method by its name, for a problem."""
+    from snnhpo_mpi.optim.scbo import Scbo
+    from snnhpo_mpi.optim.sobol import RandomSearch, SobolSearch
+
+    match name:
+        case "scbo":
+            return Scbo(problem.space, problem.n_constraints, seed, problem.n_initial)
+        case "sobol":
+            return SobolSearch(problem.space, seed)
+        case "random":
+            return RandomSearch(problem.space, seed)
+        case "botorch_scbo":
+            from snnhpo_mpi.bench.baselines import BotorchScbo
+
+            noisy = not problem.minimised
+            return BotorchScbo(problem.space, problem.n_constraints, seed, problem.n_initial, pending, noisy)
+        case "optuna_tpe":
+            from snnhpo_mpi.bench.baselines import OptunaTpe
+
+            return OptunaTpe(problem.space, seed, problem.n_initial, pending)
+        case _:
+            raise ValueError(f"unknown method {name!r}; one of {', '.join(METHODS)}")
+
+
+def simulate(problem: Problem, asker: Asker, budget: int, pending: int, seed: int) -> Run:
+    """Keep ``pending`` trials out until ``budget`` are told; virtual durations are lognormal around their mean."""
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0xBE7C4,)))
+    run = Run([], [], [], [])
+    out: list[tuple[float, int, Trial, Outcome]] = []
+    best, value, now = -math.inf, math.nan, 0.0
+    for _ in range(budget):
+        while len(out) < pending:
+            started = time.perf_counter()
+            trial = asker.ask()
+            run.ask_seconds.append(time.perf_counter() - started)
+            outcome = problem.evaluate(trial)
+            duration = problem.mean_seconds(trial.params, outcome)
+            duration *= math.exp(DURATION_SIGMA * rng.standard_normal() - DURATION_SIGMA**2 / 2.0)
+            heapq.heappush(out, (now + duration, trial.number, trial, outcome))
+        now, _, trial, outcome = heapq.heappop(out)
+        asker.tell(outcome)
+        if outcome.feasible and outcome.objective is not None and outcome.objective > best:
+            best, value = outcome.objective, problem.value(trial.params)
+        run.curve.append(value)
+        run.feasible.append(outcome.feasible)
+        run.seconds.append(now)
+    return run
+
+
+def run_benchmark(
+    problem: str,
+    method: str,
+    budget: int,
+    pending: int,
+    seeds: Sequence[int],
+    progress: Callable[[str], None] = lambda line: None,
+) -> dict[str, object]:
+    """Run a method on a problem for several seeds.
+
+    Args:
+        problem: one of ``PROBLEMS``.
+        method: one of ``METHODS``.
+        budget: B.
+        pending: P.
+        seeds: one run each.
+        progress: told a line after each run.
+
+    Returns:
+        The keys of design.md section 9, values in the problem's own sense; also ``curves`` ``K x B`` of the incumbent's
+        noise-free value (None before the first feasible), and ``fiftieth_feasible``, as ``first_feasible``.
+    """
+    the_problem = make_problem(problem)
+    runs = []
+    for seed in seeds:
+        started = time.perf_counter()
+        runs.append(simulate(the_problem, make_method(method, the_problem, seed, pending), budget, pending, seed))
+        progress(
+            f"{problem} {method} seed {seed}: best {runs[-1].curve[-1]:.6g}, first feasible "
+            f"{_nth_feasible(runs[-1], 1)}, {time.perf_counter() - started:.0f} s"
+        )
+    return _summary(problem, method, budget, pending, runs)
+
+
+def _summary(problem: str, method: str, budget: int, pending: int, runs: Sequence[Run]) -> dict[str, object]:
+    last = np.array([run.curve[-1] for run in runs])
+    found = last[np.isfinite(last)]
+    asks = np.concatenate([run.ask_seconds for run in runs])
+    return {
+        "problem": problem,
+        "method": method,
+        "budget": budget,
+        "pending": pending,
+        "best": {
+            "mean": float(found.mean()) if len(found) else None,
+            "se": float(found.std(ddof=1) / math.sqrt(len(found))) if len(found) > 1 else None,
+            "per_seed": [_finite(value) for value in last.tolist()],
+        },
+        "first_feasible": [_nth_feasible(run, 1) for run in runs],
+        "fiftieth_feasible": [_nth_feasible(run, N_FEASIBLE) for run in runs],
+        "feasible_share": float(np.mean([run.feasible for run in runs])),
+        "ask_s": {"median": float(np.median(asks)), "p99": float(np.quantile(asks, 0.99))},
+        "curves": [[_finite(value) for value in run.curve] for run in runs],
+        "virtual_hours": [run.seconds[-1] / 3600.0 for run in runs],
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _nth_feasible(run: Run, n: int) -> int | None:
+    """Number of evaluations until the n-th feasible one."""
+    numbers = np.flatnonzero(run.feasible)
+    return int(numbers[n - 1]) + 1 if len(numbers) >= n else None
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.add_argument("--problem", choices=PROBLEMS, required=True)
+    parser.add_argument("--method", choices=METHODS, default="scbo")
+    parser.add_argument("--budget", type=int, default=200, metavar="N", help="evaluations (default 200)")
+    parser.add_argument("--pending", type=int, default=1, metavar="P", help="evaluations out at any time (default 1)")
+    parser.add_argument("--seeds", type=int, default=5, metavar="K", help="runs, with seeds 0 to K - 1 (default 5)")
+    parser.add_argument("--first-seed", type=int, default=0, metavar="S", help="runs with seeds S to S + K - 1")
+    parser.add_argument("--json", action="store_true", help="one JSON object, with the curves")
+
+
+def _log_progress(line: str) -> None:
+    sys.stderr.write(line + "\n")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run the command."""
+    seeds = range(args.first_seed, args.first_seed + args.seeds)
+    result = run_benchmark(args.problem, args.method, args.budget, args.pending, seeds, _log_progress)
+    if args.json:
+        sys.stdout.write(json.dumps(result) + "\n")
+        return 0
+    for key in ("problem", "method", "budget", "pending", "best", "first_feasible", "feasible_share", "ask_s"):
+        sys.stdout.write(f"{key:16} {json.dumps(result[key])}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    _parser = argparse.ArgumentParser(description="The optimizer on known problems.")
+    add_arguments(_parser)
+    sys.exit(main(_parser.parse_args()))
