@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -153,6 +154,13 @@ class Clock:
         return self.at
 
 
+@contextmanager
+def at(clock: Clock) -> Iterator[None]:
+    """Lets the record's writer live in another time."""
+    with mock.patch.object(writer, "time", clock):
+        yield
+
+
 def written(
     folder: Path,
     n: int = 30,
@@ -166,11 +174,11 @@ def written(
     """A folder with such a study, ended in a state, left as by a crash (``close=None``), or going on (``live``)."""
     t0 = time.time() - 3600 if live else T0
     happened = list(events(n, n_workers, t0=t0, **options))
-    last = max((at for event in happened if (at := event.at)), default=t0)
+    last = max((event.at for event in happened), default=t0)
     if live:  # the latest event was a moment ago
         happened = [replace(event, at=event.at + time.time() - last - 2) for event in happened]
     clock = Clock(happened[0].at - 1 if happened else t0)
-    with mock.patch.object(writer, "time", clock):
+    with at(clock):
         record = create(folder, configuration)
         for rank in range(1, n_workers + 1):
             record.worker(rank, f"node{(rank - 1) // 4:02d}", f"GPU {(rank - 1) % 4}")

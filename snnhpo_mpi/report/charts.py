@@ -49,7 +49,7 @@ class Chart:
 def search(data: StudyData) -> list[Chart]:
     """Best feasible objective over trials and over time."""
     told = series.incumbent(data)
-    if not len(told.row):
+    if np.isnan(data.objective).all():
         return []
     unit, name = time_unit(float(told.seconds[-1]))
     when = series.elapsed(series.windows(data), data.ended_at) / unit
@@ -61,13 +61,13 @@ def search(data: StudyData) -> list[Chart]:
         Chart(
             "trials", "Best network over trials", f"The line is the best feasible network up to each trial.{note}",
             [*_kinds(data, data.number.astype(float), data.objective),
-             _step(data.number[by_number.row], by_number.best), *baseline(data.number[[0, -1]])],
+             *_step(data.number[by_number.row], by_number.best), *baseline(data.number[[0, -1]])],
             {"xaxis": {"title": {"text": "trial"}, "rangemode": "tozero"}, "yaxis": label},
         ),
         Chart(
             "time", "Best network over time",
             "Time of the runs; breaks between a run and the one that resumed it are left out.",
-            [*_kinds(data, when, data.objective), _step(told.seconds / unit, told.best),
+            [*_kinds(data, when, data.objective), *_step(told.seconds / unit, told.best),
              *baseline(np.array([0, told.seconds[-1] / unit]))],
             {"xaxis": {"title": {"text": f"time [{name}]"}, "rangemode": "tozero"}, "yaxis": label},
         ),
@@ -221,7 +221,7 @@ def parallel(data: StudyData) -> list[Chart]:
 
 def slices(data: StudyData) -> list[Chart]:
     """Objective along each hyperparameter."""
-    if not data.ended.any():
+    if np.isnan(data.objective).all():
         return []
     charts = []
     for i, axis in enumerate(points.axes(data)):
@@ -258,14 +258,16 @@ def _kinds(
     return traces
 
 
-def _step(x: Any, y: series.Floats) -> Trace:
+def _step(x: Any, y: series.Floats) -> list[Trace]:
     # A step needs only the ends of its treads.
     changes = np.flatnonzero(np.diff(y, prepend=np.nan) != 0)
     keep = np.unique(np.concatenate([changes, [len(y) - 1]]))
     keep = keep[~np.isnan(y[keep])]
+    if not len(keep):
+        return []
     line = _line(np.asarray(x, dtype=float)[keep], y[keep], "best feasible so far", points.BEST)
     line["line"] |= {"shape": "hv", "width": 2.5}
-    return line
+    return [line]
 
 
 def _line(x: Any, y: Any, name: str, colour: str, dash: str = "solid") -> Trace:

@@ -96,7 +96,7 @@ class ParameterRow:
 
 
 def _sections(data: StudyData) -> list[Section]:
-    none_ended = "No trial has ended yet."
+    none_ended = "No trial with an objective has ended yet."
     return [
         Section("search", "The search", charts.search(data), none_ended),
         Section("silence", "Silent networks", charts.silence(data) + charts.constraints(data), "No network yet."),

@@ -41,19 +41,11 @@ def write_figures(data: StudyData, folder: Path, formats: Iterable[str]) -> list
 
     A figure that has nothing to show says so instead.
     """
-    drawings: dict[str, Callable[[StudyData], Figure]] = {
-        "incumbent": draw_incumbent,
-        "constraints": draw_constraints,
-        "silence": draw_silence,
-        "workers": draw_workers,
-        "best": draw_best,
-        "hyperparameters": draw_hyperparameters,
-    }
     formats = list(formats)
     written: list[Path] = []
     if formats:
         folder.mkdir(parents=True, exist_ok=True)
-    for name, draw in drawings.items() if formats else ():
+    for name, draw in DRAWINGS.items() if formats else ():
         with mpl.rc_context(_STYLE):
             figure = draw(data)
             for kind in formats:
@@ -68,8 +60,8 @@ def draw_incumbent(data: StudyData) -> Figure:
     figure = Figure((PAGE_IN, 2.6))
     left, right = figure.subplots(1, 2, sharey=True)
     progress = series.incumbent(data)
-    if not len(progress.row):
-        return _empty(figure, "no trial has ended yet")
+    if np.isnan(data.objective).all():
+        return _empty(figure, "no trial with an objective has ended yet")
     when = series.elapsed(series.windows(data), data.ended_at)
     unit, name = time_unit(progress.seconds[-1])
     _scatter(left, data, data.number.astype(float), data.objective)
@@ -191,8 +183,8 @@ def draw_hyperparameters(data: StudyData) -> Figure:
     axes = points.axes(data)
     n_rows = max(-(-len(axes) // 4), 1)
     figure = Figure((PAGE_IN, 1.5 * n_rows + 0.5))
-    if not axes or not data.ended.any():
-        return _empty(figure, "no trial has ended yet")
+    if not axes or np.isnan(data.objective).all():
+        return _empty(figure, "no trial with an objective has ended yet")
     panels = figure.subplots(n_rows, 4, sharey=True, squeeze=False)
     for ax, axis in zip(panels.flat, axes, strict=False):
         if axis.choices:
@@ -235,3 +227,13 @@ def _empty(figure: Figure, text: str) -> Figure:
     figure.clear()
     figure.text(0.5, 0.5, text, ha="center", va="center", color="gray")
     return figure
+
+
+DRAWINGS: dict[str, Callable[[StudyData], Figure]] = {
+    "incumbent": draw_incumbent,
+    "constraints": draw_constraints,
+    "silence": draw_silence,
+    "workers": draw_workers,
+    "best": draw_best,
+    "hyperparameters": draw_hyperparameters,
+}

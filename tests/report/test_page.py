@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import fake_study
+import pytest
+from matplotlib.figure import Figure
+
+from snnhpo_mpi.record import StudyData, read
+from snnhpo_mpi.report import charts, live, page, plots
+from snnhpo_mpi.report.summary import summarise
+from snnhpo_mpi.trial import State
+
+EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
+KINDS: dict[str, dict[str, Any]] = {
+    "nothing": {"n": 0},
+    "one": {"n": 5, "n_workers": 4},
+    "all failed": {"n": 12, "state": State.FAILED},
+    "all silent": {"n": 12, "state": State.STOPPED},
+    "all completed": {"n": 12, "state": State.COMPLETED},
+    "killed": {"n": 12, "close": None},
+    "running": {"n": 20, "live": True},
+    "many": {"n": 40},
+}
+
+
+@pytest.fixture(params=KINDS, scope="session")
+def data(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> StudyData:
+    options = dict(KINDS[request.param])
+    return read(fake_study.written(tmp_path_factory.mktemp("kind") / "s", options.pop("n"), **options))
+
+
+def figures_of(html: str) -> dict[str, Any]:
+    found = re.search(r'<script type="application/json" id="figures">(.*?)</script>', html, re.S)
+    assert found is not None
+    figures: dict[str, Any] = json.loads(found.group(1))
+    return figures
+
+
+class Elements(HTMLParser):
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+
+def test_the_page_of_any_study_is_whole_and_asks_nothing_of_a_network(data: StudyData, tmp_path: Path) -> None:
+    path = page.write_page(data, tmp_path / "report")
+    html = path.read_text(encoding="utf-8")
+    elements = Elements(html).found
+    assert [attrs for tag, attrs in elements if attrs.get("src") or tag == "link"] == []
+    plots_in_page = {attrs["id"] for _, attrs in elements if attrs.get("class") == "plot"}
+    assert plots_in_page == set(figures_of(html))
+    assert len(html) < 15e6
+    assert html.rstrip().endswith("</html>")
+
+
+def test_every_trace_has_as_many_x_as_y(data: StudyData) -> None:
+    for figure in figures_of(page.render_page(data)).values():
+        assert figure["traces"]
+        for trace in figure["traces"]:
+            assert len(trace["x"]) == len(trace["y"]) > 0
+
+
+@pytest.mark.parametrize("draw", plots.DRAWINGS.values(), ids=plots.DRAWINGS)
+def test_every_figure_draws_any_study(data: StudyData, draw: Callable[[StudyData], Figure]) -> None:
+    figure = draw(data)
+    assert figure.axes or figure.texts  # something, if only that there is nothing yet
+
+
+def test_the_terminal_view_fits_80_columns(data: StudyData) -> None:
+    lines = live.as_text(data).splitlines()
+    assert len(lines) >= 4
+    assert max(map(len, lines)) <= 80
+
+
+def test_figures_are_written_in_the_formats_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = read(fake_study.written(tmp_path / "s", 20))
+    assert plots.write_figures(data, tmp_path / "none", []) == []
+    assert not (tmp_path / "none").exists()
+    pictures = plots.write_figures(data, tmp_path / "figures", ["png"])
+    assert [path.name for path in pictures] == [f"{name}.png" for name in plots.DRAWINGS]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures)
+    monkeypatch.setattr(plots, "DRAWINGS", {"silence": plots.draw_silence})
+    (document,) = plots.write_figures(data, tmp_path / "figures", ["pdf"])
+    assert document.read_bytes().startswith(b"%PDF")
+
+
+def test_what_a_config_or_an_error_says_is_escaped(tmp_path: Path) -> None:
+    space = dict(fake_study.CONFIG["space"])
+    space["decoder"] = space["decoder"] | {"choices": ("all", EVIL, "2gram", 3)}
+    configuration = fake_study.config(space=space, baseline={"name": EVIL, "params": {}}, note=EVIL)
+    with_errors = fake_study.written(tmp_path / "s", 16, configuration=configuration, state=State.FAILED)
+    data = read(fake_study.written(tmp_path / "t", 40, configuration=configuration))
+    for html in (page.render_page(read(with_errors)), page.render_page(data)):
+        assert EVIL not in html and "<img" not in html
+        assert "alert(1)" in html  # it is shown, as text
+        scripts = [attrs for tag, attrs in Elements(html).found if tag == "script"]
+        assert len(scripts) == 3
+    assert "ValueError: &lt;b&gt;NaN&lt;/b&gt;" in page.render_page(read(with_errors))
+    names = [trace.get("name", "") for trace in figures_of(page.render_page(data))["trials"]["traces"]]
+    assert any("&lt;script" in name for name in names)  # plotly.js reads simple HTML
+
+
+def test_the_headline_numbers_are_those_of_the_summary(tmp_path: Path) -> None:
+    data = read(fake_study.written(tmp_path / "s", 40))
+    summary = summarise(data)
+    html = page.render_page(data)
+    assert summary.best is not None
+    assert f"<b>{summary.best.objective:.4f}</b>" in html
+    assert f"<b>{summary.ended}</b>trials ended" in html
+    assert f"Hyperparameters of trial {summary.best.number}" in html
+
+
+def test_the_line_of_the_best_ends_at_the_best(tmp_path: Path) -> None:
+    data = read(fake_study.written(tmp_path / "s", 40))
+    best = summarise(data).best
+    assert best is not None
+    for chart in charts.search(data):
+        (line,) = (trace for trace in chart.traces if trace["name"] == "best feasible so far")
+        assert line["y"][-1] == pytest.approx(best.objective, rel=1e-4)
+        assert line["y"] == sorted(line["y"])
+
+
+def test_large_studies_are_thinned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(charts, "MOST_POINTS", 5)
+    data = read(fake_study.written(tmp_path / "s", 40))
+    chart = charts.search(data)[0]
+    assert "at most 5 trials" in chart.caption
+    points = [trace for trace in chart.traces if trace.get("mode") == "markers"]
+    assert points and all(len(trace["x"]) <= 3000 for trace in points)
