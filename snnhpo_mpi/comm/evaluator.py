@@ -201,7 +201,9 @@ class Evaluator:
             self._condemn(f"something wrote into the line to the supervisor: {error}", grace_s=0.0)
             return None
         if self._condemned is not None:
-            return None  # too late
+            if isinstance(message, Result):
+                self._kill_at = 0.0  # too late, and nothing left to wait for
+            return None
         match message:
             case Ready() if self.phase is Phase.STARTING:
                 self._enter(Phase.IDLE)

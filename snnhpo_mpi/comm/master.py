@@ -126,6 +126,7 @@ class Master:
         self._roster = Roster(range(1, transport.size), time.monotonic())
         self._pool = PoolSize()
         self._events: list[Event] = []
+        self._held: tuple[int, bytes] | None = None  # a message for the next turn
         self._n_stops = 0
         self._stopping: Ending | None = None
         self._stop_at = self._end_at = float("inf")
@@ -160,25 +161,33 @@ class Master:
             self._proposer.close()
 
     def _hear(self) -> bool:
-        """Handle the messages that are there, up to a number; whether there were any."""
+        """Handle the messages that are there, up to a number and to one result a rank; whether there were any.
+
+        A second result of a rank waits for the next turn, so that with one worker the optimizer sees the same order of
+        asks and tells whatever the timing.
+        """
+        answered: set[int] = set()
         for n_heard in range(MESSAGES_PER_TURN):
-            received = self._transport.receive()
+            received, self._held = self._held or self._transport.receive(), None
             if received is None:
                 return n_heard > 0
-            self._handle(*received)
+            if received[0] in answered:
+                self._held = received
+                return True
+            if self._handle(*received):
+                answered.add(received[0])
         return True
 
-    def _handle(self, rank: int, data: bytes) -> None:
-        if rank not in self._roster:
-            return
+    def _handle(self, rank: int, data: bytes) -> bool:
+        """Act on a message; whether it was a result."""
         if not data:
             self._leave(rank, "its connection broke", Standing.LOST)
-            return
+            return False
         try:
             message = decode(data)
         except MessageError as error:
             _log.error("rank %d sent nonsense: %s", rank, error)
-            return
+            return False
         self._roster[rank].heard_at = time.monotonic()
         match message:
             case Hello(host, pid):
@@ -200,11 +209,13 @@ class Master:
                 self._leave(rank, reason, Standing.GONE)
             case _:
                 _log.error("rank %d sent %s, which is no worker's to send", rank, type(message).__name__)
+        return isinstance(message, Result)
 
     def _receive_result(self, rank: int, outcome: Outcome, seconds: float) -> None:
         """The next trial leaves before the result is looked at further."""
         now = time.time()
         self._roster.update(rank, self._roster[rank].standing, None)
+        self._backlog.reclaim(outcome.number)
         if self._stopping is None and self._roster[rank].idle:
             self._send_next(rank)
         if not self._backlog.end(outcome.number):
@@ -325,6 +336,8 @@ class Master:
     def _dismiss(self, ending: Ending) -> None:
         """Send all workers away; results that still come are recorded."""
         self._stopping = ending
+        if self._held is not None:
+            self._handle(*self._held)
         self._commit()
         lost = {worker.rank for worker in self._roster if worker.standing is Standing.LOST}
         dismiss(self._transport, ending.exit_code, self._settings.closing_s, self._handle, lost)
@@ -338,7 +351,7 @@ def dismiss(
     transport: Transport,
     exit_code: int,
     timeout_s: float = 10.0,
-    handle: Callable[[int, bytes], None] = lambda rank, data: None,
+    handle: Callable[[int, bytes], object] = lambda rank, data: None,
     lost: Set[int] = frozenset(),
 ) -> None:
     """Tell all workers to stop and take what they still send, until each has answered or the time is over.

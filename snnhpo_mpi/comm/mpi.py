@@ -9,15 +9,15 @@ of MPI 5 (``mpiexec --with-ft ulfm`` of Open MPI) where it is on.
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import os
 import sys
-import threading
 import time
 from collections import deque
 from collections.abc import Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from snnhpo_mpi.comm.launcher import check_launch
 from snnhpo_mpi.errors import ConfigError
@@ -29,13 +29,13 @@ _log = logging.getLogger(__name__)
 _TAG = 7
 _MAX_ERRORS_IN_A_ROW = 1000
 _SENDS_TIMEOUT_S = 5.0
-_FINALIZE_TIMEOUT_S = (10.0, 120.0)  # of rank 0, which has nothing left to do then; of workers, which wait for it
+_LEAVE_TIMEOUT_S = (10.0, 120.0)  # of rank 0, which has nothing left to do then; of workers, which wait for it
 
 
 class MpiTransport:
     """This process's rank in MPI_COMM_WORLD; used by the main thread alone."""
 
-    def __init__(self, mpi: Any, finalize_timeout_s: float) -> None:
+    def __init__(self, mpi: Any, leave_timeout_s: float) -> None:
         """Use an initialised mpi4py module; ``connect`` gives it."""
         self._mpi = mpi
         self._comm: MPI.Intracomm = mpi.COMM_WORLD
@@ -43,7 +43,7 @@ class MpiTransport:
         self._status: MPI.Status = mpi.Status()
         self.rank = self._comm.Get_rank()
         self.size = self._comm.Get_size()
-        self._finalize_timeout_s = finalize_timeout_s
+        self._leave_timeout_s = leave_timeout_s
         # A request that is dropped before it completes corrupts messages: each is kept, with its buffer.
         self._sends: dict[int, deque[tuple[MPI.Request, bytes]]] = {}  # by destination, oldest first
         self._receives: deque[tuple[int, MPI.Request, bytearray]] = deque()
@@ -86,9 +86,8 @@ class MpiTransport:
         error = sys.exc_info()[1]
         if error is not None and not isinstance(error, SystemExit):
             sys.excepthook(type(error), error, error.__traceback__)
-        watchdog = threading.Timer(self._finalize_timeout_s, os._exit, (exit_code,))
-        watchdog.daemon = True
-        watchdog.start()
+        # In C: MPI_Finalize and MPI_Abort hold Python's lock, so that no thread or signal handler of Python could run.
+        faulthandler.dump_traceback_later(self._leave_timeout_s, exit=True)
         if self.peers:
             _log.warning("ranks %s have not left: all ranks end now", sorted(self.peers))
             self.abort(exit_code)
@@ -104,11 +103,12 @@ class MpiTransport:
             except self._mpi.Exception as failure:
                 self._note(failure)
         self._mpi.Finalize()
-        watchdog.cancel()
+        faulthandler.cancel_dump_traceback_later()
 
-    def abort(self, exit_code: int) -> None:
+    def abort(self, exit_code: int) -> NoReturn:
         """End all ranks at once."""
         self._comm.Abort(exit_code)
+        os._exit(exit_code)  # MPICH comes back from it
 
     def _start_receive(self) -> None:
         """Take a message that waits into a buffer of its size."""
@@ -177,7 +177,7 @@ def connect(environment: Mapping[str, str]) -> MpiTransport:
         ) from error
     rank = MPI.COMM_WORLD.Get_rank()
     check_launch(rank, MPI.COMM_WORLD.Get_size(), environment)
-    transport = MpiTransport(MPI, _FINALIZE_TIMEOUT_S[rank > 0])
+    transport = MpiTransport(MPI, _LEAVE_TIMEOUT_S[rank > 0])
     _abort_on_exceptions(transport)
     return transport
 

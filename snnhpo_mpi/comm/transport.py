@@ -36,7 +36,7 @@ class Transport(Protocol):
         """
 
     def close(self, exit_code: int = 0) -> None:
-        """Leave. ``exit_code`` is what the process ends with should leaving hang."""
+        """Leave. ``exit_code`` is what all ranks end with should some of them not have left."""
 
 
 class LocalTransport:
@@ -112,7 +112,11 @@ class LocalWorkers:
     def __exit__(self, *_: object) -> None:
         for transport in self._transports:
             transport.hang_up()
+        self.join()
+
+    def join(self, timeout_s: float = 20.0) -> None:
+        """Wait for the threads to end."""
         for thread in self._threads:
-            thread.join(timeout=20.0)
+            thread.join(timeout_s)
         if hanging := [thread.name for thread in self._threads if thread.is_alive()]:
             _log.warning("%s did not end in time", ", ".join(hanging))

@@ -5,15 +5,21 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from snnhpo_mpi.comm.evaluator import EvaluatorSettings
+from snnhpo_mpi.comm.master import Ending, Master, MasterSettings
+from snnhpo_mpi.comm.proposer import Proposer
+from snnhpo_mpi.comm.transport import LocalWorkers, local_transports
+from snnhpo_mpi.comm.worker import WorkerSettings, run_worker
 from snnhpo_mpi.trial import Ended, Event, Outcome, Progress, State, Trial, trial_seed
 
 
@@ -190,6 +196,39 @@ class ToyTrainer:
         time.sleep(60)
         return good
 
+    def send_without_end(self, good: Outcome, _: str) -> Outcome:
+        for fd in range(3, 20):
+            try:
+                line = socket.socket(fileno=os.dup(fd))
+                line.sendall(b"x" * 3_000_000)
+            except OSError:
+                continue
+        time.sleep(60)
+        return good
+
+    def asks_for_input(self, good: Outcome, _: str) -> Outcome:
+        input("your name? ")
+        return good
+
+    def finishes_on_sigterm(self, good: Outcome, _: str) -> Outcome:
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        signal.pause()
+        return good
+
+    def fork_and_sleep(self, good: Outcome, path: str) -> Outcome:
+        pid = os.fork()
+        if pid == 0:
+            time.sleep(300)
+        with Path(path).open("a") as file:
+            file.write(f"{os.getpid()}\n{pid}\n")
+        time.sleep(300)
+        return good
+
+    def environment(self, good: Outcome, _: str) -> Outcome:
+        names = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "PMI_RANK")
+        metrics = {name: float(os.environ.get(name, -1)) for name in names}
+        return replace(good, metrics=metrics | {name: float(name in sys.modules) for name in ("mpi4py", "torch")})
+
     def big(self, good: Outcome, _: str) -> Outcome:
         return replace(good, curves={"long": [0.1] * 500_000, "short": [1.0, 2.0]})
 
@@ -198,5 +237,50 @@ def broken_factory(report: Callable[[Progress], None]) -> ToyTrainer:
     raise FileNotFoundError("no data set here")
 
 
+def slow_factory(report: Callable[[Progress], None]) -> ToyTrainer:
+    time.sleep(60)
+    return ToyTrainer(report)
+
+
+def flaky_factory(report: Callable[[Progress], None]) -> ToyTrainer:
+    """Fails the first time only."""
+    tried = Path(os.environ["FLAKY_FACTORY"])
+    if not tried.exists():
+        tried.touch()
+        raise OSError("file system not mounted yet")
+    return ToyTrainer(report)
+
+
 def exiting_factory(report: Callable[[Progress], None]) -> ToyTrainer:
     os._exit(9)
+
+
+def toy_evaluator(**changes: Any) -> EvaluatorSettings:
+    return replace(EvaluatorSettings(ToyTrainer, n_constraints=1, grace_s=0.3), **changes)
+
+
+@dataclass
+class Search:
+    """A search over the local transport with toy parts."""
+
+    behaviour: Callable[[int], str] = lambda number: "fine"
+    n_workers: int = 1
+    settings: MasterSettings = field(default_factory=lambda: MasterSettings(budget=4))
+    waiting: tuple[Trial, ...] = ()
+    evaluator: EvaluatorSettings = field(default_factory=lambda: toy_evaluator())
+    worker: WorkerSettings = field(default_factory=lambda: WorkerSettings(retry_s=0.05))
+    time_left: Callable[[], float | None] = lambda: None
+    delay_s: float = 0.0
+    on_event: Callable[[Master, Event], None] = lambda master, event: None
+
+    def run(self) -> Ending:
+        self.optimizer = CountingOptimizer(self.behaviour, self.delay_s)
+        for trial in self.waiting:
+            self.optimizer.adopt(trial)
+        self.record = MemoryRecord(lambda event: self.on_event(self.master, event))
+        ends = local_transports(1 + self.n_workers)
+        with LocalWorkers(ends[1:], lambda end: run_worker(end, lambda config: self.evaluator, self.worker)):
+            self.master = Master(
+                ends[0], Proposer(self.optimizer), self.record, self.settings, self.waiting, self.time_left
+            )
+            return self.master.run()

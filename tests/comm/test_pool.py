@@ -1,0 +1,34 @@
+import pytest
+
+from snnhpo_mpi.comm.pool import PoolSize
+
+
+def _pool(ask_s: float, interval_s: float) -> PoolSize:
+    pool = PoolSize(shortage=0.01)
+    pool.observe_ask(ask_s)
+    for at in range(3):
+        pool.observe_arrival(at * interval_s)
+    return pool
+
+
+def test_one_proposal_is_held_before_anything_is_known():
+    assert PoolSize().target(n_workers=16) == 1
+
+
+@pytest.mark.parametrize(
+    # P(N >= size) <= 0.01 for Poisson N, from tables: mean 0.01 -> 1; 0.1 -> 2; 1 -> 5; 4 -> 10
+    ("ask_s", "size"),
+    [(0.1, 1), (1.0, 2), (10.0, 5), (40.0, 10)],
+)
+def test_the_slower_the_asks_the_more_are_held(ask_s, size):
+    assert _pool(ask_s, interval_s=10.0).target(n_workers=1000) == size
+
+
+def test_the_pool_is_never_larger_than_the_number_of_workers():
+    assert _pool(40.0, interval_s=10.0).target(n_workers=3) == 3
+    assert _pool(1e6, interval_s=10.0).target(n_workers=3) == 3
+    assert _pool(1e6, interval_s=0.0).target(n_workers=3) == 3
+
+
+def test_one_worker_has_one_proposal_held_whatever_the_timing():
+    assert _pool(40.0, interval_s=0.1).target(n_workers=1) == 1
