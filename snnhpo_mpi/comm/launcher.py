@@ -11,6 +11,10 @@ from snnhpo_mpi.errors import ConfigError
 _RANK = ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK")
 _SIZE = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
 _SLURM_RANK, _SLURM_SIZE = "SLURM_PROCID", "SLURM_STEP_NUM_TASKS"  # the latter is set in tasks of srun only
+LAUNCHER_REMEDY = (
+    "Use the mpiexec of the MPI that mpi4py loads (python -m mpi4py --mpi-library), or the srun option that fits it: "
+    "--mpi=pmi2 for MPICH, --mpi=pmix for Open MPI (srun --mpi=list shows which exist)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +53,7 @@ def check_launch(rank: int, size: int, environment: Mapping[str, str]) -> None:
         return
     raise ConfigError(
         f"the launcher started {told.size} ranks, but this MPI library knows of one only: launcher and library do not "
-        "belong together. Use the mpiexec of the MPI that mpi4py loads (python -m mpi4py --mpi-library), or the option "
-        "of srun that fits it: --mpi=pmi2 for MPICH, --mpi=pmix for Open MPI (srun --mpi=list shows which exist)"
+        f"belong together. {LAUNCHER_REMEDY}"
     )
 
 

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from snnhpo_mpi.comm.launcher import check_launch
+from snnhpo_mpi.comm.launcher import LAUNCHER_REMEDY, check_launch
 from snnhpo_mpi.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -165,21 +165,34 @@ def connect(environment: Mapping[str, str]) -> MpiTransport:
     Raises:
         ConfigError: no MPI library, or the launcher does not belong to it.
     """
+    mpi = _load_mpi()
+    if mpi.Get_library_version().startswith("MPICH") and "OMPI_COMM_WORLD_SIZE" in environment:
+        raise ConfigError(f"Open MPI's mpiexec started this program, but mpi4py loads MPICH. {LAUNCHER_REMEDY}")
+    mpi.Init_thread(mpi.THREAD_FUNNELED)
+    rank = mpi.COMM_WORLD.Get_rank()
+    check_launch(rank, mpi.COMM_WORLD.Get_size(), environment)
+    transport = MpiTransport(mpi, _LEAVE_TIMEOUT_S[rank > 0])
+    _abort_on_exceptions(transport)
+    return transport
+
+
+def _load_mpi() -> Any:
+    """The module mpi4py.MPI, without initialising MPI: a wrong launcher would end the process in there.
+
+    Raises:
+        ConfigError: no MPI library.
+    """
     try:
         import mpi4py
 
-        mpi4py.rc.thread_level = "funneled"
+        mpi4py.rc.initialize = False
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:
         raise ConfigError(
             f"mpi4py found no MPI library ({str(error).splitlines()[0]}): load your cluster's MPI (module load ...), "
             "name one (MPI4PY_LIBMPI=/path/to/libmpi.so), install one (pip install mpich), or run without mpiexec"
         ) from error
-    rank = MPI.COMM_WORLD.Get_rank()
-    check_launch(rank, MPI.COMM_WORLD.Get_size(), environment)
-    transport = MpiTransport(MPI, _LEAVE_TIMEOUT_S[rank > 0])
-    _abort_on_exceptions(transport)
-    return transport
+    return MPI
 
 
 def _abort_on_exceptions(transport: MpiTransport) -> None:

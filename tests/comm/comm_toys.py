@@ -230,7 +230,7 @@ class ToyTrainer:
         return replace(good, metrics=metrics | {name: float(name in sys.modules) for name in ("mpi4py", "torch")})
 
     def big(self, good: Outcome, _: str) -> Outcome:
-        return replace(good, curves={"long": [0.1] * 500_000, "short": [1.0, 2.0]})
+        return replace(good, curves={"long": [0.1] * 150_000, "short": [1.0, 2.0]})
 
 
 def broken_factory(report: Callable[[Progress], None]) -> ToyTrainer:
