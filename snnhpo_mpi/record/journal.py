@@ -118,8 +118,10 @@ class Journal:
             while written < len(data):
                 written += os.write(self._fd, data[written:])
             os.fsync(self._fd)
-        except OSError as error:
+        except BaseException as error:
             self._cut_back()
+            if not isinstance(error, OSError):
+                raise  # a signal: the caller is told that nothing was recorded, and nothing is
             raise RecordError(
                 f"cannot write {self._path}: {error.strerror}; all that was recorded before is whole: "
                 "make room (or the folder writable) and go on with --resume"

@@ -80,7 +80,13 @@ def is_live(folder: Path) -> bool:
 
 
 class Lock:
-    """The lock of a study's folder, held from construction to ``release``."""
+    """The lock of a study's folder, held from construction to ``release``.
+
+    Attributes:
+        folder: of the study.
+        notice: whose lock was taken over, if anybody's.
+        lost: somebody else has taken it over.
+    """
 
     def __init__(self, folder: Path, *, sleep: Callable[[float], None] = time.sleep, stale_s: float = STALE_S) -> None:
         """Takes the lock.
@@ -95,6 +101,7 @@ class Lock:
         started = _process_started(pid) or 0
         self._me = Holder(socket.gethostname(), _machine(), pid, started, uuid.uuid4().hex, 0, time.time())
         self.notice: str | None = None
+        self.lost = False
         try:
             while not self._create():
                 self._take_over(sleep, stale_s)
@@ -113,6 +120,7 @@ class Lock:
         self._renewed = time.monotonic()
         holder = read_holder(self.folder)
         if holder is not None and holder.lock_id != self._me.lock_id:
+            self.lost = True
             raise RecordError(f"{holder} has taken over {self.folder}; this run was stopped for too long")
         self._me = replace(self._me, heartbeat=self._me.heartbeat + 1, at=time.time())
         try:

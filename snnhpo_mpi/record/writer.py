@@ -133,8 +133,8 @@ class StudyRecord:
         """Records events, all with one write; returns when they are on the disk.
 
         Raises:
-            RecordError: the disk is full or gone, nothing of this call is recorded; or an event contradicts the record
-                (a number asked twice, an end of a trial that is not out).
+            RecordError: nothing of this call is recorded, because the disk is full or gone, another process has taken
+                the study over, or an event contradicts the record (a number asked twice, an end of a trial not out).
         """
         entries: list[Entry] = []
         for event in events:
@@ -185,15 +185,17 @@ class StudyRecord:
     def close(self, state: str) -> None:
         """Ends the session in a state such as ``complete`` or ``interrupted``: last snapshot, lock given back."""
         try:
-            self._write([Closed(state, time.time())])
-            self._saver.wait()
-            self._save()
+            if not self._lock.lost:
+                self._write([Closed(state, time.time())])
+                self._saver.wait()
+                self._save()
             self._saver.wait()
         finally:
             self._journal.close()
             self._lock.release()
 
     def _write(self, entries: Sequence[Entry]) -> None:
+        self._lock.renew()  # whoever was stopped for minutes looks first whether the study is still his
         self._journal.append(entries)
         self._fresh += entries
         for entry in entries:

@@ -265,3 +265,32 @@ def test_a_writer_killed_at_random_moments_loses_nothing_acknowledged(tmp_path: 
         if (folder / "study.h5").exists():
             snapshot_module.load(folder / "study.h5")  # always whole
     assert acknowledged > 20
+
+
+def test_a_run_whose_study_was_taken_over_writes_nothing_more(tmp_path: Path) -> None:
+    record = fake_study.create(tmp_path / "s")
+    lock = json.loads((tmp_path / "s" / "lock.json").read_text()) | {"lock_id": "somebody else"}
+    (tmp_path / "s" / "lock.json").write_text(json.dumps(lock))
+    before = (tmp_path / "s" / "journal.jsonl").read_bytes()
+    record._lock._renewed = -1e9  # stopped for long
+    with pytest.raises(RecordError, match="has taken over"):
+        record.append(Asked(fake_study.trial(0), 1.0))
+    record.close("error")
+    assert (tmp_path / "s" / "journal.jsonl").read_bytes() == before
+    assert json.loads((tmp_path / "s" / "lock.json").read_text()) == lock
+
+
+def test_an_append_interrupted_by_a_signal_leaves_no_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = fake_study.create(tmp_path / "s")
+
+    def interrupted(_: int) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("snnhpo_mpi.record.journal.os.fsync", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            record.append(Asked(fake_study.trial(0), 1.0))
+    record.close("interrupted")
+    data = read(tmp_path / "s")
+    assert data.n_trials == 0 and data.notices == ()
+    assert data.sessions[-1].closed is not None
