@@ -43,6 +43,10 @@ class SpikeTrains:
         flat = np.bincount(self.sample * self.n_neurons + self.neuron, minlength=self.n_samples * self.n_neurons)
         return flat.reshape(self.n_samples, self.n_neurons).astype(np.float64)
 
+    def per_sample(self) -> Ints:
+        """Spikes of the whole layer on each sample, ``B``."""
+        return np.bincount(self.sample, minlength=self.n_samples)
+
     def ngrams(self, n: int) -> tuple[Ints, Ints]:
         """Every n spikes in a row of one sample: the samples, and the sequences of neurons as numbers to base N.
 

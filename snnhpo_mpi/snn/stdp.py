@@ -18,7 +18,7 @@ from snnhpo_mpi.config import StdpSettings, StudyConfig
 from snnhpo_mpi.snn.activity import Activity
 from snnhpo_mpi.snn.data import load
 from snnhpo_mpi.snn.decode import Decoder, Ints, SpikeTrains, fit_decoder, join
-from snnhpo_mpi.snn.diehl_cook import DiehlCook, Response
+from snnhpo_mpi.snn.diehl_cook import DiehlCook
 from snnhpo_mpi.snn.encode import poisson
 from snnhpo_mpi.snn.parameters import defaults
 from snnhpo_mpi.snn.training import Report, TrainingLog
@@ -80,9 +80,11 @@ class StdpTrainer:
         """Present every training sample once, or until a monitor says stop."""
         for batch in torch.split(order, self._settings.batch_size):
             response = network.train(self._encode(self._split.train_x[batch], generator))
+            excitatory, inhibitory = spike_trains(response.excitatory), spike_trains(response.inhibitory)
             classes = self._split.train_y[batch].numpy()
-            right = readout.observe(spike_trains(response), classes)
-            log.observe(spike_counts(response), classes, right)
+            right = readout.observe(excitatory, classes)
+            counts = {"excitatory": excitatory.per_sample(), "inhibitory": inhibitory.per_sample()}
+            log.observe(counts, classes, right)
             if log.activity.should_stop:
                 return
 
@@ -93,7 +95,7 @@ class StdpTrainer:
         n_right = 0
         for batch in torch.split(torch.arange(len(self._split.held_y)), batch_size):
             response = network.score(self._encode(self._split.held_x[batch], generator))
-            predicted = decoder.predict(spike_trains(response))
+            predicted = decoder.predict(spike_trains(response.excitatory))
             n_right += int((predicted == self._split.held_y[batch].numpy()).sum())
         return n_right / len(self._split.held_y)
 
@@ -144,14 +146,7 @@ def _shuffled(n: int, seed: int, epoch: int) -> Tensor:
     return torch.from_numpy(rng.permutation(n))
 
 
-def spike_trains(response: Response) -> SpikeTrains:
-    """Excitatory spikes as a list of events on the CPU."""
-    sample, _, neuron = response.excitatory.nonzero(as_tuple=True)
-    n_samples, _, n_neurons = response.excitatory.shape
-    return SpikeTrains(sample.cpu().numpy(), neuron.cpu().numpy(), n_samples, n_neurons)
-
-
-def spike_counts(response: Response) -> dict[str, Ints]:
-    """Layer -> ``B`` spikes of each sample."""
-    layers = {"excitatory": response.excitatory, "inhibitory": response.inhibitory}
-    return {name: spikes.sum((1, 2)).cpu().numpy() for name, spikes in layers.items()}
+def spike_trains(spikes: Tensor) -> SpikeTrains:
+    """Spikes ``B x T x N`` as a list of events on the CPU."""
+    sample, _, neuron = spikes.nonzero(as_tuple=True)
+    return SpikeTrains(sample.cpu().numpy(), neuron.cpu().numpy(), spikes.shape[0], spikes.shape[2])

@@ -18,6 +18,10 @@ def test_counts_by_hand() -> None:
     assert trains([0, 0, 2], [], [3]).counts().tolist() == [[2, 0, 1, 0], [0, 0, 0, 0], [0, 0, 0, 1]]
 
 
+def test_spikes_per_sample_by_hand() -> None:
+    assert trains([0, 0, 2], [], [3], []).per_sample().tolist() == [3, 0, 1, 0]
+
+
 def test_ngrams_of_three_spikes() -> None:
     sample, key = trains([2, 1, 3]).ngrams(2)
     assert sample.tolist() == [0, 0]
