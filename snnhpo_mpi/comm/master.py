@@ -83,7 +83,7 @@ class MasterSettings:
         n_asked: trials asked by earlier runs, those that wait included.
         stop_before_end_s: what running trials are given to finish when the search is stopped.
         heartbeat_timeout_s: a worker silent for longer is lost.
-        beat_s: time between rank 0's own signs of life.
+        beat_s: longest time between signs of life, of rank 0 and of workers.
         max_sendings: a trial whose worker was lost so often ends as lost.
         closing_s: how long rank 0 waits for answers at the end, and what it leaves of the time left for closing.
     """
@@ -128,6 +128,7 @@ class Master:
         self._events: list[Event] = []
         self._held: tuple[int, bytes] | None = None  # a message for the next turn
         self._n_stops = 0
+        self._beat_s = min(settings.beat_s, settings.heartbeat_timeout_s / 4)
         self._stopping: Ending | None = None
         self._stop_at = self._end_at = float("inf")
         self._looked_at_clock = self._beat_at = float("-inf")
@@ -154,7 +155,8 @@ class Master:
                 self._commit()
                 self._replenish()
                 self._record.maintain()
-                time.sleep(pause.after(heard or sent))
+                if length_s := pause.after(heard or sent):
+                    time.sleep(length_s)
             self._dismiss(ending)
             return ending
         finally:
@@ -194,7 +196,7 @@ class Master:
                 self._roster[rank].host = host
                 _log.info("rank %d is process %d on %s", rank, pid, host)
                 if self._stopping is None:
-                    self._send(rank, Welcome(self._settings.config))
+                    self._send(rank, Welcome(self._settings.config, self._beat_s))
             case Ready(device):
                 self._roster.update(rank, Standing.WORKING, self._roster[rank].running)
                 self._record.joined(rank, self._roster[rank].host, device)
@@ -273,11 +275,11 @@ class Master:
     def _watch(self) -> None:
         """Give and look for signs of life."""
         now = time.monotonic()
-        if now - self._turn_at > self._settings.beat_s:  # this process itself stood still: nobody else is to blame
+        if now - self._turn_at > self._beat_s:  # this process itself stood still: nobody else is to blame
             for worker in self._roster:
                 worker.heard_at = now
         self._turn_at = now
-        if now - self._beat_at < self._settings.beat_s:
+        if now - self._beat_at < self._beat_s:
             return
         self._beat_at = now
         for rank in self._roster.silent(now, self._settings.heartbeat_timeout_s):
@@ -377,6 +379,7 @@ def dismiss(
                 peers.discard(rank)
             else:
                 handle(rank, data)
-        time.sleep(pause.after(received is not None))
+        if length_s := pause.after(received is not None):
+            time.sleep(length_s)
     if peers:
         _log.warning("no answer from ranks %s", sorted(peers))

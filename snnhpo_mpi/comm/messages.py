@@ -33,9 +33,10 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Welcome:
-    """The study's resolved configuration, so that all ranks work from the same text."""
+    """The resolved configuration, so that all ranks work from the same text, and the time between signs of life."""
 
     config: str
+    beat_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +148,7 @@ def _message(name: str, body: dict[str, Any]) -> Message:
         case "Hello":
             return Hello(_text(body["host"]), _int(body["pid"]))
         case "Welcome":
-            return Welcome(_text(body["config"]))
+            return Welcome(_text(body["config"]), _float(body["beat_s"]))
         case "Ready":
             return Ready(_text(body["device"]))
         case "Run":

@@ -42,7 +42,7 @@ class WorkerSettings:
     """How a supervisor behaves.
 
     Attributes:
-        beat_s: time between signs of life.
+        beat_s: time between signs of life until rank 0 says another.
         master_timeout_s: when rank 0 was silent for longer, it is dead.
         max_start_failures: evaluators that may fail to start in a row before the rank gives up.
         retry_s: wait before the next start after a failed one.
@@ -78,6 +78,7 @@ class Supervisor:
         self._n_failures = 0
         self._start_at = float("inf")
         self._exit_code: int | None = None
+        self._beat_s = settings.beat_s
         self._heard_at = self._turn_at = time.monotonic()
         self._beat_at = self._heard_at
 
@@ -118,7 +119,8 @@ class Supervisor:
 
     def _handle(self, message: Message) -> None:
         match message:
-            case Welcome(config):
+            case Welcome(config, beat_s):
+                self._beat_s = beat_s
                 self._evaluator_settings = self._prepare(config)
                 self._start_at = 0.0
             case Run(trial):
@@ -180,13 +182,13 @@ class Supervisor:
     def _watch(self) -> None:
         """Give and look for signs of life. A halted evaluator gives none: another rank should take its trial."""
         now = time.monotonic()
-        if now - self._turn_at > self._settings.beat_s:  # this process itself stood still
+        if now - self._turn_at > self._beat_s:  # this process itself stood still
             self._heard_at = now
         self._turn_at = now
         if now - self._heard_at > self._settings.master_timeout_s:
             _log.error("rank 0 was silent for %g s: this rank ends", self._settings.master_timeout_s)
             self._exit_code = 1
-        if now - self._beat_at >= self._settings.beat_s:
+        if now - self._beat_at >= self._beat_s:
             self._beat_at = now
             if self._evaluator is None or not self._evaluator.stopped:
                 self._send(Beat(None if self._trial is None else self._trial.number))

@@ -104,9 +104,9 @@ def test_a_budget_is_spent_exactly_and_every_trial_ends_once():
 
 def test_workers_get_the_configuration_and_at_the_end_the_exit_code():
     workers = Workers(2)
-    master, _, record = _master(workers, budget=1, config="the text")
+    master, _, record = _master(workers, budget=1, config="the text", heartbeat_timeout_s=8.0)
     master.run()
-    assert (1, Welcome("the text")) in workers.sent
+    assert (1, Welcome("the text", 2.0)) in workers.sent
     assert workers.sent[-1] == (1, Stop(0))
     assert record.joins == [(1, "node", "cpu")]
     assert workers.peers == set()
@@ -192,7 +192,7 @@ def test_only_the_first_of_two_results_counts():
 def test_nonsense_from_a_worker_is_logged_and_the_search_goes_on(caplog):
     def answer(rank, message):
         if isinstance(message, Run):
-            return [b"\xff{", Stop(3), Welcome("?"), *_fine(rank, message)]
+            return [b"\xff{", Stop(3), Welcome("?", 1.0), *_fine(rank, message)]
         return _fine(rank, message)
 
     master, _, record = _master(Workers(2, answer), budget=3)

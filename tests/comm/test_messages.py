@@ -53,7 +53,7 @@ progresses = st.builds(
 )
 messages = st.one_of(
     st.builds(Hello, names, st.integers(0)),
-    st.builds(Welcome, names),
+    st.builds(Welcome, names, floats),
     st.builds(Ready, names),
     st.builds(Run, trials),
     st.builds(Report, progresses),
@@ -132,9 +132,9 @@ def test_hostile_bytes_are_refused(data):
 
 def test_a_message_over_the_limit_is_not_sent():
     with pytest.raises(MessageError, match="limit"):
-        encode(Welcome("x" * MESSAGE_LIMIT))
+        encode(Welcome("x" * MESSAGE_LIMIT, 5.0))
 
 
 def test_what_is_not_plain_data_is_not_sent():
     with pytest.raises(MessageError, match="object is not plain data"):
-        encode(Welcome(object()))
+        encode(Welcome(object(), 5.0))

@@ -80,7 +80,7 @@ def test_a_worker_joins_evaluates_and_stops(begin):
     master, codes = begin()
     (hello,) = master.hear(Hello)
     assert hello.pid > 0
-    master.say(Welcome("GPU 3"))
+    master.say(Welcome("GPU 3", 5.0))
     assert master.hear(Ready) == [Ready("GPU 3")]
     master.say(_run("fine", 7))
     report, result = master.hear(Result)
@@ -102,7 +102,7 @@ def test_it_stops_before_it_was_welcome(begin):
 
 def test_it_stops_in_the_middle_of_a_trial(begin):
     master, _ = begin()
-    master.say(Welcome(""))
+    master.say(Welcome("", 5.0))
     master.hear(Ready)
     master.say(_run("hang"))
     master.say(Stop(75))
@@ -111,7 +111,7 @@ def test_it_stops_in_the_middle_of_a_trial(begin):
 
 def test_after_a_crash_a_new_process_takes_the_next_trial(begin):
     master, _ = begin()
-    master.say(Welcome(""))
+    master.say(Welcome("", 5.0))
     master.hear(Ready)
     outcomes = []
     for number, do in enumerate(["fine", "segfault", "out_of_memory", "fine"]):
@@ -124,7 +124,7 @@ def test_after_a_crash_a_new_process_takes_the_next_trial(begin):
 def test_signs_of_life_name_the_running_trial(begin):
     master, _ = begin(WorkerSettings(beat_s=0.02))
     assert master.hear(Beat)[-1] == Beat(None)
-    master.say(Welcome(""))
+    master.say(Welcome("", 0.02))
     master.hear(Ready)
     master.say(_run("sleep:0.3", 9))
     beats = [message for message in master.hear(Result) if isinstance(message, Beat)]
@@ -133,7 +133,7 @@ def test_signs_of_life_name_the_running_trial(begin):
 
 def test_a_rank_whose_trainer_cannot_be_built_says_goodbye_and_waits_for_stop(begin):
     master, _ = begin(WorkerSettings(max_start_failures=2, retry_s=0.01), factory=broken_factory)
-    master.say(Welcome(""))
+    master.say(Welcome("", 5.0))
     goodbye = master.hear(Goodbye)[-1]
     assert goodbye.reason.startswith("FileNotFoundError: no data set here")
     master.say(_run("fine"))
@@ -144,7 +144,7 @@ def test_a_rank_whose_trainer_cannot_be_built_says_goodbye_and_waits_for_stop(be
 def test_a_failed_start_is_tried_again(begin, tmp_path, monkeypatch):
     monkeypatch.setenv("FLAKY_FACTORY", str(tmp_path / "tried"))
     master, _ = begin(WorkerSettings(max_start_failures=2, retry_s=0.01), factory=flaky_factory)
-    master.say(Welcome(""))
+    master.say(Welcome("", 5.0))
     assert master.hear(Ready)[-1] == Ready("")
     master.say(_run("fine"))
     assert master.hear(Result)[-1].outcome.state is State.COMPLETED
