@@ -14,7 +14,7 @@ import numpy as np
 from snnhpo_mpi.record import StudyData
 from snnhpo_mpi.report import points, series
 from snnhpo_mpi.report.summary import best_trials, objective_label, objective_name, saved_seconds, summarise
-from snnhpo_mpi.report.words import figure, percent, time_unit
+from snnhpo_mpi.report.words import figure, percent, rounded, time_unit
 
 MOST_POINTS = 3000  # drawn of each kind of trial in one chart
 _MOST_SLICE_POINTS = 600
@@ -106,7 +106,7 @@ def silence(data: StudyData) -> list[Chart]:
     x_axis = {"title": {"text": f"time [{name}]"}, "rangemode": "tozero"}
     return [
         Chart(
-            "silence", "Silent networks over time", "Falls as the optimizer learns where networks are silent.",
+            "silence", "Silent networks over time", "Falls when the optimizer has learnt where networks are silent.",
             [_line(when, told.recent_share[keep], f"latest {told.window}", points.STOPPED.colour),
              _line(when, told.total_share[keep], "all so far", points.FAILED.colour, dash="dash")],
             {"xaxis": x_axis, "yaxis": {"title": {"text": "share"}, "range": [-0.02, 1.02], "tickformat": ".0%"}},
@@ -144,7 +144,8 @@ def workers(data: StudyData) -> list[Chart]:
     step = max(1, len(shown) // 24)
     ticks = {"tickvals": list(range(0, len(shown), step)), "ticktext": [_lane(data, lane) for lane in shown[::step]]}
     y_axis = {"range": [len(shown) - 0.4, -0.6], "showgrid": False, "zeroline": False, **ticks}
-    layout = {"xaxis": {"title": {"text": f"time [{name}]"}}, "yaxis": y_axis, "hovermode": "closest"}
+    x_axis = {"title": {"text": f"time [{name}]"}, "rangemode": "tozero"}
+    layout = {"xaxis": x_axis, "yaxis": y_axis, "hovermode": "closest"}
     height = int(np.clip(140 + 24 * len(shown), 200, 720))
     return [Chart("workers", "What each worker did", busy + hidden + thinner, traces, layout, height, wide=True)]
 
@@ -208,7 +209,7 @@ def parallel(data: StudyData) -> list[Chart]:
              "hovertemplate": "%{text}<extra>%{fullData.name}</extra>", "showlegend": False}
         )  # fmt: skip
     layout = {
-        "xaxis": {"tickangle": -45, "showgrid": True},
+        "xaxis": {"showgrid": True},
         "yaxis": {"range": [-0.02, 1.02], "tickvals": [0, 1], "ticktext": ["low", "high"]},
         "hovermode": "closest",
     }
@@ -235,10 +236,20 @@ def slices(data: StudyData) -> list[Chart]:
             }
         else:
             x = np.asarray(axis.values, dtype=float)
-            x_axis |= {"type": "log", "dtick": "D2" if axis.high < 20 * axis.low else 1} if axis.log else {}
-        traces = [t | {"showlegend": False} for t in _kinds(data, x, data.objective, limit=_MOST_SLICE_POINTS, size=4)]
+            x_axis |= _log_axis(axis) if axis.log else {}
+            if axis.values.dtype.kind == "i" and axis.high - axis.low <= 5:
+                x_axis["dtick"] = 1
+        traces = _kinds(data, x, data.objective, limit=_MOST_SLICE_POINTS, size=4)
         charts.append(Chart(f"slice{i}", "", "", traces, {"xaxis": x_axis, "yaxis": {"title": {"text": ""}}}, 210))
     return charts
+
+
+def _log_axis(axis: points.Axis) -> dict[str, Any]:
+    """Three ticks: panels are small, and a range of one decade has none at a power of ten."""
+    ticks = np.geomspace(axis.low, axis.high, 3)
+    margin = 0.05 * np.log10(axis.high / axis.low)
+    ends = [float(np.log10(axis.low) - margin), float(np.log10(axis.high) + margin)]
+    return {"type": "log", "range": ends, "tickvals": ticks.tolist(), "ticktext": [rounded(tick) for tick in ticks]}
 
 
 def _kinds(

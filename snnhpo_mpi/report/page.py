@@ -145,7 +145,7 @@ def _parameters(data: StudyData, summary: Summary) -> list[ParameterRow]:
 
 
 def _provenance(data: StudyData) -> list[tuple[str, str]]:
-    facts = [(name.replace("_", " "), str(value)) for name, value in data.provenance.items() if str(value)]
+    facts = [(name.replace("_", " ", 1), str(value)) for name, value in data.provenance.items() if str(value)]
     hosts = sorted({worker.host for worker in data.workers.values()})
     facts += [("study", f"{data.name} ({data.study_id})"), ("begun", _moment(data.created_at))]
     facts += [("runs", str(len(data.sessions))), ("workers on", _some(hosts))]

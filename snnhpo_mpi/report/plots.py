@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter
 from snnhpo_mpi.record import StudyData
 from snnhpo_mpi.report import points, series
 from snnhpo_mpi.report.summary import best_trials, objective_label, objective_name, saved_seconds, summarise
-from snnhpo_mpi.report.words import percent, time_unit
+from snnhpo_mpi.report.words import percent, rounded, time_unit
 
 COLUMN_IN, PAGE_IN = 3.5, 7.2  # width of a column and of a page of a journal
 _STYLE: Any = {
@@ -209,7 +209,7 @@ def _ticks(ax: Axes, axis: points.Axis) -> None:
     if axis.log:
         ax.set_xscale("log")
         ticks = np.geomspace(axis.low, axis.high, 3)
-        ax.set_xticks(ticks, [f"{tick:.2g}" for tick in ticks])
+        ax.set_xticks(ticks, [rounded(tick) for tick in ticks])
         ax.xaxis.set_minor_formatter(NullFormatter())
     else:
         ax.xaxis.set_major_locator(MaxNLocator(nbins=4, integer=axis.values.dtype.kind == "i"))

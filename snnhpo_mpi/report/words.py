@@ -53,6 +53,11 @@ def figure(value: ParamValue | None) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+def rounded(value: float) -> str:
+    """Two significant digits, for the ticks of an axis: ``140``, ``3.2e-05``."""
+    return f"{float(f'{value:.2g}'):g}"
+
+
 def conclusion(summary: Summary) -> str:
     """What a study found, in a few lines."""
     lines = [f"{summary.study}: {_counts(summary)} in {duration(summary.seconds)}"]
