@@ -8,6 +8,7 @@ Axis order is ours, ``B x T x C x H x W``; ``diehl_cook`` turns it into BindsNET
 
 from __future__ import annotations
 
+import gc
 import math
 
 import numpy as np
@@ -56,6 +57,7 @@ class StdpTrainer:
         Raises:
             torch.cuda.OutOfMemoryError: the network does not fit the device.
         """
+        gc.collect()  # BindsNET's objects refer to one another: a device's memory must not wait for a sweep by chance
         torch.manual_seed(trial.seed)  # BindsNET draws from torch's global generators
         generator = torch.Generator(self._device).manual_seed(trial.seed)
         params = defaults("stdp", self._settings.network) | self._config.fixed | dict(trial.params)

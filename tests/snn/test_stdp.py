@@ -1,3 +1,6 @@
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
@@ -95,6 +98,44 @@ def test_learning_reads_digits_far_above_chance() -> None:
     assert outcome.objective is not None
     assert outcome.objective > 0.25
     assert outcome.metrics["train_accuracy"] > 0.2
+
+
+def test_the_network_of_the_trial_before_is_freed(trainer, monkeypatch: pytest.MonkeyPatch) -> None:
+    from snnhpo_mpi.snn import stdp
+
+    alive: list[int] = []
+    weights: list[weakref.ref[object]] = []
+
+    class Watched(stdp.DiehlCook):
+        def __init__(self, *args: object) -> None:
+            alive.append(sum(weight() is not None for weight in weights))
+            super().__init__(*args)
+            weights.append(weakref.ref(self.synapses.w))
+
+    monkeypatch.setattr(stdp, "DiehlCook", Watched)
+    gc.disable()
+    try:
+        for number in range(3):
+            trainer.evaluate(Trial(number, PARAMS | {"e_thresh": 1000.0}, number))
+    finally:
+        gc.enable()
+    assert alive == [0, 0, 0]
+
+
+@pytest.mark.gpu
+def test_a_gpu_evaluates_like_the_cpu() -> None:
+    import torch
+
+    from snnhpo_mpi.snn.stdp import StdpTrainer
+
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    trainer = StdpTrainer(config(), "cuda:0", lambda progress: None)
+    outcome = trainer.evaluate(Trial(0, PARAMS, 7))
+    assert outcome.state is State.COMPLETED
+    assert told(outcome) == told(trainer.evaluate(Trial(1, PARAMS, 7)))
+    dead = trainer.evaluate(Trial(2, PARAMS | {"e_thresh": 1000.0}, 7))
+    assert (dead.state, dead.constraints) == (State.STOPPED, pytest.approx((0.5, 0.7)))
 
 
 def test_progress_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
