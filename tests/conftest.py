@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent / "comm"))  # mpi_families, which every room's launches use
+
 FUNCTION = """
 import os, time
 

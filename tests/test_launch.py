@@ -1,0 +1,116 @@
+"""The real program under the real mpiexec of every MPI family on this machine."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from mpi_families import Family, families
+
+from snnhpo_mpi.record import read
+
+pytestmark = pytest.mark.mpi
+RUN = ("-m", "snnhpo_mpi", "run", "toy.yaml")
+
+
+@pytest.fixture(params=families(), ids=str)
+def family(request: pytest.FixtureRequest) -> Family:
+    return request.param
+
+
+def launch(family: Family, n_ranks: int, toy: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        family.command(n_ranks, [*RUN, *arguments]),
+        cwd=toy, env=family.variables(), capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("n_ranks", "arguments", "exit_code", "last_line"),
+    [
+        (2, [], 0, "complete: 12 trials in results/toy; next: snnhpo report results/toy"),
+        (4, [], 0, "complete: 12 trials in results/toy; next: snnhpo report results/toy"),
+        (3, ["--set", "budget.trials=99999", "--set", "budget.wall_time=3s", "--set", "budget.stop_before_end=1s"], 75,
+         "the same command with --resume goes on"),
+    ],
+)  # fmt: skip
+def test_a_search_ends_with_its_exit_code_and_last_line(
+    family: Family, toy: Path, n_ranks: int, arguments: list[str], exit_code: int, last_line: str
+) -> None:
+    done = launch(family, n_ranks, toy, *arguments)
+    assert done.returncode == exit_code, done.stderr
+    assert done.stdout.strip().splitlines()[-1].endswith(last_line)
+
+
+@pytest.mark.parametrize(
+    ("n_ranks", "arguments", "exit_code", "message"),
+    [
+        (1, [], 2, "one rank cannot search"),
+        (3, ["--set", "budget.trials=none"], 2, "key budget.trials"),
+        (3, ["--set", "trainer.function=gone.py:evaluate"], 2, "there is no file gone.py"),
+        (2, ["--workers", "2"], 2, "--workers is for runs without MPI"),
+    ],
+)
+def test_a_users_mistake_ends_all_ranks_with_code_2_and_no_traceback(
+    family: Family, toy: Path, n_ranks: int, arguments: list[str], exit_code: int, message: str
+) -> None:
+    done = launch(family, n_ranks, toy, *arguments)
+    assert done.returncode == exit_code
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (toy / "results" / "toy" / "journal.jsonl").exists()
+
+
+def test_mpi_and_local_workers_give_the_same_study(family: Family, toy: Path, snnhpo, trials) -> None:
+    options = ("--set", "optimizer.name=scbo", "--set", "optimizer.initial=5")
+    assert launch(family, 2, toy, "--results", "mpi", *options).returncode == 0
+    assert snnhpo("run", "toy.yaml", "--results", "local", *options).returncode == 0
+    assert trials("mpi") == trials("local")
+
+
+def test_everything_killed_in_the_middle_resumes_to_the_full_number_none_twice(family: Family, toy: Path) -> None:
+    environment = family.variables() | {"TOY_SECONDS": "0.1"}
+    job = subprocess.Popen(
+        family.command(3, [*RUN, "--trials", "30"]), cwd=toy, env=environment, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    journal = toy / "results" / "toy" / "journal.jsonl"
+    end = time.monotonic() + 60
+    while time.monotonic() < end and not (journal.exists() and journal.read_text().count('"kind":"ended"') >= 8):
+        time.sleep(0.02)
+    for pid in ranks_of(toy) | {job.pid}:
+        os.kill(pid, signal.SIGKILL)
+    job.wait()
+    done_before = {line["number"]: line for line in ended(journal)}
+    assert 8 <= len(done_before) < 30
+    resumed = launch(family, 3, toy, "--resume", "--trials", "30")
+    assert resumed.returncode == 0, resumed.stderr
+    data = read(toy / "results" / "toy")
+    assert sorted(data.number) == list(range(30))
+    assert set(data.state) == {"completed"}
+    numbers = [line["number"] for line in ended(journal)]
+    assert len(numbers) == len(set(numbers)) == 30
+    for number, line in done_before.items():
+        assert data.objective[list(data.number).index(number)] == line["objective"]
+
+
+def ranks_of(toy: Path) -> set[int]:
+    """Processes of the program that work in this folder."""
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if (process / "cwd").readlink() == toy and b"snnhpo_mpi" in (process / "cmdline").read_bytes():
+                found.add(int(process.name))
+        except OSError:
+            continue  # it just ended, or is another's
+    return found
+
+
+def ended(journal: Path) -> list[dict[str, object]]:
+    """The whole lines of a journal that end a trial, flattened."""
+    lines = [json.loads(line) for line in journal.read_text().splitlines() if re.search(r'"kind":"ended".*}$', line)]
+    return [line | dict(line.get("outcome", {})) for line in lines]
