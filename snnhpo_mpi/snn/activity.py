@@ -28,6 +28,7 @@ from snnhpo_mpi.trial import Curve
 
 Counts = NDArray[np.int64]
 FALSE_STOP_PROBABILITY = 0.01  # of a network whose silent rate is beta, over a whole epoch, however often one looks
+CURVE_POINTS = 100  # of an epoch; a batch of one would give a curve of 48,000 points
 PUBLISHED_CHECKS = 40  # the paper checks MNIST's 48,000 samples every 1,200
 
 
@@ -103,6 +104,7 @@ class Activity:
     def __init__(self, monitors: Sequence[MonitorSettings], n_epoch_samples: int, n_classes: int) -> None:
         self._monitors = [Monitor(settings, n_epoch_samples) for settings in monitors]
         self._rates: dict[str, list[float]] = {settings.layer: [] for settings in monitors}
+        self._point_every = max(1, n_epoch_samples // CURVE_POINTS)
         self._spikes = {settings.layer: np.zeros(n_classes) for settings in monitors}
         self._samples = np.zeros(n_classes)
 
@@ -120,12 +122,15 @@ class Activity:
             counts: layer -> ``B`` spikes of each sample; layers without a monitor are ignored.
             labels: ``B`` classes.
         """
+        points_before = self._samples.sum() // self._point_every
         np.add.at(self._samples, labels, 1)
         for monitor in self._monitors:
             layer = monitor.settings.layer
             monitor.observe(counts[layer])
-            self._rates[layer].append(monitor.rate)
             np.add.at(self._spikes[layer], labels, counts[layer])
+        if self._samples.sum() // self._point_every > points_before or self.should_stop:
+            for layer, rate in self.silent_rates.items():
+                self._rates[layer].append(rate)
 
     @property
     def should_stop(self) -> bool:
@@ -143,7 +148,7 @@ class Activity:
         return {monitor.settings.layer: monitor.rate for monitor in self._monitors}
 
     def curves(self) -> dict[str, Curve]:
-        """``silent_rate_<layer>`` after each batch; ``spikes_<layer>`` K, mean spikes a sample of each class."""
+        """``silent_rate_<layer>``, at most 100 points an epoch; ``spikes_<layer>`` ``K``, mean spikes a sample."""
         rates: dict[str, Curve] = {f"silent_rate_{layer}": tuple(rates) for layer, rates in self._rates.items()}
         samples = np.maximum(self._samples, 1)
         return rates | {f"spikes_{layer}": tuple((sums / samples).tolist()) for layer, sums in self._spikes.items()}

@@ -115,3 +115,14 @@ def test_curves_hold_rates_per_batch_and_spikes_per_class_of_the_last_epoch() ->
         activity.start_epoch()
         activity.observe({"output": np.array(counts)}, np.array(labels))
     assert activity.curves() == {"silent_rate_output": (0.0, 0.5), "spikes_output": (0.0, 0.0, 4.0)}
+
+
+def test_curves_of_single_samples_stay_short_and_end_where_training_stopped() -> None:
+    activity = Activity([MonitorSettings(layer="output", alpha=1, beta=0.1)], 1000, n_classes=1)
+    activity.start_epoch()
+    for _ in range(505):
+        activity.observe({"output": np.array([1])}, np.array([0]))
+    assert activity.curves()["silent_rate_output"] == (0.0,) * 50
+    while not activity.should_stop:
+        activity.observe({"output": np.array([0])}, np.array([0]))
+    assert activity.curves()["silent_rate_output"][-1] == activity.silent_rates["output"] > 0.1
