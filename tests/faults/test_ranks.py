@@ -85,7 +85,13 @@ def test_the_trial_of_a_halted_evaluator_is_sent_again_and_its_late_result_count
     one.wait_for(lambda: len(one.events("ended")) >= 3, process)
     halted = one.evaluators()[0]
     os.kill(halted, signal.SIGSTOP)
-    one.wait_for(lambda: "is lost: silent" in one.output, process)
+
+    def sent_again():
+        started = [event["number"] for event in one.events("started")]
+        return len(set(started)) < len(started)
+
+    one.wait_for(sent_again, process)
+    assert "is lost: silent" in one.output
     os.kill(halted, signal.SIGCONT)
     one.wait_for(lambda: "is back" in one.output, process)
     assert process.wait(120) == 0, one.output
