@@ -14,10 +14,10 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from snnhpo_mpi.record import StudyData
-from snnhpo_mpi.report import charts
-from snnhpo_mpi.report.charts import Chart
+from snnhpo_mpi.report import charts, landscape
 from snnhpo_mpi.report.points import axes
 from snnhpo_mpi.report.summary import Summary, failures, summarise
+from snnhpo_mpi.report.traces import Chart
 from snnhpo_mpi.report.words import duration, figure, percent, rough_duration
 
 FILE_NAME = "report.html"
@@ -102,8 +102,10 @@ def _sections(data: StudyData) -> list[Section]:
         Section("silence", "Silent networks", charts.silence(data) + charts.constraints(data), "No network yet."),
         Section("best", "The best network", charts.best(data), "No feasible network with curves yet."),
         Section("workers", "The workers", charts.workers(data), "No trial was sent out yet."),
-        Section("common", "The best networks together", charts.parallel(data), "Too few feasible networks yet."),
-        Section("slices", "Along each hyperparameter", charts.slices(data), none_ended, small=True),
+        Section(
+            "space", "The search space", landscape.influence(data) + landscape.parallel(data), "Too few trials yet."
+        ),
+        Section("slices", "Along each hyperparameter", landscape.slices(data), none_ended, small=True),
     ]
 
 

@@ -12,7 +12,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from snnhpo_mpi.record import StudyData, read
-from snnhpo_mpi.report import charts, live, page, plots
+from snnhpo_mpi.report import charts, live, page, plots, traces
 from snnhpo_mpi.report.summary import summarise
 from snnhpo_mpi.trial import State
 
@@ -131,9 +131,9 @@ def test_the_line_of_the_best_ends_at_the_best(tmp_path: Path) -> None:
 
 
 def test_large_studies_are_thinned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(charts, "MOST_POINTS", 5)
+    monkeypatch.setattr(traces, "MOST_POINTS", 5)
     data = read(fake_study.written(tmp_path / "s", 40))
     chart = charts.search(data)[0]
     assert "at most 5 trials" in chart.caption
-    points = [trace for trace in chart.traces if trace.get("mode") == "markers"]
-    assert points and all(len(trace["x"]) <= 3000 for trace in points)
+    drawn = traces.kinds(data, data.number.astype(float), data.objective, limit=5)
+    assert drawn and all(len(trace["x"]) <= 5 for trace in drawn)
