@@ -83,6 +83,13 @@ def test_a_batch_leaves_no_trace_in_the_neurons():
     assert torch.equal(net(x)[0], first)
 
 
+def test_a_sample_alone_gives_what_it_gives_in_a_batch():
+    net, x = network().eval(), spikes()
+    alone = [network().eval()(sample[None])[0] for sample in x]  # a new network: its neurons have seen no other shape
+    assert torch.equal(torch.cat(alone), net(x)[0])
+    assert torch.equal(net(x[1:2])[0], alone[1])
+
+
 def test_dropout_acts_in_training_only():
     net, x = network(dropout=0.5), spikes()
     assert not torch.equal(net(x)[0], net(x)[0])
