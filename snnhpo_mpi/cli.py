@@ -189,12 +189,13 @@ def _report(args: argparse.Namespace) -> int:
 
     data = read(args.study)
     folder = (args.study.parent if args.study.is_file() else args.study) / "report"
-    written = [page.write_page(data, folder)] if "html" in args.format else []
-    written += plots.write_figures(data, folder, [kind for kind in args.format if kind != "html"])
+    figures = plots.write_figures(data, folder, [kind for kind in args.format if kind != "html"])
     _say(conclusion(summarise(data)))
     _say(f"record   {folder.parent / 'study.h5'}")
-    for path in written:
-        _say(f"figures  {path}" if path.suffix != ".html" else f"report   {path}")
+    if figures:
+        _say(f"figures  {len(figures)} files in {folder}")
+    if "html" in args.format:
+        _say(f"report   {page.write_page(data, folder)}")
     return 0
 
 
