@@ -120,7 +120,7 @@ class _Growing:
         self._sessions = list(table.sessions)
         self._workers = list(table.workers)
         self._n_events = table.n_events
-        self._categorical = _categorical(table.sessions[-1].began.config) if table.sessions else frozenset()
+        self._as_stored = _as_stored(table.sessions[-1].began.config) if table.sessions else {}
 
     def table(self) -> Table:
         columns = {name: column[: self._used(name)] for name, column in self._columns.items()}
@@ -142,7 +142,7 @@ class _Growing:
                 if (row := self._open_row(entry.outcome.number)) is not None:
                     self._ended(entry, row)
             case Session():
-                self._categorical = _categorical(entry.config)
+                self._as_stored = _as_stored(entry.config)
                 self._event(Kind.SESSION, len(self._sessions), entry.at)
                 self._sessions.append(SessionSpan(entry))
             case Closed():
@@ -169,7 +169,7 @@ class _Growing:
         self._set("trials/asked_at", row, entry.asked.at)
         self._set("trials/x", row, entry.x)
         for name, value in trial.params.items():
-            self._set(f"trials/params/{name}", row, str(value) if name in self._categorical else value)
+            self._set(f"trials/params/{name}", row, self._as_stored[name](value) if name in self._as_stored else value)
         for name, figure in entry.asked.optimizer.items():
             self._set(f"optimizer/{name}", row, figure)
 
@@ -251,10 +251,11 @@ def _widened(column: Column, item: NDArray[Any]) -> Column:
     return wider
 
 
-def _categorical(config: Mapping[str, Any]) -> frozenset[str]:
-    """Hyperparameters whose values are choices, of any type: they are kept as text."""
+def _as_stored(config: Mapping[str, Any]) -> dict[str, Callable[[Any], float | str]]:
+    """For each hyperparameter, what makes a value fit its column: choices, of any type, are kept as text."""
     space = config.get("space") or {}
-    return frozenset(name for name, parameter in space.items() if parameter.get("type") == "categorical")
+    columns: dict[str, Callable[[Any], float | str]] = {"categorical": str, "int": int, "float": float}
+    return {name: columns[p["type"]] for name, p in space.items() if p.get("type") in columns}
 
 
 def choices(config: Mapping[str, Any]) -> dict[str, Callable[[bytes], Any]]:

@@ -103,3 +103,9 @@ def test_workers_and_sessions_are_events_too() -> None:
     )
     assert table.columns["events/kind"].tolist() == [3, 5, 0, 3]
     assert table.columns["events/number"].tolist() == [0, 0, 0, 1]
+
+
+def test_a_whole_number_given_for_a_real_hyperparameter_is_kept() -> None:
+    session = Session(0.0, "", fake_study.CONFIG, {})
+    table = extend(EMPTY, [session, asked(0, e_thresh=-1), asked(1, e_thresh=-52.5)])
+    assert table.columns["trials/params/e_thresh"].tolist() == [-1.0, -52.5]
