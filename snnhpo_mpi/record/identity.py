@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -61,5 +60,21 @@ def _plain(value: object) -> Any:
 
 
 def _diff(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
-    old, new = (json.dumps(config, sort_keys=True, indent=1, default=str).splitlines() for config in (before, after))
-    return "\n".join(difflib.unified_diff(old, new, "recorded", "given", n=1, lineterm=""))
+    """What differs, a line a key: ``-space.x.high: 1.0`` and ``+space.x.high: 2.0``."""
+    old, new = dict(_leaves(_plain(before))), dict(_leaves(_plain(after)))
+    lines: list[str] = []
+    for key in dict.fromkeys([*old, *new]):
+        if old.get(key) != new.get(key):
+            lines += [f"-{key}: {old[key]}"] if key in old else []
+            lines += [f"+{key}: {new[key]}"] if key in new else []
+    return "\n".join(lines)
+
+
+def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """``a.b.0`` and the value there, for every value inside."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
+    if inside is None:
+        yield key, str(value)
+    else:
+        for name, part in inside:
+            yield from _leaves(part, f"{key}.{name}" if key else str(name))

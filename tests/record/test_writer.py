@@ -106,7 +106,7 @@ def test_another_study_is_refused_by_name(tmp_path: Path) -> None:
 def test_a_changed_configuration_is_refused_with_a_diff_unless_accepted(tmp_path: Path) -> None:
     fake_study.written(tmp_path / "s", 2)
     changed = fake_study.config(optimizer={"name": "sobol", "initial": 12, "study": None})
-    with pytest.raises(RecordError, match=r'(?s)-  "name": "scbo".*\+  "name": "sobol".*--accept-config'):
+    with pytest.raises(RecordError, match=r"(?s)-optimizer.name: scbo\n\+optimizer.name: sobol.*--accept-config"):
         fake_study.resume(tmp_path / "s", changed)
     record = fake_study.resume(tmp_path / "s", changed, accept_config=True)
     assert "sobol" in record.notices[0]
