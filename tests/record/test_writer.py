@@ -249,7 +249,7 @@ def test_a_writer_killed_at_random_moments_loses_nothing_acknowledged(tmp_path: 
     folder = tmp_path / "s"
     rng = np.random.default_rng(5)
     acknowledged = 0
-    for _ in range(4):
+    for _ in range(3):
         arguments = [sys.executable, "-c", WRITER, str(folder), str(Path(__file__).parents[1])]
         with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None

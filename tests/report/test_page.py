@@ -86,8 +86,10 @@ def test_figures_are_written_in_the_formats_asked_for(tmp_path: Path, monkeypatc
     data = read(fake_study.written(tmp_path / "s", 20))
     assert plots.write_figures(data, tmp_path / "none", []) == []
     assert not (tmp_path / "none").exists()
+    some = {name: plots.DRAWINGS[name] for name in ("workers", "hyperparameters")}
+    monkeypatch.setattr(plots, "DRAWINGS", some)
     pictures = plots.write_figures(data, tmp_path / "figures", ["png"])
-    assert [path.name for path in pictures] == [f"{name}.png" for name in plots.DRAWINGS]
+    assert [path.name for path in pictures] == ["workers.png", "hyperparameters.png"]
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures)
     monkeypatch.setattr(plots, "DRAWINGS", {"silence": plots.draw_silence})
     (document,) = plots.write_figures(data, tmp_path / "figures", ["pdf"])
