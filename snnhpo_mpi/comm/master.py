@@ -216,7 +216,8 @@ class Master:
     def _receive_result(self, rank: int, outcome: Outcome, seconds: float) -> None:
         """The next trial leaves before the result is looked at further."""
         now = time.time()
-        self._roster.update(rank, self._roster[rank].standing, None)
+        if self._roster[rank].running == outcome.number:
+            self._roster.update(rank, self._roster[rank].standing, None)
         self._backlog.reclaim(outcome.number)
         if self._stopping is None and self._roster[rank].idle:
             self._send_next(rank)

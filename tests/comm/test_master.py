@@ -1,5 +1,6 @@
 """Rank 0 against scripted workers: what it sends, records and tells, in which order."""
 
+import random
 import time
 from collections import deque
 from collections.abc import Callable
@@ -430,3 +431,58 @@ def test_dismissal_waits_no_longer_than_told(caplog):
     dismiss(workers, 0, timeout_s=0.05)
     assert workers.peers == {1}
     assert "no answer from ranks [1]" in caplog.text
+
+
+class _Unreliable:
+    """Workers that answer, answer twice, fall silent, come back, break, leave or talk nonsense, by a seeded die."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = random.Random(seed)
+        self.workers = Workers(5, self.answer)
+
+    def answer(self, rank: int, message: Message) -> list[Message | bytes]:
+        match message:
+            case Welcome():
+                return [Ready("cpu")] if rank == 1 or self.rng.random() < 0.9 else []
+            case Run(trial):
+                return self.evaluate(rank, trial.number)
+            case Beat() if rank == 1 or self.rng.random() < 0.5:  # rank 1 never falls silent
+                return [Beat(None)]
+            case Stop():
+                return [Stopped()] if self.rng.random() < 0.9 else []
+        return []
+
+    def evaluate(self, rank: int, number: int) -> list[Message | bytes]:
+        result = _result(number)
+        match self.rng.randrange(16):
+            case 0:
+                return [result, result]
+            case 1:
+                return [b"\x00nonsense", result, _result(10_000)]
+            case 2 | 3:
+                self.workers.after(self.rng.uniform(0, 0.4), rank, result)  # late, perhaps after it was lost
+                return []
+            case 4 if rank != 1:
+                return [Goodbye("broken GPU")]
+            case 5 if rank != 1:
+                return [b""]
+            case 6 if rank != 1:
+                self.workers.after(self.rng.uniform(0, 0.3), rank, Beat(number))
+                self.workers.after(0.35, rank, result)
+                return []
+        return [result]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_workers_do_every_trial_is_asked_once_and_ends_once(seed):
+    master, optimizer, record = _master(_Unreliable(seed).workers, budget=60, **FAST)
+    ending = master.run()
+    asked = [event.trial.number for event in record.events if isinstance(event, Asked)]
+    ended = [event.outcome.number for event in record.events if isinstance(event, Ended)]
+    assert ending is Ending.COMPLETE
+    assert asked == list(range(60))
+    assert sorted(ended) == asked
+    assert sorted(number for name, number in optimizer.calls if name == "tell") == asked
+    for index, event in enumerate(record.events):
+        if isinstance(event, Started):
+            assert event.number in [e.trial.number for e in record.events[:index] if isinstance(e, Asked)]
