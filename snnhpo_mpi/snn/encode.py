@@ -5,6 +5,7 @@ Axis order, here and in every file but the libraries' borders: ``B x T x C x H x
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 
@@ -37,3 +38,13 @@ def poisson(
     spikes = torch.zeros(len(flat), n_steps, flat.shape[1], dtype=torch.bool, device=images.device)
     spikes[sample[event], step, pixel[event]] = True
     return spikes.reshape(len(flat), n_steps, *images.shape[1:])
+
+
+def spike_generator(seed: int, device: torch.device) -> torch.Generator:
+    """Randomness of a trial's spike trains.
+
+    Not seeded with the trial's seed itself, as torch's global generators are: spikes would repeat the very numbers from
+    which the initial weights were drawn.
+    """
+    (own,) = np.random.SeedSequence(seed, spawn_key=(0,)).generate_state(1, np.uint32)
+    return torch.Generator(device).manual_seed(int(own))

@@ -20,7 +20,7 @@ from snnhpo_mpi.snn.activity import Activity
 from snnhpo_mpi.snn.data import load
 from snnhpo_mpi.snn.decode import Decoder, Ints, SpikeTrains, fit_decoder, join
 from snnhpo_mpi.snn.diehl_cook import DiehlCook
-from snnhpo_mpi.snn.encode import poisson
+from snnhpo_mpi.snn.encode import poisson, spike_generator
 from snnhpo_mpi.snn.parameters import defaults
 from snnhpo_mpi.snn.training import Report, TrainingLog
 from snnhpo_mpi.trial import Outcome, Trial
@@ -59,7 +59,7 @@ class StdpTrainer:
         """
         gc.collect()  # BindsNET's objects refer to one another: a device's memory must not wait for a sweep by chance
         torch.manual_seed(trial.seed)  # BindsNET draws from torch's global generators
-        generator = torch.Generator(self._device).manual_seed(trial.seed)
+        generator = spike_generator(trial.seed, self._device)
         params = defaults("stdp", self._settings.network) | self._config.fixed | dict(trial.params)
         epochs, n_train = int(params["epochs"]), len(self._split.train_y)
         activity = Activity(self._config.stopping, n_train, self._split.n_classes)

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from snnhpo_mpi.snn.encode import poisson
+from snnhpo_mpi.snn.encode import poisson, spike_generator
 
 
 def encode(images: torch.Tensor, n_steps: int, max_rate_hz: float, seed: int = 1, dt_ms: float = 1.0) -> torch.Tensor:
@@ -33,3 +33,11 @@ def test_the_same_generator_gives_the_same_spikes() -> None:
     images = torch.full((2, 1, 5, 5), 200, dtype=torch.uint8)
     assert torch.equal(encode(images, 20, 128, seed=3), encode(images, 20, 128, seed=3))
     assert not torch.equal(encode(images, 20, 128, seed=3), encode(images, 20, 128, seed=4))
+
+
+def test_spikes_do_not_repeat_the_numbers_of_the_initial_weights() -> None:
+    cpu = torch.device("cpu")
+    weights = torch.rand(50, generator=torch.manual_seed(7))
+    assert not torch.equal(torch.rand(50, generator=spike_generator(7, cpu)), weights)
+    assert spike_generator(7, cpu).initial_seed() == spike_generator(7, cpu).initial_seed()
+    assert spike_generator(7, cpu).initial_seed() != spike_generator(8, cpu).initial_seed()
