@@ -6,7 +6,7 @@ Source: Rasmussen & Williams 2006, section 5.4; lengthscale prior that grows wit
 2024. The closed form costs one Cholesky factorisation and one inverse a step, all d derivatives together one product.
 
 Notation
-    n trials    d columns    g lengthscales (one a hyperparameter)    theta = log(ell_1 .. ell_g, s2, noise)
+    n trials    d columns    g lengthscales (one a hyperparameter)    theta = log(ell_1 .. ell_g, s2, a, b, noise)
 """
 
 from __future__ import annotations
@@ -26,8 +26,12 @@ LOG_ELL_BOUNDS = (np.log(0.01), np.log(100.0))
 LOG_VARIANCE_BOUNDS = (np.log(1e-3), np.log(1e3))
 LOG_NOISE_BOUNDS = (np.log(1e-7), np.log(1.0))
 VARIANCE_PRIOR = (0.0, 1.5)  # mean and s.d. of log s2, for values of unit spread
+TREND_PRIOR_DEVIATION = 2.0  # of log a and log b; their mean is -log g: the trend's variance does not grow with g
+N_SCALARS = 4  # s2, a, b, noise
+LOG_TREND_BOUNDS = (np.log(1e-6), np.log(1e2))
+NO_TREND = (np.log(1e-12), np.log(1e-12))
 NOISE_PRIOR = (-7.0, 3.0)  # of log noise: wide, from exact functions to scores on few samples
-N_TWO_STARTS = 60  # with more data the likelihood has one maximum that matters
+N_TWO_STARTS = 30  # with more data the likelihood has one maximum that matters
 TOLERANCE = 1e-6  # relative gain of J at which a fit ends
 INFEASIBLE = 1e25  # J where K has no factor
 
@@ -42,7 +46,7 @@ class Hyperparameters:
 
 @dataclass(frozen=True, slots=True)
 class Prior:
-    """Normal prior of theta, each ``g + 2``."""
+    """Normal prior of theta, each ``g + 4``."""
 
     mean: Array
     deviation: Array
@@ -55,28 +59,31 @@ class Prior:
 
 def dimension_prior(g: int) -> Prior:
     """Prior for g lengthscales; they grow with sqrt(g), so that the function's complexity does not grow with it."""
-    mean = np.full(g + 2, np.sqrt(2.0) + 0.5 * np.log(g))
-    deviation = np.full(g + 2, np.sqrt(3.0))
-    (mean[-2], deviation[-2]), (mean[-1], deviation[-1]) = VARIANCE_PRIOR, NOISE_PRIOR
-    return Prior(mean, deviation)
+    scalars = np.array(
+        [VARIANCE_PRIOR, (-np.log(g), TREND_PRIOR_DEVIATION), (-np.log(g), TREND_PRIOR_DEVIATION), NOISE_PRIOR]
+    )
+    mean = np.concatenate([np.full(g, np.sqrt(2.0) + 0.5 * np.log(g)), scalars[:, 0]])
+    return Prior(mean, np.concatenate([np.full(g, np.sqrt(3.0)), scalars[:, 1]]))
 
 
-def fit(X: Array, y: Array, groups: NDArray[np.intp], max_steps: int = 40) -> Hyperparameters:
+def fit(X: Array, y: Array, groups: NDArray[np.intp], trended: bool = True, max_steps: int = 40) -> Hyperparameters:
     """Most probable hyperparameters, from fixed starts: the fit depends on the data alone.
 
     Args:
         X: ``n x d`` told points.
         y: ``n`` values of about unit spread.
         groups: ``d`` index of the lengthscale that each column uses.
+        trended: whether the covariance has the additive trend.
         max_steps: of the optimizer, for each start.
     """
     g = int(groups.max()) + 1
     prior = dimension_prior(g)
-    bounds = [LOG_ELL_BOUNDS] * g + [LOG_VARIANCE_BOUNDS, LOG_NOISE_BOUNDS]
+    trend = LOG_TREND_BOUNDS if trended else NO_TREND
+    bounds = [LOG_ELL_BOUNDS] * g + [LOG_VARIANCE_BOUNDS, trend, trend, LOG_NOISE_BOUNDS]
     if len(y) < 2:
         return unpack(np.clip(prior.mean, *np.transpose(bounds)), groups)
-    smooth = np.concatenate([np.full(g, 0.5 * np.log(g)), [0.0, np.log(1e-2)]])
-    rough = np.concatenate([np.full(g, 0.5 * np.log(g) - 1.2), [0.0, np.log(1e-4)]])
+    smooth = np.concatenate([np.full(g, 0.5 * np.log(g)), [0.0, -np.log(g), -np.log(g), np.log(1e-2)]])
+    rough = np.concatenate([np.full(g, 0.5 * np.log(g) - 1.2), [0.0, -np.log(g) - 3, -np.log(g) - 3, np.log(1e-4)]])
     starts = [smooth, rough] if len(y) <= N_TWO_STARTS else [smooth]
     options = {"maxiter": max_steps, "ftol": TOLERANCE}
     best = min(
@@ -91,15 +98,17 @@ def fit(X: Array, y: Array, groups: NDArray[np.intp], max_steps: int = 40) -> Hy
 
 def unpack(theta: Array, groups: NDArray[np.intp]) -> Hyperparameters:
     """Theta -> hyperparameters with one lengthscale a column."""
-    return Hyperparameters(Kernel(np.exp(theta[:-2])[groups], float(np.exp(theta[-2]))), float(np.exp(theta[-1])))
+    variance, linear, quadratic, noise = (float(v) for v in np.exp(theta[-N_SCALARS:]))
+    return Hyperparameters(Kernel(np.exp(theta[:-N_SCALARS])[groups], variance, linear, quadratic), noise)
 
 
 def loss(theta: Array, X: Array, y: Array, groups: NDArray[np.intp], prior: Prior) -> tuple[float, Array]:
-    """J and its gradient ``g + 2``."""
+    """J and its gradient ``g + 4``."""
     hyper = unpack(theta, groups)
     rho = scaled_distance(X, X, hyper.kernel.lengthscales)
     R = matern(rho)
-    K = hyper.kernel.variance * R
+    T = hyper.kernel.trend(X)
+    K = hyper.kernel.variance * R + T @ T.T
     K[np.diag_indices_from(K)] += hyper.noise
     factor, info = lapack.dpotrf(K, lower=1)
     if info != 0:
@@ -111,10 +120,12 @@ def loss(theta: Array, X: Array, y: Array, groups: NDArray[np.intp], prior: Prio
     G -= np.outer(alpha, alpha)
     gradient = penalty_gradient
     gradient[-1] += 0.5 * hyper.noise * float(np.trace(G))
-    gradient[-2] += 0.5 * hyper.kernel.variance * float(np.vdot(G, R))
+    per_feature = 0.5 * np.einsum("nd,nd->d", T, G @ T)
+    gradient[-3:-1] += per_feature.reshape(2, -1).sum(axis=1)
+    gradient[-4] += 0.5 * hyper.kernel.variance * float(np.vdot(G, R))
     G *= matern_slope(rho)
     per_column = (G.sum(axis=0) @ X**2 - np.einsum("nd,nd->d", X, G @ X)) / hyper.kernel.lengthscales**2
-    gradient[:-2] += hyper.kernel.variance * np.bincount(groups, per_column, minlength=len(theta) - 2)
+    gradient[:-N_SCALARS] += hyper.kernel.variance * np.bincount(groups, per_column, minlength=len(theta) - N_SCALARS)
     return J, gradient
 
 

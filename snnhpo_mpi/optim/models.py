@@ -22,6 +22,7 @@ Array = NDArray[np.float64]
 N_EVERY = 20  # up to so many told, every answer brings a fit
 GROWTH = 1.06  # then one whenever the number told has grown by this factor
 N_MODELLED = 1000  # most trials that a model is made of
+OBJECTIVE_TREND = False
 FIT_KEY = 1  # of the generator
 
 
@@ -85,7 +86,8 @@ class Models:
         if output is None:
             return None
         rng = generator(self._seed, FIT_KEY, anchor, j)
-        return fit_anchor(known.X[output.rows], output.y, self._groups, rng)
+        trended = j > 0 or OBJECTIVE_TREND
+        return fit_anchor(known.X[output.rows], output.y, self._groups, rng, trended)
 
     def _posterior(self, j: int, known: Told, output: Output | None, X_pending: Array) -> Posterior | None:
         if output is None:

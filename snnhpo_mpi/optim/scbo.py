@@ -36,9 +36,11 @@ from snnhpo_mpi.trial import Outcome, Trial, trial_seed
 log = logging.getLogger(__name__)
 Array = NDArray[np.float64]
 
-N_CANDIDATES = 2000
-TEMPERATURES = (1.0,)  # of the draws, in turn: 1 a Thompson sample, 0 the posterior mean
-N_CLIMBED = 3  # candidates that start a local search
+N_CANDIDATES = 1500
+FAILURES = 1.0  # in a row, per hyperparameter, after which the region shrinks
+TEMPERATURES = (1.0, 0.5)  # of the draws, in turn: 1 a Thompson sample, 0 the posterior mean
+SEARCH_LENGTHS = (0.8, 0.8, 1e3)  # in turn before the first feasible trial: near the least violation, or anywhere
+N_CLIMBED = 2  # candidates that start a local search
 ASK_KEY = 0  # of the generator
 MIN_GAIN = 1e-3  # relative gain over the incumbent that counts as a success
 
@@ -57,7 +59,7 @@ class Scbo:
         """
         self._space, self._seed, self._n_initial = space, seed, n_initial
         self._history = History(space.dim, n_constraints)
-        self._region = TrustRegion(failure_tolerance=max(4, len(space.names)))
+        self._region = TrustRegion(failure_tolerance=max(4, math.ceil(len(space.names) * FAILURES)))
         self._models = Models(column_groups(space), seed)
         self._design = SobolDesign(space.dim, seed)
         self._next_number = 0
@@ -90,7 +92,8 @@ class Scbo:
         trial = self._history.tell(outcome)
         if trial is not None:
             improved = is_improvement(before, self._history.told)
-            self._region = step(self._region, improved, trial.generation)
+            if before.feasible.any():
+                self._region = step(self._region, improved, trial.generation)
 
     def diagnostics(self) -> dict[str, float | list[float]]:
         """Of the latest ask: length and restarts of the region, lengthscales, seconds of fits and of everything."""
@@ -138,8 +141,12 @@ class Scbo:
         self._diagnostics["fit_seconds"] = time.perf_counter() - started
         lengthscales = region_lengthscales(posteriors)
         self._diagnostics["lengthscales"] = lengthscales.tolist()
-        lower, upper = box(told.X[row], self._region.length, relative_sides(lengthscales))
-        joint = draw(posteriors, rng, TEMPERATURES[number % len(TEMPERATURES)])
+        if told.feasible.any():
+            length, temperature = self._region.length, TEMPERATURES[number % len(TEMPERATURES)]
+        else:
+            length, temperature = SEARCH_LENGTHS[number % len(SEARCH_LENGTHS)], 1.0
+        lower, upper = box(told.X[row], length, relative_sides(lengthscales))
+        joint = draw(posteriors, rng, temperature)
         return self._best_of(joint, told.X[row], lower, upper, rng)
 
     def _best_of(

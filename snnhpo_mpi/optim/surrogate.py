@@ -6,6 +6,8 @@ record repeats neither the asks nor the fits in between, and proposes the same b
 
     sample path   f(x) = mu + phi(x) . w + k(x, X) v,     v = K^-1 (y - mu - phi(X) w - e)
 
+(phi: random features of the Matern part, and the trend's own, which are exact.)
+
 Source: Wilson et al., JMLR 2021 (pathwise conditioning, "Matheron's rule"); pending trials are believed to give their
 posterior mean (Ginsbourger et al. 2010, "kriging believer"), which takes their neighbourhood's uncertainty away.
 
@@ -43,7 +45,13 @@ class Fitted:
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """A function of ``d`` columns drawn from a posterior: cheap to evaluate anywhere, with its gradient."""
+    """A function of ``d`` columns drawn from a posterior: cheap to evaluate anywhere, with its gradient.
+
+    Attributes:
+        w: ``M`` weights of the random features.
+        v: ``n + p`` weights of the Matern kernel at the rows of X.
+        slopes: ``2d`` weights of the trend's features.
+    """
 
     kernel: Kernel
     features: Features
@@ -51,22 +59,24 @@ class Path:
     mu: float
     w: Array
     v: Array
+    slopes: Array
 
     def __call__(self, Z: Array) -> Array:
         """Values ``r`` at the rows of Z ``r x d``, computed in the precision of Z."""
         kind = Z.dtype
-        values: Array = self.kernel(Z, self.X.astype(kind)) @ self.v.astype(kind)
+        values: Array = self.kernel.stationary(Z, self.X.astype(kind)) @ self.v.astype(kind)
         values += self.features(Z) @ self.w.astype(kind)
+        values += self.kernel.trend(Z) @ self.slopes.astype(kind)
         return values + kind.type(self.mu)
 
     def value_and_gradient(self, z: Array) -> tuple[float, Array]:
         """Value and gradient ``d`` at the point z ``d``, in double precision."""
         rho = scaled_distance(z[None], self.X, self.kernel.lengthscales)[0]
-        value = self.kernel.variance * float(matern(rho) @ self.v)
+        value = self.kernel.variance * float(matern(rho) @ self.v) + float(self.kernel.trend(z[None])[0] @ self.slopes)
         slope = self.kernel.variance * matern_slope(rho) * self.v
         pull = (slope @ self.X - slope.sum() * z) / self.kernel.lengthscales**2
         prior, prior_gradient = self.features.value_and_gradient(z, self.w)
-        return self.mu + value + prior, pull + prior_gradient
+        return self.mu + value + prior, pull + prior_gradient + self.kernel.trend_slope(z, self.slopes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +101,20 @@ class Posterior:
 
     def draw(self, rng: np.random.Generator, temperature: float = 1.0) -> Path:
         """Sample path; its deviation from the posterior mean is multiplied by ``temperature`` (0 gives the mean)."""
+        kernel = self.fitted.hyper.kernel
+        trend = kernel.trend(self.X)
         w = temperature * rng.standard_normal((self.phi.shape[1],))
+        slopes = temperature * rng.standard_normal((trend.shape[1],))
         noise = temperature * np.sqrt(self.fitted.hyper.noise) * rng.standard_normal(len(self.X))
-        v: Array = cho_solve((self.factor, True), self.residual - self.phi @ w - noise, check_finite=False)
-        return Path(self.fitted.hyper.kernel, self.fitted.features, self.X, self.mu, w, v)
+        v: Array = cho_solve(
+            (self.factor, True), self.residual - self.phi @ w - trend @ slopes - noise, check_finite=False
+        )
+        return Path(kernel, self.fitted.features, self.X, self.mu, w, v, slopes + trend.T @ v)
 
 
-def fit_anchor(X: Array, y: Array, groups: NDArray[np.intp], rng: np.random.Generator, n_fit: int = 600) -> Fitted:
+def fit_anchor(
+    X: Array, y: Array, groups: NDArray[np.intp], rng: np.random.Generator, trended: bool, n_fit: int = 600
+) -> Fitted:
     """Fit a model to the points told up to the anchor.
 
     Args:
@@ -105,10 +122,11 @@ def fit_anchor(X: Array, y: Array, groups: NDArray[np.intp], rng: np.random.Gene
         y: ``n`` values of about unit spread.
         groups: ``d`` index of the lengthscale that each column uses.
         rng: of the random features and of the choice of points.
+        trended: whether the covariance has the additive trend.
         n_fit: most points that the hyperparameters are fitted to; the factor has them all.
     """
     chosen = np.sort(rng.choice(len(X), n_fit, replace=False)) if len(X) > n_fit else np.arange(len(X))
-    hyper = fit(X[chosen], y[chosen], groups)
+    hyper = fit(X[chosen], y[chosen], groups, trended)
     return factorize(X, hyper, rng)
 
 

@@ -15,6 +15,8 @@ from scipy.stats import rankdata
 
 Array = NDArray[np.float64]
 
+MEDIANS = 5.0  # violations up to so many medians stay nearly linear, so that a linear constraint is a linear model's
+
 
 def copula(y: Array) -> Array:
     """Normal quantiles of the ranks; equal values stay equal, a constant becomes 0."""
@@ -37,7 +39,7 @@ def scale_constraint(c: Array) -> Array:
     The median makes the result independent of the constraint's unit; the spread suits the priors of the model.
     """
     size = np.abs(c)
-    median = float(np.median(size[size > 0])) if np.any(size > 0) else 1.0
+    median = MEDIANS * float(np.median(size[size > 0])) if np.any(size > 0) else 1.0
     with np.errstate(over="ignore"):  # a huge value over a tiny median; clipped below
         z = bilog(np.clip(c / max(median, 1e-300), -1e300, 1e300))
     spread = float(z.std())

@@ -42,3 +42,9 @@ def test_the_gradient_of_the_features_agrees_with_finite_differences() -> None:
         h = 1e-6 * np.eye(2)[i]
         slope = (features.value_and_gradient(x + h, w)[0] - features.value_and_gradient(x - h, w)[0]) / 2e-6
         assert gradient[i] == pytest.approx(slope, rel=1e-5)
+
+
+def test_the_trend_adds_its_linear_and_quadratic_terms() -> None:
+    kernel = Kernel(np.ones(2), 0.0, linear=2.0, quadratic=3.0)
+    a, b = np.array([0.0, 0.5]), np.array([1.0, 0.25])  # u = (-1, 0) and (1, -1/2); q = (1, -1/2) and (1, -1/8)
+    assert kernel(a[None], b[None])[0, 0] == pytest.approx(2.0 * (-1.0 + 0.0) + 3.0 * (1.0 + 1.0 / 16.0))

@@ -13,11 +13,11 @@ def test_the_gradient_agrees_with_finite_differences() -> None:
     rng = np.random.default_rng(0)
     X, y = rng.random((25, 4)), rng.standard_normal(25)
     groups = np.array([0, 1, 1, 2])
-    theta = np.array([-0.3, 0.4, 0.1, 0.2, -2.0])
+    theta = np.array([-0.3, 0.4, 0.1, 0.2, -0.5, -1.0, -2.0])
     prior = dimension_prior(3)
     gradient = loss(theta, X, y, groups, prior)[1]
-    for i in range(5):
-        h = 1e-6 * np.eye(5)[i]
+    for i in range(7):
+        h = 1e-6 * np.eye(7)[i]
         above, below = (loss(theta + s * h, X, y, groups, prior)[0] for s in (1, -1))
         assert gradient[i] == pytest.approx((above - below) / 2e-6, rel=1e-5, abs=1e-6)
 

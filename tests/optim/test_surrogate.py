@@ -9,7 +9,7 @@ from snnhpo_mpi.optim.kernel import Kernel
 from snnhpo_mpi.optim.likelihood import Hyperparameters
 from snnhpo_mpi.optim.surrogate import condition, factorize, safe_cholesky
 
-HYPER = Hyperparameters(Kernel(np.array([0.3, 0.5]), 1.5), 1e-4)
+HYPER = Hyperparameters(Kernel(np.array([0.3, 0.5]), 1.5, 0.4, 0.2), 1e-4)
 NOTHING = np.zeros((0, 2))
 
 

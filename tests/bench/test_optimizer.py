@@ -1,0 +1,69 @@
+"""The virtual cluster, and what the command prints."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+import pytest
+
+from snnhpo_mpi.bench.optimizer import METHODS, PROBLEMS, add_arguments, main, make_problem, run_benchmark, simulate
+from snnhpo_mpi.trial import Outcome, State, Trial
+
+
+class Recorder:
+    """Asks the middle of every axis and remembers how many trials were out at each ask."""
+
+    def __init__(self) -> None:
+        self.out: set[int] = set()
+        self.most = 0
+        self.order: list[int] = []
+        self.number = 0
+
+    def ask(self) -> Trial:
+        trial = Trial(self.number, {f"x{i}": 0.0 for i in range(10)}, 0)
+        self.number += 1
+        self.out.add(trial.number)
+        self.most = max(self.most, len(self.out))
+        return trial
+
+    def tell(self, outcome: Outcome) -> None:
+        assert outcome.state is State.COMPLETED
+        self.out.remove(outcome.number)
+        self.order.append(outcome.number)
+
+
+def test_so_many_trials_are_out_at_any_time_and_slow_ones_are_overtaken() -> None:
+    recorder = Recorder()
+    run = simulate(make_problem("ackley10"), recorder, budget=40, pending=5, seed=0)
+    assert recorder.most == 5
+    assert recorder.order != sorted(recorder.order)
+    assert run.seconds == sorted(run.seconds)
+    assert len(run.curve) == 40 and run.curve[-1] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_every_problem_has_a_name() -> None:
+    assert [make_problem(name).name for name in PROBLEMS] == list(PROBLEMS)
+
+
+def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="ackley10, keane30"):
+        make_problem("ackley")
+
+
+@pytest.mark.parametrize("method", ["scbo", "sobol", "random"])
+def test_the_result_has_the_keys_of_the_interface(method: str) -> None:
+    result = run_benchmark("pressure_vessel", method, budget=12, pending=2, seeds=range(2))
+    assert {"problem", "method", "budget", "pending", "best", "first_feasible", "feasible_share", "ask_s"} <= set(
+        result
+    )
+    assert json.loads(json.dumps(result)) == result
+
+
+def test_the_command_prints_one_json_object(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    arguments = ["--problem", "ackley10", "--method", "random", "--budget", "3", "--seeds", "1", "--json"]
+    assert main(parser.parse_args(arguments)) == 0
+    assert json.loads(capsys.readouterr().out)["method"] == "random"
+    assert "random" in METHODS
