@@ -53,6 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SnnhpoError as error:
         sys.stderr.write(f"snnhpo: {error}\n")
         return error.exit_code
+    except KeyboardInterrupt:
+        return 130  # as a shell counts it; a search has its own way to stop
     except BrokenPipeError:  # the reader of a pipe has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import assert_never
 
 from snnhpo_mpi import host
@@ -31,6 +28,7 @@ from snnhpo_mpi.config import PythonSettings, SlayerSettings, StdpSettings, Stud
 from snnhpo_mpi.errors import ConfigError, RecordError, SnnhpoError
 from snnhpo_mpi.progress import AnnouncedRecord, Announcer, Tally
 from snnhpo_mpi.record import StudyData, StudyRecord, exists, read
+from snnhpo_mpi.signals import StopSignals, ignore_stop_signals
 from snnhpo_mpi.space import Space
 from snnhpo_mpi.trial import Asked, Ended, Outcome, ParamValue, Progress, Started, Trial, trial_seed
 
@@ -77,8 +75,8 @@ def run(request: Request, say: Say) -> int:
             raise ConfigError("--workers is for runs without MPI; mpiexec -n 1+N starts N workers")
         return _run_mpi(request, say)
     ends = local_transports(1 + (request.workers or 1))
-    with LocalWorkers(ends[1:], partial(_work, request.results)):
-        return _lead_or_dismiss(request, ends[0], say)
+    with StopSignals() as signals, LocalWorkers(ends[1:], partial(_work, request.results)):
+        return _lead_or_dismiss(request, ends[0], say, signals)
 
 
 def _run_mpi(request: Request, say: Say) -> int:
@@ -90,11 +88,11 @@ def _run_mpi(request: Request, say: Say) -> int:
     code = 1
     try:
         if transport.rank:
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
-                signal.signal(number, signal.SIG_IGN)  # rank 0 alone decides how the search ends
+            ignore_stop_signals()
             code = _work(request.results, transport)
         else:
-            code = _lead_or_dismiss(request, transport, say)
+            with StopSignals() as signals:
+                code = _lead_or_dismiss(request, transport, say, signals)
     finally:
         transport.close(code)
     return code
@@ -103,17 +101,17 @@ def _run_mpi(request: Request, say: Say) -> int:
 # Rank 0.
 
 
-def _lead_or_dismiss(request: Request, transport: Transport, say: Say) -> int:
+def _lead_or_dismiss(request: Request, transport: Transport, say: Say, signals: StopSignals) -> int:
     """Lead; a user's mistake is said once and ends all ranks with its exit code."""
     try:
-        return _lead(request, transport, say)
+        return _lead(request, transport, say, signals)
     except SnnhpoError as error:
         dismiss(transport, error.exit_code)
         log.error("%s", error)
         return error.exit_code
 
 
-def _lead(request: Request, transport: Transport, say: Say) -> int:
+def _lead(request: Request, transport: Transport, say: Say, signals: StopSignals) -> int:
     config = load_config(request.config, request.overrides)
     check_data(config, import_function=False)  # before any rank starts work
     folder = request.results / config.study.name
@@ -125,7 +123,7 @@ def _lead(request: Request, transport: Transport, say: Say) -> int:
     record = _open_record(request, config, folder)
     closing = "error"
     try:
-        ending, tally = _search(config, transport, record, optimizer, say)
+        ending, tally = _search(config, transport, record, optimizer, say, signals)
         closing = ending.value
     finally:
         record.close(closing)
@@ -134,7 +132,12 @@ def _lead(request: Request, transport: Transport, say: Say) -> int:
 
 
 def _search(
-    config: StudyConfig, transport: Transport, record: StudyRecord, optimizer: Optimizer, say: Say
+    config: StudyConfig,
+    transport: Transport,
+    record: StudyRecord,
+    optimizer: Optimizer,
+    say: Say,
+    signals: StopSignals,
 ) -> tuple[Ending, Tally]:
     past, tally, time_left = (
         record.read(),
@@ -155,8 +158,8 @@ def _search(
     )
     announced = AnnouncedRecord(record, Announcer(tally, say, time_left))
     master = Master(transport, proposer, announced, settings, waiting, time_left)
-    with _stopped_by_signals(master):
-        return master.run(), tally
+    signals.pass_to(master.request_stop)
+    return master.run(), tally
 
 
 def _last_words(ending: Ending, tally: Tally, folder: Path) -> str:
@@ -237,22 +240,6 @@ def _open_record(request: Request, config: StudyConfig, folder: Path) -> StudyRe
     for notice in record.notices:
         log.warning("%s", notice)
     return record
-
-
-@contextmanager
-def _stopped_by_signals(master: Master) -> Iterator[None]:
-    """SIGINT, SIGTERM and SIGUSR1 stop the search cleanly; a second one at once."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        master.request_stop()
-
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-    before = [signal.signal(number, stop) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
 
 
 # All other ranks.

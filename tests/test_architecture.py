@@ -13,6 +13,7 @@ ALLOWED = {
     "errors": set(),
     "trial": set(),
     "host": set(),
+    "signals": set(),
     "config": {"errors", "snn.parameters", "trial"},
     "space": {"config", "trial"},
     "optim": {"errors", "space", "trial"},
@@ -22,7 +23,7 @@ ALLOWED = {
     "report": {"errors", "record", "trial"},
     "user_function": {"config", "errors", "trial"},
     "check": {"config", "errors", "host", "snn", "space", "user_function"},
-    "study": {"check", "comm", "config", "errors", "host", "optim", "progress", "record", "snn"}
+    "study": {"check", "comm", "config", "errors", "host", "optim", "progress", "record", "signals", "snn"}
     | {"space", "trial", "user_function"},
     "progress": {"record", "report", "trial"},
     "bench": {"config", "errors", "optim", "space", "trial"},

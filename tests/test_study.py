@@ -122,7 +122,7 @@ def test_a_live_study_is_refused(snnhpo: Program, toy: Path, environment: dict[s
 
 
 def test_status_is_read_while_the_study_runs(snnhpo: Program, toy: Path, environment: dict[str, str]) -> None:
-    process = start(toy, environment, "--workers", "2", TOY_SECONDS="0.5")
+    process = start(toy, environment, "--workers", "2", "--trials", "40", TOY_SECONDS="1.5")
     wait_for_ended(toy, 3)
     status = json.loads(snnhpo("status", "results/toy", "--json").stdout)
     process.send_signal(signal.SIGINT)
