@@ -18,6 +18,8 @@ from snnhpo_mpi.trial import Outcome, State
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
+PLATEAU = 0.95  # of the median violation: a least violation above it is no lead
+
 
 @dataclass(frozen=True, slots=True)
 class Told:
@@ -60,6 +62,12 @@ class Told:
     def feasible(self) -> Mask:
         """``n``: scored with every constraint <= 0."""
         return self.scored & (self.violation <= 0.0)
+
+    @property
+    def flat(self) -> bool:
+        """Whether no answer says where feasibility lies: none violates less than most others do."""
+        violation = self.violation[~self.failed]
+        return len(violation) == 0 or float(violation.min()) > PLATEAU * float(np.median(violation))
 
     def incumbent(self) -> int | None:
         """Row of the best feasible answer, else of the least violating one; None when all failed."""

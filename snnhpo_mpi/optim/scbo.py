@@ -103,7 +103,7 @@ class Scbo:
         """A point from the best of the ways that works: models, Sobol points of the region, of the cube, random."""
         rng = generator(self._seed, number, ASK_KEY)
         ways: list[Callable[[], Array | None]] = [lambda: self._from_design(number)]
-        if number >= self._n_initial:
+        if number >= self._n_initial and not self._history.told.flat:  # nothing to model: on with the design
             ways = [lambda: self._from_models(number, rng), lambda: self._from_region(rng), *ways]
         for way in ways:
             try:

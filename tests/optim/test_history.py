@@ -74,3 +74,10 @@ def test_what_was_told_earlier_does_not_change_later() -> None:
         history.tell(Outcome(number, State.COMPLETED, float(number)))
         seen.append(history.told)
     assert all(earlier.Y.tolist() == list(range(n + 1)) for n, earlier in enumerate(seen))
+
+
+def test_equal_violations_are_flat_and_one_lower_or_none_is_a_lead() -> None:
+    dead = (None, (0.9, 0.9))
+    assert told(dead, dead, dead, (None, None)).flat
+    assert not told(dead, dead, dead, (None, (0.9, 0.5))).flat
+    assert not told((0.5, (-0.1, -0.1)), (0.6, (-0.1, -0.1))).flat
