@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
 from snnhpo_mpi.comm.backlog import Backlog
+from snnhpo_mpi.comm.dismissal import dismiss as dismiss
 from snnhpo_mpi.comm.messages import (
     Beat,
     Goodbye,
@@ -24,13 +25,11 @@ from snnhpo_mpi.comm.messages import (
     Report,
     Result,
     Run,
-    Stop,
-    Stopped,
     Welcome,
     decode,
     encode,
 )
-from snnhpo_mpi.comm.pause import Pause
+from snnhpo_mpi.comm.pause import LONGEST_PAUSE_S, Pause
 from snnhpo_mpi.comm.pool import PoolSize
 from snnhpo_mpi.comm.proposer import Proposer
 from snnhpo_mpi.comm.roster import Roster, Standing
@@ -38,7 +37,6 @@ from snnhpo_mpi.comm.transport import Transport
 from snnhpo_mpi.trial import Asked, Ended, Event, Outcome, Progress, Started, State, Trial
 
 _log = logging.getLogger(__name__)
-LONGEST_PAUSE_S = 0.005
 MESSAGES_PER_TURN = 256
 
 
@@ -348,39 +346,3 @@ class Master:
 
     def _send(self, rank: int, message: Message) -> None:
         self._transport.send(rank, encode(message))
-
-
-def dismiss(
-    transport: Transport,
-    exit_code: int,
-    timeout_s: float = 10.0,
-    handle: Callable[[int, bytes], object] = lambda rank, data: None,
-    lost: Set[int] = frozenset(),
-) -> None:
-    """Tell all workers to stop and take what they still send, until each has answered or the time is over.
-
-    Who answered is no peer any more, so that a second call finds nobody.
-
-    Args:
-        transport: of rank 0.
-        exit_code: what the workers end with.
-        timeout_s: the longest wait.
-        handle: called with every other message.
-        lost: ranks whose answers are not waited for.
-    """
-    peers, stopped = transport.peers, encode(Stopped())
-    for rank in peers:
-        transport.send(rank, encode(Stop(exit_code)))
-    pause, end = Pause(LONGEST_PAUSE_S), time.monotonic() + timeout_s
-    while peers - lost and time.monotonic() < end:
-        received = transport.receive()
-        if received is not None:
-            rank, data = received
-            if not data or data == stopped:
-                peers.discard(rank)
-            else:
-                handle(rank, data)
-        if length_s := pause.after(received is not None):
-            time.sleep(length_s)
-    if peers:
-        _log.warning("no answer from ranks %s", sorted(peers))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+LONGEST_PAUSE_S = 0.005  # of a rank that waits for messages: well under 5 % of a core
+
 
 class Pause:
     """Length of the next sleep [s]."""

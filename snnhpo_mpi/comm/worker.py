@@ -27,13 +27,12 @@ from snnhpo_mpi.comm.messages import (
     decode,
     encode,
 )
-from snnhpo_mpi.comm.pause import Pause
+from snnhpo_mpi.comm.pause import LONGEST_PAUSE_S, Pause
 from snnhpo_mpi.comm.transport import Transport
 from snnhpo_mpi.trial import Trial
 
 _log = logging.getLogger(__name__)
 MASTER = 0
-LONGEST_PAUSE_IDLE_S = 0.005
 LONGEST_PAUSE_RUNNING_S = 0.05
 
 
@@ -84,7 +83,7 @@ class Supervisor:
 
     def run(self) -> int:
         """Work until rank 0 says stop or falls silent; the exit code."""
-        idle, running = Pause(LONGEST_PAUSE_IDLE_S), Pause(LONGEST_PAUSE_RUNNING_S)
+        idle, running = Pause(LONGEST_PAUSE_S), Pause(LONGEST_PAUSE_RUNNING_S)
         self._send(Hello(socket.gethostname(), os.getpid()))
         try:
             while self._exit_code is None:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 import pytest
 from comm_toys import CountingOptimizer, MemoryRecord
 
-from snnhpo_mpi.comm.master import Ending, Master, MasterSettings, dismiss
+from snnhpo_mpi.comm.dismissal import dismiss
+from snnhpo_mpi.comm.master import Ending, Master, MasterSettings
 from snnhpo_mpi.comm.messages import (
     Beat,
     Goodbye,
@@ -426,13 +427,6 @@ def test_a_record_that_cannot_be_written_ends_the_search_and_the_workers_can_be_
     assert len(workers.sent) == n_sent
 
 
-def test_dismissal_waits_no_longer_than_told(caplog):
-    workers = Workers(3, lambda rank, message: [Stopped()] if rank == 2 and isinstance(message, Stop) else [])
-    dismiss(workers, 0, timeout_s=0.05)
-    assert workers.peers == {1}
-    assert "no answer from ranks [1]" in caplog.text
-
-
 class _Unreliable:
     """Workers that answer, answer twice, fall silent, come back, break, leave or talk nonsense, by a seeded die."""
 
@@ -473,7 +467,7 @@ class _Unreliable:
         return [result]
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(6))
 def test_whatever_workers_do_every_trial_is_asked_once_and_ends_once(seed):
     master, optimizer, record = _master(_Unreliable(seed).workers, budget=60, **FAST)
     ending = master.run()
