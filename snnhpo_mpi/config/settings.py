@@ -156,6 +156,9 @@ class MonitorSettings(Settings):
     rule: Literal["sequential", "published"] = "sequential"
     check_every: Annotated[int, Field(ge=1)] | None = None
     """``published`` only: samples between checks; by default a fortieth of the training samples."""
+    warm_up: Annotated[int, Field(ge=0)] = 0
+    """``sequential`` only: first samples of the training that do not count; surrogate-gradient learning may quieten a
+    network for some batches before it learns."""
 
 
 class WorkerSettings(Settings):

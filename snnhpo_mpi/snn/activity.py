@@ -11,7 +11,8 @@ Notation
 Rules
     published   every ``check_every`` samples: stop when s / N > beta; constraint s / N - beta
     sequential  at every batch: stop when the observations are 100 times likelier under p > beta than under p = beta;
-                constraint s / n - beta, which is not censored at the moment of stopping: a dead network gives 1 - beta
+                constraint s / n - beta, which is not censored at the moment of stopping: a dead network gives 1 - beta.
+                A network that may need to settle is given a warm-up, which does not count.
 """
 
 from __future__ import annotations
@@ -61,6 +62,7 @@ class Monitor:
         self.settings = settings
         self._n_epoch_samples = n_epoch_samples
         self._check_every = settings.check_every or max(1, n_epoch_samples // PUBLISHED_CHECKS)
+        self._n_to_skip = settings.warm_up if settings.rule == "sequential" else 0
         self.should_stop = False
         self.start_epoch()
 
@@ -87,6 +89,9 @@ class Monitor:
         Args:
             counts: ``B``, spikes of each sample in this layer.
         """
+        skipped = min(self._n_to_skip, len(counts))
+        self._n_to_skip -= skipped
+        counts = counts[skipped:]
         checks_before = self.seen // self._check_every
         self.seen += len(counts)
         self.silent += int(np.count_nonzero(counts < self.settings.alpha))

@@ -56,6 +56,16 @@ def test_sequential_rule_stops_a_dead_network_after_a_few_samples(beta: float, n
     assert counts.constraint == pytest.approx(1 - beta)
 
 
+def test_the_warm_up_of_the_training_does_not_count() -> None:
+    counts = monitor(warm_up=5)
+    counts.observe(np.zeros(4, dtype=np.int64))
+    counts.observe(np.array([0, 9, 9]))  # the first of these is the fifth
+    assert (counts.seen, counts.silent) == (2, 0)
+    counts.start_epoch()
+    counts.observe(np.zeros(3, dtype=np.int64))  # a later epoch has none
+    assert counts.should_stop
+
+
 def test_evidence_by_hand() -> None:
     # One silent sample: E[p | p > beta] / beta = (1 + beta) / (2 beta).
     assert np.exp(log_evidence(1, 1, 0.1)) == pytest.approx(1.1 / 0.2)
