@@ -139,11 +139,8 @@ def _search(
     say: Say,
     signals: StopSignals,
 ) -> tuple[Ending, Tally]:
-    past, tally, time_left = (
-        record.read(),
-        Tally(config.budget.trials),
-        host.job_clock(config.budget.wall_time, os.environ),
-    )
+    past, tally = record.read(), Tally(config.budget.trials)
+    time_left = host.job_clock(config.budget.wall_time, os.environ)
     if past.n_trials:
         waiting, proposer = past.unfinished(), _restore(optimizer, tally, past)
     else:
