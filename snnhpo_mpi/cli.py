@@ -187,7 +187,8 @@ def _status(args: argparse.Namespace) -> int:
 def _report(args: argparse.Namespace) -> int:
     from snnhpo_mpi.record import read
     from snnhpo_mpi.report import page, plots
-    from snnhpo_mpi.report.summary import conclusion, summarise
+    from snnhpo_mpi.report.summary import summarise
+    from snnhpo_mpi.report.words import conclusion
 
     data = read(args.study)
     folder = (args.study.parent if args.study.is_file() else args.study) / "report"
@@ -203,7 +204,7 @@ def _report(args: argparse.Namespace) -> int:
 
 def _best(args: argparse.Namespace) -> int:
     from snnhpo_mpi.record import read
-    from snnhpo_mpi.report import summary
+    from snnhpo_mpi.report import summary, words
 
     data = read(args.study)
     best = summary.best_trials(data, 1 if args.yaml else args.top)
@@ -211,11 +212,11 @@ def _best(args: argparse.Namespace) -> int:
         sys.stderr.write("snnhpo: no feasible trial yet\n")
         return 1
     if args.yaml:
-        _say(summary.as_fixed_block(data, best[0]))
+        _say(words.as_fixed_block(data, best[0]))
     elif args.json:
         _say(json.dumps(summary.best_dict(best)))
     else:
-        _say(summary.as_table(best))
+        _say(words.as_table(best))
     return 0
 
 

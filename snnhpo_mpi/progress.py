@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from snnhpo_mpi.record import StudyRecord
+from snnhpo_mpi.report.words import duration
 from snnhpo_mpi.trial import Asked, Ended, Event, Outcome, Progress, Started, State
 
 
@@ -128,7 +129,7 @@ class AnnouncedRecord:
 
 
 def progress_line(tally: Tally, seconds_left: float | None) -> str:
-    """``trials 12/80  feasible 5  silent 6  failed 1  running 2  best 0.7130 (trial 9)  left 3 min``."""
+    """``trials 12/80  feasible 5  silent 6  failed 1  running 2  best 0.7130 (trial 9)  left 3 min 20 s``."""
     n = f"{tally.n_ended}/{tally.budget}" if tally.budget else f"{tally.n_ended}"
     best = "none yet"
     if tally.best is not None and tally.best.objective is not None:
@@ -145,11 +146,3 @@ def progress_line(tally: Tally, seconds_left: float | None) -> str:
     if seconds_left is not None:
         parts.append(f"left {duration(seconds_left)}")
     return "  ".join(parts)
-
-
-def duration(seconds: float) -> str:
-    """Seconds in the unit a person would say."""
-    for limit, divisor, unit in ((120, 1, "s"), (7200, 60, "min"), (2 * 86400, 3600, "h")):
-        if seconds < limit:
-            return f"{seconds / divisor:.0f} {unit}" if divisor < 3600 else f"{seconds / divisor:.1f} {unit}"
-    return f"{seconds / 86400:.1f} d"

@@ -1,8 +1,6 @@
 from collections.abc import Iterator
 
-import pytest
-
-from snnhpo_mpi.progress import Announcer, Tally, duration, progress_line
+from snnhpo_mpi.progress import Announcer, Tally, progress_line
 from snnhpo_mpi.trial import Ended, Outcome, Started, State
 
 
@@ -22,7 +20,7 @@ def test_line_counts_what_passed_and_names_the_best_feasible_trial() -> None:
     ):
         tally.update(event)
     line = progress_line(tally, 90)
-    assert line == "trials 4/10  feasible 1  silent 1  failed 1  running 1  best 0.5000 (trial 0)  left 90 s"
+    assert line == "trials 4/10  feasible 1  silent 1  failed 1  running 1  best 0.5000 (trial 0)  left 1 min 30 s"
 
 
 def test_announcer_speaks_at_a_new_best_and_then_at_its_interval() -> None:
@@ -38,8 +36,3 @@ def test_announcer_speaks_at_a_new_best_and_then_at_its_interval() -> None:
     assert said[-1].startswith("trials 2/4")
     announcer.maintain()  # nothing ended since
     assert len(said) == 2
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(5, "5 s"), (600, "10 min"), (9000, "2.5 h"), (3e5, "3.5 d")])
-def test_durations_are_said_in_a_fitting_unit(seconds: float, text: str) -> None:
-    assert duration(seconds) == text

@@ -18,13 +18,7 @@ from numpy.typing import NDArray
 from snnhpo_mpi.record import StudyData
 from snnhpo_mpi.report.pace import busy_share, seconds_left
 from snnhpo_mpi.report.series import incumbent, windows
-from snnhpo_mpi.report.words import as_fixed_block, as_table, conclusion
 from snnhpo_mpi.trial import ParamValue, State
-
-__all__ = [
-    "Baseline", "Found", "Summary", "as_fixed_block", "as_table", "best_dict", "best_trials", "conclusion", "failures",
-    "objective_label", "objective_name", "reason", "saved_seconds", "status_dict", "summarise",
-]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

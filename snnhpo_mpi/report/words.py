@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from snnhpo_mpi.record import StudyData
+from snnhpo_mpi.report.summary import Found, Summary
 from snnhpo_mpi.trial import ParamValue, State
-
-if TYPE_CHECKING:
-    from snnhpo_mpi.report.summary import Found, Summary
 
 
 def duration(seconds: float) -> str:
