@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from snnhpo_mpi.record import StudyRecord
-from snnhpo_mpi.report.words import duration
+from snnhpo_mpi.report.words import progress_line
 from snnhpo_mpi.trial import Asked, Ended, Event, Outcome, Progress, Started, State
 
 
@@ -89,7 +89,7 @@ class Announcer:
     def _line(self) -> None:
         self._last = self._clock()
         self._n_said = self._tally.n_ended
-        self._say(progress_line(self._tally, self._seconds_left()))
+        self._say(tally_line(self._tally, self._seconds_left()))
 
     def _seconds_left(self) -> float | None:
         """Seconds to the end of the budget: by the mean pace of this job so far, and by the clock."""
@@ -128,21 +128,16 @@ class AnnouncedRecord:
         self._announcer.maintain()
 
 
-def progress_line(tally: Tally, seconds_left: float | None) -> str:
-    """``trials 12/80  feasible 5  silent 6  failed 1  running 2  best 0.7130 (trial 9)  left 3 min 20 s``."""
-    n = f"{tally.n_ended}/{tally.budget}" if tally.budget else f"{tally.n_ended}"
-    best = "none yet"
-    if tally.best is not None and tally.best.objective is not None:
-        best = f"{tally.best.objective:.4f} (trial {tally.best.number})"
-    n_failed = tally.ended[State.FAILED] + tally.ended[State.LOST]
-    parts = [
-        f"trials {n}",
-        f"feasible {tally.feasible}",
-        f"silent {tally.ended[State.STOPPED]}",
-        f"failed {n_failed}",
-        f"running {len(tally.running)}",
-        f"best {best}",
-    ]
-    if seconds_left is not None:
-        parts.append(f"left {duration(seconds_left)}")
-    return "  ".join(parts)
+def tally_line(tally: Tally, seconds_left: float | None) -> str:
+    """The counts as one line of text."""
+    best = tally.best
+    return progress_line(
+        ended=tally.n_ended,
+        budget=tally.budget,
+        feasible=tally.feasible,
+        stopped=tally.ended[State.STOPPED],
+        failed=tally.ended[State.FAILED] + tally.ended[State.LOST],
+        running=len(tally.running),
+        best=None if best is None or best.objective is None else (best.objective, best.number),
+        seconds_left=seconds_left,
+    )

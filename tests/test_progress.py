@@ -1,6 +1,6 @@
 from collections.abc import Iterator
 
-from snnhpo_mpi.progress import Announcer, Tally, progress_line
+from snnhpo_mpi.progress import Announcer, Tally, tally_line
 from snnhpo_mpi.trial import Ended, Outcome, Started, State
 
 
@@ -19,7 +19,7 @@ def test_line_counts_what_passed_and_names_the_best_feasible_trial() -> None:
         Started(4, 1, 0.0),
     ):
         tally.update(event)
-    line = progress_line(tally, 90)
+    line = tally_line(tally, 90)
     assert line == "trials 4/10  feasible 1  silent 1  failed 1  running 1  best 0.5000 (trial 0)  left 1 min 30 s"
 
 

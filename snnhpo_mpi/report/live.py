@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from snnhpo_mpi.record import StudyData, read
+from snnhpo_mpi.report import words
 from snnhpo_mpi.report.summary import Summary, summarise
 from snnhpo_mpi.report.words import duration, figure, percent
 from snnhpo_mpi.trial import Progress
@@ -78,20 +79,17 @@ def as_text(data: StudyData, width: int = 80) -> str:
 
 def progress_line(summary: Summary) -> str:
     """The state of a study in one line of plain text, for logs."""
-    n = f"{summary.ended}/{summary.budget_trials}" if summary.budget_trials else str(summary.ended)
-    parts = [
-        f"trials {n}",
-        f"feasible {summary.feasible}",
-        f"silent {summary.stopped}",
-        f"failed {summary.failed + summary.lost}",
-        f"running {summary.running}",
-        f"best {summary.best.objective:.4f} (trial {summary.best.number})" if summary.best else "best none yet",
-    ]
-    if summary.seconds_left is not None:
-        parts.append(f"left {duration(summary.seconds_left)}")
-    if summary.state != "running":
-        parts.append(summary.state)
-    return "  ".join(parts)
+    line = words.progress_line(
+        ended=summary.ended,
+        budget=summary.budget_trials,
+        feasible=summary.feasible,
+        stopped=summary.stopped,
+        failed=summary.failed + summary.lost,
+        running=summary.running,
+        best=(summary.best.objective, summary.best.number) if summary.best else None,
+        seconds_left=summary.seconds_left,
+    )
+    return line if summary.state == "running" else f"{line}  {summary.state}"
 
 
 def render(data: StudyData, height: int | None = None) -> RenderableType:

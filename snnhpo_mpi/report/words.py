@@ -21,6 +21,42 @@ def duration(seconds: float) -> str:
     raise AssertionError
 
 
+def progress_line(
+    *,
+    ended: int,
+    budget: int | None,
+    feasible: int,
+    stopped: int,
+    failed: int,
+    running: int,
+    best: tuple[float, int] | None,
+    seconds_left: float | None,
+) -> str:
+    """``trials 12/80  feasible 5  silent 6  failed 1  running 2  best 0.7130 (trial 9)  left 3 min``.
+
+    Args:
+        ended: trials, in whatever state.
+        budget: trials in all, None if only time is limited.
+        feasible: trials completed within the constraints.
+        stopped: trials stopped early.
+        failed: trials failed or lost.
+        running: trials out.
+        best: objective and number of the best feasible trial, None before there is one.
+        seconds_left: None if nobody knows.
+    """
+    parts = [
+        f"trials {ended}/{budget}" if budget else f"trials {ended}",
+        f"feasible {feasible}",
+        f"silent {stopped}",
+        f"failed {failed}",
+        f"running {running}",
+        f"best {best[0]:.4f} (trial {best[1]})" if best else "best none yet",
+    ]
+    if seconds_left is not None:
+        parts.append(f"left {duration(seconds_left)}")
+    return "  ".join(parts)
+
+
 def rough_duration(seconds: float) -> str:
     """Seconds in one unit: ``42 s``, ``3.3 min``, ``20 min``, ``5.2 h``, ``2.1 d``."""
     unit, name = time_unit(seconds / 0.6)
