@@ -34,7 +34,8 @@ def draw(problem: str, pending: int, results: list[dict[str, Any]]) -> None:
     axes.set(xlabel="evaluations", ylabel="best feasible value", title=f"{problem}, {pending} pending")
     if problem == "ackley10":
         axes.set_yscale("log")
-    axes.legend(fontsize="small")
+    if axes.lines:
+        axes.legend(fontsize="small")
     figure.savefig(HERE / "optimizer" / f"{problem}_p{pending}.png", dpi=120)
     plt.close(figure)
 
