@@ -2,7 +2,7 @@
 
 They are formulas and train nothing. 19 hyperparameters of the MNIST STDP space decide two *drives*; a layer is silent
 where its drive is too low (or, in ``silent_band``, out of balance), and the share of silent samples goes from nearly 0
-to nearly 1 within a few per cent of an axis. A silent network is stopped early: it shows its silent shares, estimated on
+to nearly 1 within a few per cent of an axis. A silent network is stopped early: it shows silent shares, estimated on
 few samples, and an accuracy at chance. Others are scored on 500 held-out samples. Under 1 % of the volume is feasible.
 
 Notation
@@ -123,7 +123,7 @@ def ridge(params: Params) -> Network:
 
 
 def band(params: Params) -> Network:
-    """Drives are products, and the excitatory layer is also silent where inhibition and excitation are out of balance."""
+    """Drives are products, and the excitatory layer is also silent where the two strengths are out of balance."""
     u = positions(params)
     gain = 3.0 * u["norm"] * (0.3 + u["e_tc_decay"]) * (1.2 - u["e_thresh"]) * (1.1 - 0.7 * u["theta_plus"])
     balance = (u["strength_exc"] + 0.3 * math.sin(5.0 * u["i_thresh"])) - (0.2 + 0.8 * u["strength_inh"] ** 2)

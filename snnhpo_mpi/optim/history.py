@@ -19,6 +19,7 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 PLATEAU = 0.95  # of the median violation: a least violation above it is no lead
+HUGE = 1e300  # larger numbers are cut to it: sums and differences of answers stay finite
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +94,10 @@ def admit(outcome: Outcome, n_constraints: int) -> tuple[float, Array, bool]:
     if not usable or not np.isfinite(numbers).all():
         return math.nan, np.full(n_constraints, math.nan), True
     if outcome.state is State.STOPPED:
-        return math.nan, numbers, False
+        return math.nan, np.clip(numbers, -HUGE, HUGE), False
     if outcome.objective is None or not math.isfinite(outcome.objective):
         return math.nan, np.full(n_constraints, math.nan), True
-    return float(outcome.objective), numbers, False
+    return float(np.clip(outcome.objective, -HUGE, HUGE)), np.clip(numbers, -HUGE, HUGE), False
 
 
 def failure_labels(failed: Mask) -> Array:

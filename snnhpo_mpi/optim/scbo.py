@@ -139,6 +139,8 @@ class Scbo:
         started = time.perf_counter()
         posteriors = self._models.posteriors(told, self._history.pending_points())
         self._diagnostics["fit_seconds"] = time.perf_counter() - started
+        if not any(posteriors):  # no constraint, and every trial stopped
+            return None
         lengthscales = region_lengthscales(posteriors)
         self._diagnostics["lengthscales"] = lengthscales.tolist()
         if told.feasible.any():

@@ -81,3 +81,8 @@ def test_equal_violations_are_flat_and_one_lower_or_none_is_a_lead() -> None:
     assert told(dead, dead, dead, (None, None)).flat
     assert not told(dead, dead, dead, (None, (0.9, 0.5))).flat
     assert not told((0.5, (-0.1, -0.1)), (0.6, (-0.1, -0.1))).flat
+
+
+def test_numbers_near_the_end_of_the_range_can_still_be_added() -> None:
+    objective, constraints, failed = admit(Outcome(0, State.COMPLETED, -1.7e308, (1.7e308,)), 1)
+    assert np.isfinite(objective - 1e300) and np.isfinite(5.0 * constraints).all() and not failed

@@ -162,6 +162,11 @@ def test_constants_and_many_orders_of_magnitude_are_modelled(
     assert not caplog.records  # no fallback was needed
 
 
+def test_stopped_trials_of_a_search_without_constraints_leave_nothing_to_model() -> None:
+    outcomes = run(Scbo(PLANE, 0, seed=0, n_initial=1), lambda trial: Outcome(trial.number, State.STOPPED, 0.1), 4)
+    assert len({outcome.number for outcome in outcomes}) == 4
+
+
 def test_a_thousand_duplicates_are_survived() -> None:
     optimizer = Scbo(PLANE, 1, seed=0, n_initial=1)
     for number in range(1000):
