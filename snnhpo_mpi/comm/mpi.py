@@ -29,6 +29,7 @@ _log = logging.getLogger(__name__)
 _TAG = 7
 _MAX_ERRORS_IN_A_ROW = 1000
 _SENDS_TIMEOUT_S = 5.0
+_FORWARD_S = 0.5  # what a launcher needs to pass on a traceback: an abort cuts off what it has not read yet
 _LEAVE_TIMEOUT_S = (10.0, 120.0)  # of rank 0, which has nothing left to do then; of workers, which wait for it
 
 
@@ -201,6 +202,7 @@ def _abort_on_exceptions(transport: MpiTransport) -> None:
     def show_and_abort(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         show(kind, error, trace)
         sys.stderr.flush()
+        time.sleep(_FORWARD_S)
         transport.abort(1)
 
     sys.excepthook = show_and_abort
