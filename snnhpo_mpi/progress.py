@@ -57,7 +57,12 @@ class Tally:
 
 
 class Announcer:
-    """Says a line at every new best trial, and otherwise every ``interval_s`` while trials end."""
+    """Says a line at every new best trial, and otherwise every ``interval_s`` while trials end.
+
+    The first few failures are said with their reason: a mistake in an evaluation shows at once, not in the report.
+    """
+
+    MAX_FAILURES_SAID = 3
 
     def __init__(
         self,
@@ -77,9 +82,18 @@ class Announcer:
         self._n_said = -1
 
     def note(self, event: Event) -> None:
-        """Count an event; says a line if it is a new best."""
+        """Count an event; says a line if it is a new best or one of the first failures."""
         if self._tally.update(event):
             self._line()
+        if isinstance(event, Ended) and event.outcome.state is State.FAILED:
+            self._say_failure(event)
+
+    def _say_failure(self, event: Ended) -> None:
+        n_failed = self._tally.ended[State.FAILED]
+        if n_failed <= self.MAX_FAILURES_SAID:
+            reason = (event.outcome.error or "no reason").partition("\n")[0]
+            last = "; further failures are in the record only" if n_failed == self.MAX_FAILURES_SAID else ""
+            self._say(f"trial {event.outcome.number} failed on rank {event.rank}: {reason}{last}")
 
     def maintain(self) -> None:
         """Say a line if one is due."""

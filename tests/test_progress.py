@@ -36,3 +36,14 @@ def test_announcer_speaks_at_a_new_best_and_then_at_its_interval() -> None:
     assert said[-1].startswith("trials 2/4")
     announcer.maintain()  # nothing ended since
     assert len(said) == 2
+
+
+def test_the_first_failures_are_said_with_their_reason() -> None:
+    said: list[str] = []
+    announcer = Announcer(Tally(9), said.append, lambda: None, clock=lambda: 0.0)
+    for number in range(5):
+        outcome = Outcome(number, State.FAILED, error="RuntimeError: the GPU fell off\nTraceback ...")
+        announcer.note(Ended(outcome, rank=2, at=0.0, seconds=1.0))
+    assert said[0] == "trial 0 failed on rank 2: RuntimeError: the GPU fell off"
+    assert said[2].endswith("; further failures are in the record only")
+    assert len(said) == 3
