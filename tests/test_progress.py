@@ -29,7 +29,7 @@ def test_announcer_speaks_at_a_new_best_and_then_at_its_interval() -> None:
     announcer = Announcer(Tally(4), said.append, lambda: None, clock=lambda: next(times))
     announcer.note(ended(0, State.COMPLETED, 0.5))
     assert said[-1].endswith("left 3 s")
-    announcer.note(ended(1, State.FAILED))
+    announcer.note(ended(1, State.STOPPED, 0.1, 0.5))
     announcer.maintain()
     assert len(said) == 1
     announcer.maintain()
