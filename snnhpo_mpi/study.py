@@ -15,6 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import assert_never
 
+from threadpoolctl import threadpool_limits
+
 from snnhpo_mpi import host
 from snnhpo_mpi.check import check_data
 from snnhpo_mpi.comm.evaluator import EvaluatorSettings
@@ -120,6 +122,8 @@ def _lead(request: Request, transport: Transport, say: Say, signals: StopSignals
         say(f"{folder}: the study is complete; nothing is left to do")
         return 0
     optimizer = build_optimizer(config)
+    # More threads than cores make the models' linear algebra many times slower, and the workers with it.
+    threadpool_limits(max(1, host.usable_cores() // (host.local_size(os.environ) or transport.size)))
     record = _open_record(request, config, folder)
     closing = "error"
     try:
