@@ -17,11 +17,11 @@ from typing import Any
 from snnhpo_mpi.errors import SnnhpoError
 
 EXAMPLES = {
-    "run": "mpiexec -n 5 snnhpo run configs/mnist_stdp.yaml\n  snnhpo run configs/quickstart.yaml --workers 2 --resume",
+    "run": "mpiexec -n 3 snnhpo run configs/quickstart.yaml\n  snnhpo run configs/quickstart.yaml --workers 2 --resume",
     "check": "snnhpo check configs/quickstart.yaml --set space.map_size.high=400",
     "status": "snnhpo status results/quickstart --watch",
     "report": "snnhpo report results/quickstart --format html,png",
-    "best": "snnhpo best results/quickstart --top 3\n  snnhpo best results/quickstart --yaml >> configs/mine.yaml",
+    "best": "snnhpo best results/quickstart --top 3\n  snnhpo best results/quickstart --yaml > best.yaml",
     "schema": "snnhpo schema > snnhpo.schema.json",
     "bench": "snnhpo bench optimizer --problem ackley10 --method scbo --budget 200 --seeds 5 --json",
 }
@@ -142,6 +142,22 @@ def _formats(text: str) -> tuple[str, ...]:
     return formats
 
 
+class _Voice:
+    """Says lines on stdout for as long as somebody listens: a closed pipe must not end a search."""
+
+    def __init__(self) -> None:
+        self._heard = True
+
+    def __call__(self, text: str) -> None:
+        if not self._heard:
+            return
+        try:
+            _say(text)
+        except OSError:
+            self._heard = False
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _say(text: str) -> None:
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
@@ -152,7 +168,8 @@ def _run(args: argparse.Namespace) -> int:
 
     overrides = [*args.overrides, *([f"budget.trials={args.trials}"] if args.trials else [])]
     return study.run(
-        study.Request(args.config, tuple(overrides), args.results, args.resume, args.accept_config, args.workers), _say
+        study.Request(args.config, tuple(overrides), args.results, args.resume, args.accept_config, args.workers),
+        _Voice(),
     )
 
 

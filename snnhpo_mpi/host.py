@@ -64,7 +64,6 @@ def _first_int(environment: Mapping[str, str], names: tuple[str, ...]) -> int | 
 def choose_device(
     *,
     slot: int,
-    n_slots: int,
     gpus: str | int,
     trials_per_gpu: int,
     threads: str | int,
@@ -75,14 +74,13 @@ def choose_device(
 
     Args:
         slot: number of this worker among the workers of its node, from 0.
-        n_slots: workers of the node.
         gpus: ``auto`` or how many GPUs of the node to use.
         trials_per_gpu: workers that share a GPU.
         threads: ``auto`` or CPU threads of the evaluator.
         visible: GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them (indices, UUIDs, MIG names).
-        n_cores: cores that this process may use.
+        n_cores: this rank's share of the cores.
     """
-    n_threads = max(1, n_cores // max(1, n_slots)) if threads == "auto" else int(threads)
+    n_threads = n_cores if threads == "auto" else int(threads)
     usable = visible if gpus == "auto" else visible[: int(gpus)]
     environment = {"OMP_NUM_THREADS": str(n_threads), "MKL_NUM_THREADS": str(n_threads)}
     if not usable:
@@ -99,6 +97,21 @@ def visible_gpus(environment: Mapping[str, str]) -> tuple[str, ...]:
         names = [name.strip() for name in narrowed.split(",")]
         return tuple(name for name in names if name and name != "-1" and name != "NoDevFiles")
     return tuple(str(index) for index in range(len(list(Path("/dev").glob("nvidia[0-9]*")))))
+
+
+def cores_of_rank(environment: Mapping[str, str], n_sharing: int, n_usable: int | None = None) -> int:
+    """This rank's share of the cores.
+
+    Args:
+        environment: of the process.
+        n_sharing: ranks of this node that compute at the same time.
+        n_usable: cores that this process may run on, by default those of its affinity.
+    """
+    n_usable = usable_cores() if n_usable is None else n_usable
+    bound = environment.get("SLURM_CPUS_PER_TASK", "")
+    if "SLURM_STEP_NUM_TASKS" in environment and bound.isdigit() and n_usable <= int(bound):
+        return n_usable  # srun has given this rank cores of its own
+    return max(1, n_usable // max(1, n_sharing))
 
 
 def usable_cores() -> int:

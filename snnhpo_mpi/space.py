@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, assert_never
+from typing import assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,24 +24,6 @@ from snnhpo_mpi.config import CategoricalParameter, FloatParameter, IntParameter
 from snnhpo_mpi.trial import Params, ParamValue
 
 Array = NDArray[np.float64]
-
-
-class Axis(Protocol):
-    """One hyperparameter's columns."""
-
-    width: int
-
-    def encode(self, value: ParamValue) -> Array:
-        """Value -> ``width`` columns."""
-        ...
-
-    def decode(self, x: Array) -> ParamValue:
-        """Any ``width`` columns in [0, 1] -> a value inside the bounds."""
-        ...
-
-    def snap(self, X: Array) -> Array:
-        """``n x width`` -> the nearest encodings of representable values."""
-        ...
 
 
 def _to_unit(value: Array | float, low: float, high: float, scale: Scale) -> Array:
@@ -109,6 +91,16 @@ class _IntAxis:
     def _centres(self, values: Array) -> Array:
         edges = np.stack([values - 0.5, values + 0.5])
         return np.asarray(_to_unit(edges, self.low - 0.5, self.high + 0.5, self.scale).mean(axis=0))
+
+    def room(self, u: float) -> tuple[float, float]:
+        value = self._values(np.asarray(u))
+        edges = _to_unit(
+            np.stack([value - 1.5, value + 1.5]).clip(self.low - 0.5, self.high + 0.5),
+            self.low - 0.5,
+            self.high + 0.5,
+            self.scale,
+        )
+        return float(edges[0]), float(edges[1])
 
     def encode(self, value: ParamValue) -> Array:
         return self._centres(np.asarray(float(value))).reshape(1)
@@ -178,9 +170,14 @@ class Space:
             for name, axis in self._axes.items()
             if isinstance(axis, _CategoricalAxis)
         )
-        self.integer_columns = {
-            self.columns[name].start: axis.n_values for name, axis in self._axes.items() if isinstance(axis, _IntAxis)
+        self._int_axes = {
+            self.columns[name].start: axis for name, axis in self._axes.items() if isinstance(axis, _IntAxis)
         }
+        self.integer_columns = {column: axis.n_values for column, axis in self._int_axes.items()}
+
+    def int_room(self, column: int, u: float) -> tuple[float, float]:
+        """Ends of the stretch of an int's column that holds its value at ``u`` and the neighbouring values."""
+        return self._int_axes[column].room(u)
 
     def encode(self, params: Params) -> Array:
         """Values of all hyperparameters -> ``d``; other keys of ``params`` are ignored."""

@@ -9,7 +9,7 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,12 +21,12 @@ from snnhpo_mpi import host
 from snnhpo_mpi.check import check_data
 from snnhpo_mpi.comm.evaluator import EvaluatorSettings
 from snnhpo_mpi.comm.evaluator_process import Trainer
-from snnhpo_mpi.comm.launcher import launched_under_mpi
+from snnhpo_mpi.comm.launcher import announced
 from snnhpo_mpi.comm.master import Ending, Master, MasterSettings, dismiss
 from snnhpo_mpi.comm.proposer import N_TOLD, Optimizer, Proposer
 from snnhpo_mpi.comm.transport import LocalWorkers, Transport, local_transports
 from snnhpo_mpi.comm.worker import run_worker
-from snnhpo_mpi.config import PythonSettings, SlayerSettings, StdpSettings, StudyConfig, load_config
+from snnhpo_mpi.config import PythonSettings, SlayerSettings, StdpSettings, StudyConfig, load_config, outside
 from snnhpo_mpi.errors import ConfigError, RecordError, SnnhpoError
 from snnhpo_mpi.progress import AnnouncedRecord, Announcer, Tally
 from snnhpo_mpi.record import StudyData, StudyRecord, exists, read
@@ -72,12 +72,13 @@ def run(request: Request, say: Say) -> int:
     Raises:
         ConfigError: without MPI only; with it rank 0 says it and all ranks end with its code.
     """
-    if launched_under_mpi(os.environ):
+    told = announced(os.environ)
+    if told is not None and not (request.workers and told.size == 1):  # such as a shell inside a Slurm job
         if request.workers is not None:
             raise ConfigError("--workers is for runs without MPI; mpiexec -n 1+N starts N workers")
         return _run_mpi(request, say)
     ends = local_transports(1 + (request.workers or 1))
-    with StopSignals() as signals, LocalWorkers(ends[1:], partial(_work, request.results)):
+    with StopSignals() as signals, LocalWorkers(ends[1:], partial(_work, request.results, {})):
         return _lead_or_dismiss(request, ends[0], say, signals)
 
 
@@ -91,7 +92,7 @@ def _run_mpi(request: Request, say: Say) -> int:
     try:
         if transport.rank:
             ignore_stop_signals()
-            code = _work(request.results, transport)
+            code = _work(request.results, os.environ, transport)
         else:
             with StopSignals() as signals:
                 code = _lead_or_dismiss(request, transport, say, signals)
@@ -117,16 +118,17 @@ def _lead(request: Request, transport: Transport, say: Say, signals: StopSignals
     config = load_config(request.config, request.overrides)
     check_data(config, import_function=False)  # before any rank starts work
     folder = request.results / config.study.name
-    if request.resume and exists(folder) and _is_complete(config, read(folder)):
-        dismiss(transport, 0)
-        say(f"{folder}: the study is complete; nothing is left to do")
-        return 0
     optimizer = build_optimizer(config)
     # More threads than cores make the models' linear algebra many times slower, and the workers with it.
-    threadpool_limits(max(1, host.usable_cores() // (host.local_size(os.environ) or transport.size)))
+    threadpool_limits(host.cores_of_rank(os.environ, host.local_size(os.environ) or transport.size))
     record = _open_record(request, config, folder)
     closing = "error"
     try:
+        if _is_complete(config, record.read()):
+            closing = Ending.COMPLETE.value
+            dismiss(transport, 0)
+            say(f"{folder}: the study is complete; nothing is left to do")
+            return 0
         ending, tally = _search(config, transport, record, optimizer, say, signals)
         closing = ending.value
     finally:
@@ -150,11 +152,13 @@ def _search(
     else:
         waiting, proposer = _begin(optimizer, record, config), Proposer(optimizer)
     say(f"{record.folder}: {transport.size - 1} workers, {tally.n_ended} trials done, {len(waiting)} to be sent first")
+    left_s = time_left()
     settings = MasterSettings(
         config=config.model_dump_json(),
         budget=config.budget.trials,
         n_asked=tally.n_ended + len(waiting),
-        stop_before_end_s=config.budget.stop_before_end,
+        # A job that is shorter than this would otherwise train nothing, however often it is resumed.
+        stop_before_end_s=min(config.budget.stop_before_end, float("inf") if left_s is None else left_s / 2),
         heartbeat_timeout_s=config.workers.heartbeat_timeout,
     )
     announced = AnnouncedRecord(record, Announcer(tally, say, time_left))
@@ -166,6 +170,8 @@ def _search(
 def _last_words(ending: Ending, tally: Tally, folder: Path) -> str:
     if ending is Ending.COMPLETE:
         return f"complete: {tally.n_ended} trials in {folder}; next: snnhpo report {folder}"
+    if ending is Ending.NO_WORKERS:
+        return f"stopped: no worker could start (why: above, and in {folder / 'logs'}); nothing was evaluated since"
     return f"stopped ({ending.value}) after {tally.n_ended} trials in {folder}; the same command with --resume goes on"
 
 
@@ -246,24 +252,31 @@ def _open_record(request: Request, config: StudyConfig, folder: Path) -> StudyRe
 # All other ranks.
 
 
-def _work(results: Path, transport: Transport) -> int:
-    """Train what rank 0 sends until it says stop; the exit code."""
-    return run_worker(transport, partial(_prepare_evaluator, results, transport.rank, transport.size))
+def _work(results: Path, launcher: Mapping[str, str], transport: Transport) -> int:
+    """Train what rank 0 sends until it says stop; the exit code.
+
+    Args:
+        results: folder of the studies.
+        launcher: environment that tells this rank's place on its node; empty where threads are the ranks.
+        transport: to rank 0.
+    """
+    return run_worker(transport, partial(_prepare_evaluator, results, launcher, transport.rank, transport.size))
 
 
-def _prepare_evaluator(results: Path, rank: int, size: int, config_json: str) -> EvaluatorSettings:
+def _prepare_evaluator(
+    results: Path, launcher: Mapping[str, str], rank: int, size: int, config_json: str
+) -> EvaluatorSettings:
     config = StudyConfig.model_validate_json(config_json)
     # Rank 0 trains nothing: where it shares a node with workers, their slots begin after it.
-    local_rank, local_size = host.local_rank(os.environ), host.local_size(os.environ)
+    local_rank, local_size = host.local_rank(launcher), host.local_size(launcher)
     with_rank_0 = local_rank is None or local_rank == rank
     device = host.choose_device(
         slot=(rank if local_rank is None else local_rank) - with_rank_0,
-        n_slots=(size if local_size is None else local_size) - with_rank_0,
         gpus=config.workers.gpus,
         trials_per_gpu=config.workers.trials_per_gpu,
         threads=config.workers.threads,
         visible=host.visible_gpus(os.environ),
-        n_cores=host.usable_cores(),
+        n_cores=host.cores_of_rank(launcher, (size if local_size is None else local_size) - with_rank_0),
     )
     logs = results / config.study.name / "logs"
     logs.mkdir(parents=True, exist_ok=True)
@@ -317,6 +330,10 @@ def _replayed(config: StudyConfig, space: Space) -> list[dict[str, ParamValue]]:
             f"this study searches {', '.join(sorted(space.names))}"
         )
     trials = [dict(past.trial(row).params) for row in range(past.n_trials)]
+    for number, params in enumerate(trials):
+        for name, value in params.items():
+            if reason := outside(config.space[name], value):
+                raise ConfigError(f"optimizer.study: trial {number} has {name} = {value}: {reason}")
     if config.budget.trials is None or config.budget.trials > len(trials):
         raise ConfigError(f"budget.trials: at most {len(trials)} trials can be replayed from {config.optimizer.study}")
     return trials

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import sys
 from collections.abc import Callable, Mapping
 from numbers import Real
@@ -80,7 +81,7 @@ def _number(what: str, value: object) -> float:
 def function_file(target: str) -> Path | None:
     """The file of a ``path/to/file.py:function`` target, None for ``package.module:function``."""
     source, _, _ = target.rpartition(":")
-    return Path(source).expanduser() if source.endswith(".py") else None
+    return Path(os.path.expandvars(source)).expanduser() if source.endswith(".py") else None
 
 
 def load_function(target: str) -> Function:

@@ -9,7 +9,7 @@ from snnhpo_mpi import host
 
 def choose(slot: int = 0, **changes: object) -> host.Device:
     arguments: dict[str, object] = {
-        "n_slots": 4, "gpus": "auto", "trials_per_gpu": 1, "threads": "auto", "visible": ("0", "1"), "n_cores": 8,
+        "gpus": "auto", "trials_per_gpu": 1, "threads": "auto", "visible": ("0", "1"), "n_cores": 2,
     }  # fmt: skip
     return host.choose_device(slot=slot, **(arguments | changes))  # type: ignore[arg-type]
 
@@ -49,6 +49,14 @@ def test_hidden_gpus_mean_cpu(hidden: str) -> None:
     assert host.visible_gpus({"CUDA_VISIBLE_DEVICES": hidden}) == ()
     device = choose(visible=())
     assert (device.name, device.threads, device.environment["CUDA_VISIBLE_DEVICES"]) == ("cpu", 2, "")
+
+
+def test_ranks_share_the_cores_unless_srun_bound_them() -> None:
+    assert host.cores_of_rank({}, n_sharing=3, n_usable=8) == 2
+    assert host.cores_of_rank({}, n_sharing=9, n_usable=8) == 1
+    srun = {"SLURM_STEP_NUM_TASKS": "9", "SLURM_CPUS_PER_TASK": "8"}
+    assert host.cores_of_rank(srun, n_sharing=9, n_usable=8) == 8
+    assert host.cores_of_rank(srun, n_sharing=9, n_usable=72) == 8  # not bound after all
 
 
 def test_zero_gpus_means_cpu_even_where_there_are_some() -> None:

@@ -45,6 +45,14 @@ def test_every_value_of_a_linear_int_is_equally_likely() -> None:
     assert [values.count(n) for n in (1, 2, 3)] == [1000, 1000, 1000]
 
 
+def test_the_room_of_an_int_reaches_its_neighbours_on_a_log_axis_too() -> None:
+    space = Space({"filters": PARAMETERS["filters"]})
+    for value in (1, 2, 60, 128):
+        below, above = space.int_room(0, float(space.encode({"filters": value})[0]))
+        found = {space.decode(np.array([u]))["filters"] for u in np.linspace(below + 1e-9, above - 1e-9, 50)}
+        assert found == {n for n in (value - 1, value, value + 1) if 1 <= n <= 128}
+
+
 def test_categorical_is_one_hot_and_decodes_by_its_largest_column() -> None:
     assert SPACE.encode(SPACE.decode(np.full(8, 0.5)) | {"decoder": "vote"})[5:].tolist() == [0, 1, 0]
     assert SPACE.decode(np.array([0.5] * 5 + [0.2, 0.3, 0.9]))["decoder"] == "2gram"

@@ -94,6 +94,15 @@ def test_wall_time_ends_a_run_with_the_resumable_exit_code(snnhpo: Program, toy:
     assert "stopped (out of time)" in done.stdout
 
 
+def test_a_reader_that_goes_away_does_not_end_the_search(toy: Path, environment: dict[str, str]) -> None:
+    process = start(toy, environment, TOY_SECONDS="0.1")
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(60) == 0
+    assert read(toy / "results" / "toy").ended.sum() == 12
+
+
 def test_resume_of_a_complete_study_says_so(snnhpo: Program) -> None:
     assert snnhpo("run", "toy.yaml", "--resume").returncode == 0
     again = snnhpo("run", "toy.yaml", "--resume")
@@ -106,7 +115,7 @@ def test_a_study_is_not_begun_twice_nor_continued_as_another(snnhpo: Program, to
     again = snnhpo("run", "toy.yaml")
     assert again.returncode == 3
     assert "--resume" in again.stderr
-    changed = snnhpo("run", "toy.yaml", "--resume", "--trials", "13", "--set", "space.x.high=2")
+    changed = snnhpo("run", "toy.yaml", "--resume", "--set", "space.x.high=2")
     assert changed.returncode == 3
     assert "high: 2.0" in changed.stderr
 

@@ -32,7 +32,7 @@ def dismiss(
         lost: ranks whose answers are not waited for.
     """
     peers, stopped = transport.peers, encode(Stopped())
-    for rank in peers:
+    for rank in tuple(peers):  # sending may find one gone
         transport.send(rank, encode(Stop(exit_code)))
     pause, end = Pause(LONGEST_PAUSE_S), time.monotonic() + timeout_s
     while peers - lost and time.monotonic() < end:

@@ -87,6 +87,9 @@ def main(fd: int, supervisor: int) -> NoReturn:
         supervisor: the process to die with.
     """
     _die_with_parent(supervisor)
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_DFL)  # the supervisor may ignore them, which what it starts inherits
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     faulthandler.enable()
     order: Order = pickle.load(sys.stdin.buffer)  # from our own parent
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # an evaluation that asks for input gets the end of a file

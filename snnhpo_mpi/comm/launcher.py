@@ -37,11 +37,6 @@ def announced(environment: Mapping[str, str]) -> Announced | None:
     return Announced(rank or 0, size or 1)
 
 
-def launched_under_mpi(environment: Mapping[str, str]) -> bool:
-    """Whether mpiexec or srun started this process as one of its ranks."""
-    return announced(environment) is not None
-
-
 def check_launch(rank: int, size: int, environment: Mapping[str, str]) -> None:
     """Compare what MPI says with what the launcher announced.
 

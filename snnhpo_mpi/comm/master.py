@@ -283,7 +283,7 @@ class Master:
         self._beat_at = now
         for rank in self._roster.silent(now, self._settings.heartbeat_timeout_s):
             self._leave(rank, f"silent for {self._settings.heartbeat_timeout_s:g} s", Standing.LOST)
-        for rank in self._transport.peers:
+        for rank in tuple(self._transport.peers):  # sending may find one gone
             self._send(rank, Beat())
 
     def _leave(self, rank: int, reason: str, standing: Standing) -> None:
@@ -332,7 +332,9 @@ class Master:
             self._stopping = Ending.INTERRUPTED if self._n_stops else Ending.OUT_OF_TIME
             self._stop_at = now + self._settings.stop_before_end_s
             _log.warning("stopping (%s): %d running trials may finish", self._stopping.value, self._roster.n_running)
-        self._stop_at = min(self._stop_at, self._end_at - self._settings.closing_s)
+        # Of a short grace no more than a fifth is kept for closing.
+        closing_s = min(self._settings.closing_s, self._settings.stop_before_end_s / 5)
+        self._stop_at = min(self._stop_at, self._end_at - closing_s)
 
     def _dismiss(self, ending: Ending) -> None:
         """Send all workers away; results that still come are recorded."""

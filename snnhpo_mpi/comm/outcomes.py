@@ -52,7 +52,7 @@ def checked(returned: object, number: int, n_constraints: int) -> Outcome:
     except (TypeError, ValueError, AttributeError) as error:
         return failed(number, f"evaluate returned an Outcome that is not made of numbers: {error}")
     if (reason := _objection(outcome, number, n_constraints)) is not None:
-        return replace(outcome, number=number, state=State.FAILED, objective=None, constraints=(), error=reason)
+        return fitted(replace(outcome, number=number, state=State.FAILED, objective=None, constraints=(), error=reason))
     return fitted(outcome if outcome.state in _SCORED else replace(outcome, objective=None, constraints=()))
 
 

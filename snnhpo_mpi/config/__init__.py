@@ -17,7 +17,7 @@ from snnhpo_mpi.config.settings import (
     StdpSettings,
     StudyConfig,
 )
-from snnhpo_mpi.config.validation import load_config
+from snnhpo_mpi.config.validation import load_config, outside
 
 __all__ = [
     "CategoricalParameter",
@@ -33,4 +33,5 @@ __all__ = [
     "StdpSettings",
     "StudyConfig",
     "load_config",
+    "outside",
 ]

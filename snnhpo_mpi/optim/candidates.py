@@ -39,9 +39,9 @@ def perturbation_mask(r: int, h: int, rng: np.random.Generator) -> NDArray[np.bo
 def widened(space: Space, center: Array, lower: Array, upper: Array) -> tuple[Array, Array]:
     """The box with room for at least the neighbouring value of each int; categoricals free."""
     lower, upper = lower.copy(), upper.copy()
-    for column, n_values in space.integer_columns.items():
-        lower[column] = max(0.0, min(lower[column], center[column] - 1.5 / n_values))
-        upper[column] = min(1.0, max(upper[column], center[column] + 1.5 / n_values))
+    for column in space.integer_columns:
+        below, above = space.int_room(column, float(center[column]))
+        lower[column], upper[column] = min(lower[column], below), max(upper[column], above)
     for block in space.onehot_blocks:
         lower[list(block)], upper[list(block)] = 0.0, 1.0
     return lower, upper

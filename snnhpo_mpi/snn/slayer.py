@@ -18,7 +18,7 @@ from snnhpo_mpi.config import SlayerSettings, StudyConfig
 from snnhpo_mpi.snn.activity import Activity
 from snnhpo_mpi.snn.csnn import Csnn, slayer
 from snnhpo_mpi.snn.data import load
-from snnhpo_mpi.snn.encode import poisson
+from snnhpo_mpi.snn.encode import poisson, spike_generator
 from snnhpo_mpi.snn.parameters import defaults
 from snnhpo_mpi.snn.training import Report, TrainingLog
 from snnhpo_mpi.trial import Outcome, Params, Trial
@@ -56,7 +56,7 @@ class SlayerTrainer:
             torch.cuda.OutOfMemoryError: the network does not fit the device.
         """
         torch.manual_seed(trial.seed)  # lava-dl draws weights and dropout from torch's global generators
-        generator = torch.Generator(self._device).manual_seed(trial.seed)
+        generator = spike_generator(trial.seed, self._device)
         params = defaults("slayer", self._settings.network) | self._config.fixed | dict(trial.params)
         epochs, n_train = int(params["epochs"]), len(self._split.train_y)
         activity = Activity(self._config.stopping, n_train, self._split.n_classes)
