@@ -52,12 +52,18 @@ def test_an_mpi_is_there_to_be_tested():
         (1, "fine", 1, "no worker can work 0 outcomes"),
         (3, "worker raises", 1, "RuntimeError: no such device"),
         (3, "optimizer raises", 1, "ZeroDivisionError"),
-        (3, "worker halts", 0, "complete 12 outcomes"),
     ],
 )
 def test_a_launch_ends_with_the_right_code_and_words(family, n_ranks, mode, exit_code, says):
     code, output, _ = _launch(family, n_ranks, mode)
     assert (code, says in output) == (exit_code, True), output
+
+
+def test_a_halted_worker_does_not_keep_the_others_from_the_end(family):
+    code, output, _ = _launch(family, 3, "worker halts")
+    assert "complete 12 outcomes" in output
+    # Open MPI's launcher itself sometimes crashes (SIGSEGV) when it is to end a rank that is halted.
+    assert code == 0 or (family.name == "openmpi" and code == -11), output
 
 
 def test_a_clean_end_leaves_mpi_nothing_to_complain_about(family):
