@@ -115,18 +115,30 @@ class Announcer:
         return min((limit for limit in limits if limit is not None), default=None)
 
 
-class AnnouncedRecord:
-    """The record as the loop sees it: written first, then said."""
+class FollowedRecord:
+    """The record as the loop sees it: written first, then said and acted on."""
 
-    def __init__(self, record: StudyRecord, announcer: Announcer) -> None:
+    def __init__(
+        self, record: StudyRecord, announcer: Announcer, ended: Callable[[int], None] = lambda number: None
+    ) -> None:
+        """Hand in the parts.
+
+        Args:
+            record: of the study.
+            announcer: says how the search stands.
+            ended: called with the number of each trial whose end is recorded.
+        """
         self._record = record
         self._announcer = announcer
+        self._ended = ended
 
     def append(self, *events: Event) -> None:
         """Record events, then count them."""
         self._record.append(*events)
         for event in events:
             self._announcer.note(event)
+            if isinstance(event, Ended):
+                self._ended(event.outcome.number)
 
     def progress(self, rank: int, progress: Progress) -> None:
         """Pass on how far a trial is."""

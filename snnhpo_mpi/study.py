@@ -28,9 +28,10 @@ from snnhpo_mpi.comm.transport import LocalWorkers, Transport, local_transports
 from snnhpo_mpi.comm.worker import run_worker
 from snnhpo_mpi.config import PythonSettings, SlayerSettings, StdpSettings, StudyConfig, load_config, outside
 from snnhpo_mpi.errors import ConfigError, RecordError, SnnhpoError
-from snnhpo_mpi.progress import AnnouncedRecord, Announcer, Tally
+from snnhpo_mpi.progress import Announcer, FollowedRecord, Tally
 from snnhpo_mpi.record import StudyData, StudyRecord, exists, read
 from snnhpo_mpi.signals import StopSignals, ignore_stop_signals
+from snnhpo_mpi.snn import checkpoint
 from snnhpo_mpi.space import Space
 from snnhpo_mpi.trial import Asked, Ended, Outcome, ParamValue, Progress, Started, Trial, trial_seed
 
@@ -146,6 +147,8 @@ def _search(
     signals: StopSignals,
 ) -> tuple[Ending, Tally]:
     past, tally = record.read(), Tally(config.budget.trials)
+    checkpoints = record.folder / checkpoint.FOLDER
+    checkpoint.tidy(checkpoints, (trial.number for trial in past.unfinished()))
     time_left = host.job_clock(config.budget.wall_time, os.environ)
     if past.n_trials:
         waiting, proposer = past.unfinished(), _restore(optimizer, tally, past)
@@ -161,10 +164,14 @@ def _search(
         stop_before_end_s=min(config.budget.stop_before_end, float("inf") if left_s is None else left_s / 2),
         heartbeat_timeout_s=config.workers.heartbeat_timeout,
     )
-    announced = AnnouncedRecord(record, Announcer(tally, say, time_left))
-    master = Master(transport, proposer, announced, settings, waiting, time_left)
+    followed = FollowedRecord(
+        record, Announcer(tally, say, time_left), ended=lambda number: checkpoint.remove(checkpoints, [number])
+    )
+    master = Master(transport, proposer, followed, settings, waiting, time_left)
     signals.pass_to(master.request_stop)
-    return master.run(), tally
+    ending = master.run()
+    checkpoint.tidy(checkpoints, (trial.number for trial in record.read().unfinished()))
+    return ending, tally
 
 
 def _last_words(ending: Ending, tally: Tally, folder: Path) -> str:
@@ -278,10 +285,11 @@ def _prepare_evaluator(
         visible=host.visible_gpus(os.environ),
         n_cores=host.cores_of_rank(launcher, (size if local_size is None else local_size) - with_rank_0),
     )
-    logs = results / config.study.name / "logs"
+    folder = results / config.study.name
+    logs = folder / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     return EvaluatorSettings(
-        factory=partial(build_trainer, config, device.name),
+        factory=partial(build_trainer, config, device.name, checkpoints=folder / checkpoint.FOLDER),
         environment=device.environment,
         n_constraints=len(config.constraint_names),
         time_limit_s=config.trainer.time_limit,
@@ -339,17 +347,19 @@ def _replayed(config: StudyConfig, space: Space) -> list[dict[str, ParamValue]]:
     return trials
 
 
-def build_trainer(config: StudyConfig, device: str, report: Callable[[Progress], None]) -> Trainer:
+def build_trainer(
+    config: StudyConfig, device: str, report: Callable[[Progress], None], checkpoints: Path | None = None
+) -> Trainer:
     """The trainer that the configuration names; called in the evaluator process only."""
     match config.trainer:
         case StdpSettings():
             from snnhpo_mpi.snn.stdp import StdpTrainer
 
-            return StdpTrainer(config, device, report)
+            return StdpTrainer(config, device, report, checkpoints)
         case SlayerSettings():
             from snnhpo_mpi.snn.slayer import SlayerTrainer
 
-            return SlayerTrainer(config, device, report)
+            return SlayerTrainer(config, device, report, checkpoints)
         case PythonSettings():
             from snnhpo_mpi.user_function import trainer_from
 

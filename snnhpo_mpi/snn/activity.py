@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,6 +71,14 @@ class Monitor:
         """Restart the counts."""
         self.seen = 0
         self.silent = 0
+
+    def state_dict(self) -> dict[str, int]:
+        """Counts for a checkpoint; a training that goes on has not been stopped."""
+        return {"seen": self.seen, "silent": self.silent, "n_to_skip": self._n_to_skip}
+
+    def load_state_dict(self, state: Mapping[str, int]) -> None:
+        """Go on from the counts of a checkpoint."""
+        self.seen, self.silent, self._n_to_skip = state["seen"], state["silent"], state["n_to_skip"]
 
     @property
     def rate(self) -> float:
@@ -136,6 +145,23 @@ class Activity:
         if self._samples.sum() // self._point_every > points_before or self.should_stop:
             for layer, rate in self.silent_rates.items():
                 self._rates[layer].append(rate)
+
+    def state_dict(self) -> dict[str, Any]:
+        """All counts and curves, for a checkpoint."""
+        return {
+            "monitors": [monitor.state_dict() for monitor in self._monitors],
+            "rates": {layer: list(rates) for layer, rates in self._rates.items()},
+            "spikes": {layer: sums.tolist() for layer, sums in self._spikes.items()},
+            "samples": self._samples.tolist(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        for monitor, counts in zip(self._monitors, state["monitors"], strict=True):
+            monitor.load_state_dict(counts)
+        self._rates = {layer: list(rates) for layer, rates in state["rates"].items()}
+        self._spikes = {layer: np.array(sums, np.float64) for layer, sums in state["spikes"].items()}
+        self._samples = np.array(state["samples"], np.float64)
 
     @property
     def should_stop(self) -> bool:

@@ -12,6 +12,7 @@ Notation: B samples, T steps, M inputs, N excitatory neurons, and as many inhibi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -75,6 +76,15 @@ class DiehlCook:
     @property
     def _layers(self) -> tuple[Nodes, Nodes, Nodes]:
         return self.input, self.excitatory, self.inhibitory
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """What outlasts a batch: weights ``M x N`` and adaptive thresholds ``N``."""
+        return {"w": self.synapses.w, "theta": self.excitatory.theta}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Take weights and adaptive thresholds of another network of this size."""
+        self.synapses.w.copy_(state["w"])
+        self.excitatory.theta.copy_(state["theta"])
 
     def train(self, spikes: Tensor) -> Response:
         """Present a batch with learning on: weights and thresholds change at every step, norms at the end.

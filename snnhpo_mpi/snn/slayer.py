@@ -9,13 +9,16 @@ Notation: B samples, T steps, C channels, H x W pixels, K classes.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from snnhpo_mpi.config import SlayerSettings, StudyConfig
 from snnhpo_mpi.snn.activity import Activity
+from snnhpo_mpi.snn.checkpoint import Checkpoints, Part, RandomState
 from snnhpo_mpi.snn.csnn import Csnn, slayer
 from snnhpo_mpi.snn.data import load
 from snnhpo_mpi.snn.encode import poisson, spike_generator
@@ -31,13 +34,14 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 class SlayerTrainer:
     """Evaluates trials one after another; the data set stays in memory between them."""
 
-    def __init__(self, config: StudyConfig, device: str, report: Report) -> None:
+    def __init__(self, config: StudyConfig, device: str, report: Report, checkpoints: Path | None = None) -> None:
         """Load the data.
 
         Args:
             config: a study whose trainer is ``slayer``.
             device: name of a torch device.
             report: takes the progress of the running trial, about every second.
+            checkpoints: folder of a checkpoint at every epoch's end; None for none.
 
         Raises:
             ConfigError: the data are missing, damaged or too few.
@@ -47,9 +51,10 @@ class SlayerTrainer:
         self._device = torch.device(device)
         self._report = report
         self._split = load(config.trainer.dataset, config.study.seed)
+        self._checkpoints = Checkpoints(checkpoints, config, self._device)
 
     def evaluate(self, trial: Trial) -> Outcome:
-        """Train, and score unless stopped early.
+        """Train, from its checkpoint if there is one, and score unless stopped early.
 
         Raises:
             FloatingPointError: the loss or its gradient is not finite.
@@ -62,12 +67,15 @@ class SlayerTrainer:
         activity = Activity(self._config.stopping, n_train, self._split.n_classes)
         log = TrainingLog(trial.number, activity, epochs * n_train, self._device, self._report)
         learner = Learner(self._network(params), params)
-        for _ in range(epochs):
+        parts: dict[str, Part] = {"learner": learner, "log": log, "random": RandomState(generator)}
+        self._checkpoints.restore(trial, parts)
+        for _ in range(log.epoch, epochs):
             log.start_epoch()
             self._train_epoch(learner, int(params["batch_size"]), generator, log)
             if activity.should_stop:
                 log.end_training()
                 return log.stopped()
+            self._checkpoints.save(trial, parts)
         log.end_training()
         return log.completed(self._score(learner, generator))
 
@@ -121,6 +129,15 @@ class Learner:
         self._network = network
         self._loss = loss_of(str(params["decoder"]))
         self._optimizer = torch.optim.Adam(network.parameters(), lr=float(params["learning_rate"]))
+
+    def state_dict(self) -> dict[str, Any]:
+        """The network and the moments of its gradient."""
+        return {"network": self._network.state_dict(), "optimizer": self._optimizer.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Learn on from there."""
+        self._network.load_state_dict(state["network"])
+        self._optimizer.load_state_dict(state["optimizer"])
 
     def train(self, spikes: Tensor, classes: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Predict a batch, and take one step down its loss.

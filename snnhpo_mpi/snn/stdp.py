@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import gc
 import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +20,7 @@ from torch import Tensor
 
 from snnhpo_mpi.config import StdpSettings, StudyConfig
 from snnhpo_mpi.snn.activity import Activity
+from snnhpo_mpi.snn.checkpoint import Checkpoints, Part, RandomState
 from snnhpo_mpi.snn.data import load
 from snnhpo_mpi.snn.decode import Decoder, Ints, SpikeTrains, fit_decoder, join
 from snnhpo_mpi.snn.diehl_cook import DiehlCook
@@ -33,13 +37,14 @@ SCORE_BATCH, SCORE_BYTES = 256, 2**26  # most samples scored at once, and most b
 class StdpTrainer:
     """Evaluates trials one after another; the data set stays in memory between them."""
 
-    def __init__(self, config: StudyConfig, device: str, report: Report) -> None:
+    def __init__(self, config: StudyConfig, device: str, report: Report, checkpoints: Path | None = None) -> None:
         """Load the data.
 
         Args:
             config: a study whose trainer is ``stdp``.
             device: name of a torch device.
             report: takes the progress of the running trial, about every second.
+            checkpoints: folder of a checkpoint at every epoch's end; None for none.
 
         Raises:
             ConfigError: the data are missing, damaged or too few.
@@ -49,10 +54,11 @@ class StdpTrainer:
         self._device = torch.device(device)
         self._report = report
         self._split = load(config.trainer.dataset, config.study.seed)
+        self._checkpoints = Checkpoints(checkpoints, config, self._device)
 
     @torch.inference_mode()
     def evaluate(self, trial: Trial) -> Outcome:
-        """Train, and score unless stopped early.
+        """Train, from its checkpoint if there is one, and score unless stopped early.
 
         Raises:
             torch.cuda.OutOfMemoryError: the network does not fit the device.
@@ -67,12 +73,16 @@ class StdpTrainer:
         readout = RunningReadout(str(params["decoder"]), self._split.n_classes)
         n_inputs = math.prod(self._split.train_x.shape[1:])
         network = DiehlCook(params, n_inputs, self._settings.encoding.dt_ms, self._device)
-        for epoch in range(1, epochs + 1):
+        parts: dict[str, Part] = {"network": network, "readout": readout, "log": log, "random": RandomState(generator)}
+        self._checkpoints.restore(trial, parts)
+        for epoch in range(log.epoch + 1, epochs + 1):
             log.start_epoch()
             self._train_epoch(network, _shuffled(n_train, trial.seed, epoch), generator, log, readout)
             if activity.should_stop:
                 log.end_training()
                 return log.stopped()
+            readout.refit()
+            self._checkpoints.save(trial, parts)
         log.end_training()
         return log.completed(self._score(network, readout.fit(), generator))
 
@@ -133,13 +143,38 @@ class RunningReadout:
             del self._recent[0]
         self._n_since_fit += len(classes)
         if self._n_since_fit >= REFIT_SAMPLES:
-            self._fitted, self._n_since_fit = self.fit(), 0
+            self.refit()
         return right
+
+    def refit(self) -> None:
+        """Predict with what was learnt up to now; done at each epoch's end, so that a checkpoint needs no decoder."""
+        self._fitted, self._n_since_fit = self.fit(), 0
 
     def fit(self) -> Decoder:
         """The decoder of the latest samples."""
         trains, classes = zip(*self._recent, strict=True)
         return fit_decoder(self._decoder, join(trains), np.concatenate(classes), self._n_classes)
+
+    def state_dict(self) -> dict[str, list[dict[str, Any]]]:
+        """The latest samples, just after a ``refit``."""
+        return {"recent": [_as_tensors(trains, classes) for trains, classes in self._recent]}
+
+    def load_state_dict(self, state: Mapping[str, list[dict[str, Any]]]) -> None:
+        """Know the samples of a checkpoint and nothing else."""
+        self._recent = [_from_tensors(**batch) for batch in state["recent"]]
+        self.refit()
+
+
+def _as_tensors(trains: SpikeTrains, classes: Ints) -> dict[str, Any]:
+    arrays = {"sample": trains.sample, "neuron": trains.neuron, "classes": classes}
+    sizes = {"n_samples": trains.n_samples, "n_neurons": trains.n_neurons}
+    return {name: torch.from_numpy(array) for name, array in arrays.items()} | sizes
+
+
+def _from_tensors(
+    sample: Tensor, neuron: Tensor, classes: Tensor, n_samples: int, n_neurons: int
+) -> tuple[SpikeTrains, Ints]:
+    return SpikeTrains(sample.numpy(), neuron.numpy(), n_samples, n_neurons), classes.numpy()
 
 
 def _shuffled(n: int, seed: int, epoch: int) -> Tensor:

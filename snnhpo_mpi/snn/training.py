@@ -11,6 +11,7 @@ import resource
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -27,6 +28,7 @@ class TrainingLog:
     Attributes:
         activity: the monitors.
         n_samples: training samples seen, over all epochs.
+        epoch: the one under way, from 1; 0 before the first.
     """
 
     def __init__(
@@ -53,15 +55,17 @@ class TrainingLog:
         self._number, self._n_planned, self._device = number, n_planned, device
         self._report, self._clock = report, clock
         self._accuracies: list[float] = []
-        self._n_right = self._n_predicted = self._epoch = 0
+        self._n_right = self._n_predicted = self.epoch = 0
         self._started = self._reported = clock()
+        self._peak_memory_mb = 0.0  # before the checkpoint that it goes on from
+        self._resumed_after: int | None = None
         _restart_peak_memory(device)
 
     def start_epoch(self) -> None:
         """Close the epoch before, if any, and restart what is counted by epoch."""
-        if self._epoch:
+        if self.epoch:
             self._accuracies.append(self.accuracy or 0.0)
-        self._epoch += 1
+        self.epoch += 1
         self._n_right = self._n_predicted = 0
         self.activity.start_epoch()
 
@@ -92,12 +96,34 @@ class TrainingLog:
     def _progress(self) -> Progress:
         return Progress(
             number=self._number,
-            epoch=self._epoch,
+            epoch=self.epoch,
             n_samples=self.n_samples,
             n_samples_planned=self._n_planned,
             accuracy=self.accuracy,
             silent_rate=self.activity.silent_rates,
         )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything at the end of an epoch, for a checkpoint."""
+        return {
+            "epoch": self.epoch,
+            "n_samples": self.n_samples,
+            "accuracies": list(self._accuracies),
+            "n_right": self._n_right,
+            "n_predicted": self._n_predicted,
+            "seconds": self._clock() - self._started,
+            "peak_memory_mb": self._peak_mb(),
+            "activity": self.activity.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on behind the epoch of a checkpoint; the time in between does not count."""
+        self.epoch, self.n_samples = state["epoch"], state["n_samples"]
+        self._accuracies = list(state["accuracies"])
+        self._n_right, self._n_predicted = state["n_right"], state["n_predicted"]
+        self._started = self._clock() - state["seconds"]
+        self._peak_memory_mb, self._resumed_after = state["peak_memory_mb"], self.epoch
+        self.activity.load_state_dict(state["activity"])
 
     def end_training(self) -> None:
         """Stop the clock of training; what follows is scoring."""
@@ -115,14 +141,18 @@ class TrainingLog:
         return self._outcome(State.COMPLETED, accuracy, self._metrics(score_seconds) | {"accuracy": accuracy})
 
     def _metrics(self, score_seconds: float) -> dict[str, float]:
-        return {
+        resumed = {} if self._resumed_after is None else {"resumed_after_epoch": float(self._resumed_after)}
+        return resumed | {
             "train_accuracy": self._accuracies[-1],
             "train_seconds": self._train_seconds,
             "score_seconds": score_seconds,
             "n_samples": float(self.n_samples),
             "n_samples_planned": float(self._n_planned),
-            "peak_memory_mb": _peak_memory_mb(self._device),
+            "peak_memory_mb": self._peak_mb(),
         }
+
+    def _peak_mb(self) -> float:
+        return max(self._peak_memory_mb, _peak_memory_mb(self._device))
 
     def _outcome(self, state: State, objective: float, metrics: dict[str, float]) -> Outcome:
         return Outcome(
