@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ EXAMPLES = {
     "status": "snnhpo status results/quickstart --watch",
     "report": "snnhpo report results/quickstart --format html,png",
     "best": "snnhpo best results/quickstart --top 3\n  snnhpo best results/quickstart --yaml > best.yaml",
+    "retrain": "mpiexec -n 5 snnhpo retrain results/mnist_stdp --epochs 10 --save\n"
+    "  snnhpo retrain results/quickstart --top 3 --repeats 5 --workers 2",
     "schema": "snnhpo schema > snnhpo.schema.json",
     "bench": "snnhpo bench optimizer --problem ackley10 --method scbo --budget 200 --seeds 5 --json",
 }
@@ -94,6 +97,16 @@ def _parser() -> argparse.ArgumentParser:
     best.add_argument("--yaml", action="store_true", help="print the best as a fixed: block")
     best.add_argument("--json", action="store_true", help="one JSON object")
 
+    retrain = _command(commands, "retrain", _retrain, "train the best again, on all training data, and test them")
+    _add_study(retrain)
+    retrain.add_argument("--top", type=_positive, default=1, metavar="K", help="how many configurations (default 1)")
+    retrain.add_argument("--repeats", type=_positive, default=10, metavar="N", help="seeds of each (default 10)")
+    retrain.add_argument("--epochs", type=_positive, metavar="N", help="instead of the epochs that the search found")
+    retrain.add_argument("--save", action="store_true", help="keep the trained networks, one file each")
+    retrain.add_argument("--name", default="retrain", help="folder in that of the study (default retrain)")
+    retrain.add_argument("--workers", type=_positive, metavar="N", help="evaluators here, without MPI (default 1)")
+    _add_set(retrain)
+
     _command(commands, "schema", _schema, "JSON schema of the configuration, for editors")
 
     bench = _command(commands, "bench", _bench, "measure parts of the program")
@@ -114,6 +127,10 @@ def _command(commands: Any, name: str, function: Any, what: str) -> argparse.Arg
 
 def _add_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", type=Path, metavar="CONFIG", help="YAML file of the experiment")
+    _add_set(parser)
+
+
+def _add_set(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set",
         action="append",
@@ -168,7 +185,13 @@ def _run(args: argparse.Namespace) -> int:
 
     overrides = [*args.overrides, *([f"budget.trials={args.trials}"] if args.trials else [])]
     return study.run(
-        study.Request(args.config, tuple(overrides), args.results, args.resume, args.accept_config, args.workers),
+        study.Request(
+            partial(study.from_file, args.config, overrides),
+            args.results,
+            args.resume,
+            args.accept_config,
+            args.workers,
+        ),
         _Voice(),
     )
 
@@ -235,6 +258,13 @@ def _best(args: argparse.Namespace) -> int:
     else:
         _say(words.as_table(best))
     return 0
+
+
+def _retrain(args: argparse.Namespace) -> int:
+    from snnhpo_mpi import retrain
+
+    wish = retrain.Wish(args.study, args.top, args.repeats, args.epochs, args.save, args.name, tuple(args.overrides))
+    return retrain.run(wish, args.workers, _Voice())
 
 
 def _bench(args: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,15 @@ from snnhpo_mpi.comm.master import Ending, Master, MasterSettings, dismiss
 from snnhpo_mpi.comm.proposer import N_TOLD, Optimizer, Proposer
 from snnhpo_mpi.comm.transport import LocalWorkers, Transport, local_transports
 from snnhpo_mpi.comm.worker import run_worker
-from snnhpo_mpi.config import PythonSettings, SlayerSettings, StdpSettings, StudyConfig, load_config, outside
+from snnhpo_mpi.config import (
+    PythonSettings,
+    RetrainSettings,
+    SlayerSettings,
+    StdpSettings,
+    StudyConfig,
+    load_config,
+    outside,
+)
 from snnhpo_mpi.errors import ConfigError, RecordError, SnnhpoError
 from snnhpo_mpi.progress import Announcer, FollowedRecord, Tally
 from snnhpo_mpi.record import StudyData, StudyRecord, exists, read
@@ -37,6 +45,7 @@ from snnhpo_mpi.trial import Asked, Ended, Outcome, ParamValue, Progress, Starte
 
 log = logging.getLogger(__name__)
 Say = Callable[[str], None]
+RETRAIN_SEED = 2**31  # in the place of a trial's number, where no search has one
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +53,30 @@ class Request:
     """What the user asked ``snnhpo run`` for.
 
     Attributes:
-        config: path of the YAML file.
-        overrides: texts of ``--set``.
+        load: reads the configuration and its text; called on rank 0 only.
         results: folder that holds the studies' folders.
         resume: go on with the study if there is one.
         accept_config: go on although the configuration changed.
         workers: evaluators without MPI, None for one.
+        conclude: what is said of a complete study, from its folder.
     """
 
-    config: Path
-    overrides: tuple[str, ...] = ()
+    load: Callable[[], tuple[StudyConfig, str]]
     results: Path = Path("results")
     resume: bool = False
     accept_config: bool = False
     workers: int | None = None
+    conclude: Callable[[Path], str] | None = None
+
+
+def from_file(path: Path, overrides: Sequence[str] = ()) -> tuple[StudyConfig, str]:
+    """A configuration file's settings and text; ``overrides`` are the texts of ``--set``.
+
+    Raises:
+        ConfigError: the file is not a valid configuration.
+    """
+    config = load_config(path, overrides)
+    return config, path.read_text(encoding="utf-8")
 
 
 def run(request: Request, say: Say) -> int:
@@ -116,25 +135,29 @@ def _lead_or_dismiss(request: Request, transport: Transport, say: Say, signals: 
 
 
 def _lead(request: Request, transport: Transport, say: Say, signals: StopSignals) -> int:
-    config = load_config(request.config, request.overrides)
+    config, text = request.load()
     check_data(config, import_function=False)  # before any rank starts work
     folder = request.results / config.study.name
     optimizer = build_optimizer(config)
     # More threads than cores make the models' linear algebra many times slower, and the workers with it.
     threadpool_limits(host.cores_of_rank(os.environ, host.local_size(os.environ) or transport.size))
-    record = _open_record(request, config, folder)
+    record = _open_record(request, config, text, folder)
     closing = "error"
     try:
         if _is_complete(config, record.read()):
             closing = Ending.COMPLETE.value
             dismiss(transport, 0)
             say(f"{folder}: the study is complete; nothing is left to do")
+            if request.conclude:
+                say(request.conclude(folder))
             return 0
         ending, tally = _search(config, transport, record, optimizer, say, signals)
         closing = ending.value
     finally:
         record.close(closing)
     say(_last_words(ending, tally, folder))
+    if ending is Ending.COMPLETE and request.conclude:
+        say(request.conclude(folder))
     return ending.exit_code
 
 
@@ -232,14 +255,13 @@ def _restore(optimizer: Optimizer, tally: Tally, past: StudyData) -> Proposer:
     return proposer
 
 
-def _open_record(request: Request, config: StudyConfig, folder: Path) -> StudyRecord:
+def _open_record(request: Request, config: StudyConfig, text: str, folder: Path) -> StudyRecord:
     """The study's record, begun or gone on with."""
     resuming = exists(folder)
     if resuming and not request.resume:
         raise RecordError(
             f"{folder} holds a study already: --resume goes on with it, --results begins another elsewhere"
         )
-    text = request.config.read_text(encoding="utf-8")
     resolved, space, facts = config.model_dump(mode="json"), Space(config.space), host.provenance()
     flush_every_s = config.record.flush_every
     if resuming:
@@ -288,6 +310,9 @@ def _prepare_evaluator(
     folder = results / config.study.name
     logs = folder / "logs"
     logs.mkdir(parents=True, exist_ok=True)
+    if config.retrain is not None and config.retrain.networks is not None:
+        retrain = config.retrain.model_copy(update={"networks": str(folder / config.retrain.networks)})
+        config = config.model_copy(update={"retrain": retrain})
     return EvaluatorSettings(
         factory=partial(build_trainer, config, device.name, checkpoints=folder / checkpoint.FOLDER),
         environment=device.environment,
@@ -308,6 +333,8 @@ def build_optimizer(config: StudyConfig) -> Optimizer:
         ConfigError, RecordError: a study to replay is not there or has another search space.
     """
     space, seed = Space(config.space), config.study.seed
+    if config.retrain is not None:
+        return _retraining(config.retrain, config)
     match config.optimizer.name:
         case "scbo":
             from snnhpo_mpi.optim.scbo import Scbo
@@ -327,6 +354,16 @@ def build_optimizer(config: StudyConfig) -> Optimizer:
             return Replay(_replayed(config, space), seed)
         case _:
             assert_never(config.optimizer.name)
+
+
+def _retraining(retrain: RetrainSettings, config: StudyConfig) -> Optimizer:
+    """Asks the candidates over and over, a round a repeat, with seeds that no trial of the search had."""
+    from snnhpo_mpi.optim.replay import Replay
+
+    assert config.budget.trials is not None
+    params = [candidate.params for candidate in retrain.candidates]
+    rounds = -(-config.budget.trials // len(params))
+    return Replay(params * rounds, trial_seed(config.study.seed, RETRAIN_SEED))
 
 
 def _replayed(config: StudyConfig, space: Space) -> list[dict[str, ParamValue]]:

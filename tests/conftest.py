@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent / "comm"))  # mpi_families, which every room's launches use
+sys.path[:0] = [
+    str(Path(__file__).parent),
+    str(Path(__file__).parent / "comm"),
+]  # fake_study; mpi_families, for launches
 
 FUNCTION = """
 import os, time

@@ -25,9 +25,10 @@ ALLOWED = {
     "check": {"config", "errors", "host", "snn", "space", "user_function"},
     "study": {"check", "comm", "config", "errors", "host", "optim", "progress", "record", "signals", "snn"}
     | {"space", "trial", "user_function"},
+    "retrain": {"config", "errors", "record", "report", "study", "trial"},
     "progress": {"record", "report", "trial"},
     "bench": {"config", "errors", "optim", "space", "trial"},
-    "cli": {"bench", "check", "comm", "config", "errors", "record", "report", "study"},
+    "cli": {"bench", "check", "comm", "config", "errors", "record", "report", "retrain", "study"},
 }  # fmt: skip
 LIBRARIES = {
     "torch": ("bench/", "optim/", "snn/"),

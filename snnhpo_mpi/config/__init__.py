@@ -4,6 +4,7 @@
 """
 
 from snnhpo_mpi.config.settings import (
+    Candidate,
     CategoricalParameter,
     DatasetSettings,
     EncodingSettings,
@@ -12,6 +13,7 @@ from snnhpo_mpi.config.settings import (
     MonitorSettings,
     Parameter,
     PythonSettings,
+    RetrainSettings,
     Scale,
     SlayerSettings,
     StdpSettings,
@@ -20,6 +22,7 @@ from snnhpo_mpi.config.settings import (
 from snnhpo_mpi.config.validation import load_config, outside
 
 __all__ = [
+    "Candidate",
     "CategoricalParameter",
     "DatasetSettings",
     "EncodingSettings",
@@ -28,6 +31,7 @@ __all__ = [
     "MonitorSettings",
     "Parameter",
     "PythonSettings",
+    "RetrainSettings",
     "Scale",
     "SlayerSettings",
     "StdpSettings",

@@ -9,6 +9,7 @@ import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from snnhpo_mpi.trial import ParamValue
 
@@ -239,6 +240,26 @@ class BaselineSettings(Settings):
     params: dict[str, ParamValue]
 
 
+class Candidate(Settings):
+    """A trial of a search that is trained again."""
+
+    number: int
+    """In the search."""
+    objective: Number
+    """What it gave there."""
+    params: dict[str, ParamValue]
+    """Of its retraining: those of the search, with other epochs if these were asked for."""
+
+
+class RetrainSettings(Settings):
+    """Trials of a search that are trained again with other seeds, on all training data, for the official test set."""
+
+    candidates: Annotated[tuple[Candidate, ...], Field(min_length=1)]
+    """The best first; trial i of the retraining is candidate i modulo their count."""
+    networks: str | None = None
+    """Folder, in that of the study, for the trained networks; none to forget them."""
+
+
 class StudyConfig(Settings):
     """One experiment."""
 
@@ -254,6 +275,8 @@ class StudyConfig(Settings):
     space: Annotated[dict[Name, Annotated[Parameter, Field(discriminator="type")]], Field(min_length=1)]
     """What is searched."""
     baseline: BaselineSettings | None = None
+    retrain: SkipJsonSchema[RetrainSettings | None] = None
+    """Written by ``snnhpo retrain``, never by hand."""
 
     @property
     def constraint_names(self) -> tuple[str, ...]:

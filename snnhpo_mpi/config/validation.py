@@ -177,6 +177,8 @@ def _inconsistencies(config: StudyConfig) -> Iterator[Fault]:
         )
     if (config.optimizer.name == "replay") != (config.optimizer.study is not None):
         yield ("optimizer", "study"), "is the results folder that replay follows: needed by replay, and by nothing else"
+    if config.retrain is not None:
+        yield ("retrain",), "is what snnhpo retrain writes; a search never sees the official test set"
     for name in config.fixed.keys() & config.space.keys():
         yield ("fixed", name), "is searched too (space): a hyperparameter is either fixed or searched"
     if isinstance(config.trainer, PythonSettings):

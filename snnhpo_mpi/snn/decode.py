@@ -10,11 +10,12 @@ Notation
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
@@ -137,6 +138,24 @@ def fit_decoder(name: str, trains: SpikeTrains, classes: Ints, n_classes: int) -
             return _fit_ngrams(int(name[0]), trains, classes, n_classes)
         case _:
             raise ValueError(f"no decoder {name}")
+
+
+def decoder_state(decoder: Decoder) -> dict[str, Any]:
+    """A decoder as tensors and numbers, for ``decoder_of``."""
+    match decoder:
+        case CountReadout(weights):
+            return {"weights": torch.from_numpy(weights)}
+        case NgramReadout(n, keys, scores):
+            return {"n": n, "keys": torch.from_numpy(keys), "scores": torch.from_numpy(scores)}
+        case _:
+            raise NotImplementedError(f"a {type(decoder).__name__} cannot be saved")
+
+
+def decoder_of(saved: Mapping[str, Any]) -> Decoder:
+    """The decoder of which ``saved`` was made."""
+    if "n" in saved:
+        return NgramReadout(saved["n"], saved["keys"].cpu().numpy(), saved["scores"].cpu().numpy())
+    return CountReadout(saved["weights"].cpu().numpy())
 
 
 def _rates(trains: SpikeTrains, classes: Ints, n_classes: int) -> Floats:

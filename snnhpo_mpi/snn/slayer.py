@@ -10,19 +10,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from snnhpo_mpi.config import SlayerSettings, StudyConfig
+from snnhpo_mpi.config import EncodingSettings, SlayerSettings, StudyConfig
 from snnhpo_mpi.snn.activity import Activity
 from snnhpo_mpi.snn.checkpoint import Checkpoints, Part, RandomState
 from snnhpo_mpi.snn.csnn import Csnn, slayer
-from snnhpo_mpi.snn.data import load
+from snnhpo_mpi.snn.data import load, load_final
 from snnhpo_mpi.snn.encode import poisson, spike_generator
 from snnhpo_mpi.snn.parameters import defaults
+from snnhpo_mpi.snn.saved import save_if_wanted
 from snnhpo_mpi.snn.training import Report, TrainingLog
 from snnhpo_mpi.trial import Outcome, Params, Trial
 
@@ -50,7 +54,8 @@ class SlayerTrainer:
         self._config, self._settings = config, config.trainer
         self._device = torch.device(device)
         self._report = report
-        self._split = load(config.trainer.dataset, config.study.seed)
+        read = load if config.retrain is None else load_final
+        self._split = read(config.trainer.dataset, config.study.seed)
         self._checkpoints = Checkpoints(checkpoints, config, self._device)
 
     def evaluate(self, trial: Trial) -> Outcome:
@@ -77,7 +82,10 @@ class SlayerTrainer:
                 return log.stopped()
             self._checkpoints.save(trial, parts)
         log.end_training()
-        return log.completed(self._score(learner, generator))
+        reader = SlayerReader(learner.network, self._settings.encoding, self._device)
+        predicted = reader.predict(self._split.held_x, generator)
+        save_if_wanted(self._config, trial.number, params, self._split, learner.network.state_dict())
+        return log.completed(predicted, self._split.held_y.numpy(), self._split.n_classes)
 
     def _network(self, params: Params) -> Csnn:
         layers = tuple(monitor.layer for monitor in self._config.stopping)
@@ -90,27 +98,52 @@ class SlayerTrainer:
         order = torch.randperm(len(self._split.train_y))
         for batch in torch.split(order, batch_size):
             classes = self._split.train_y[batch]
-            spikes = self._encode(self._split.train_x[batch], generator)
+            spikes = encoded(self._split.train_x[batch].to(self._device), self._settings.encoding, generator)
             predicted, counts = learner.train(spikes, classes.to(self._device))
             right = (predicted.cpu() == classes).long().numpy()
             log.observe({layer: n.cpu().numpy() for layer, n in counts.items()}, classes.numpy(), right)
             if log.activity.should_stop:
                 return
 
-    def _score(self, learner: Learner, generator: torch.Generator) -> float:
-        """Held-out accuracy."""
-        n_right = 0
-        for batch in torch.split(torch.arange(len(self._split.held_y)), SCORE_BATCH):
-            predicted = learner.predict(self._encode(self._split.held_x[batch], generator))
-            n_right += int((predicted.cpu() == self._split.held_y[batch]).sum())
-        return n_right / len(self._split.held_y)
 
-    def _encode(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """``B x C x H x W`` uint8 -> ``B x C x H x W x T`` spikes, 0 or 1."""
-        encoding = self._settings.encoding
-        images = images.to(self._device)
-        spikes = poisson(images, encoding.steps, encoding.max_rate_hz, encoding.dt_ms, generator)
-        return spikes.to(torch.float32).movedim(1, -1)
+@dataclass(frozen=True, slots=True)
+class SlayerReader:
+    """A trained network; reads classes, without dropout, and learns nothing while it does."""
+
+    network: Csnn
+    encoding: EncodingSettings
+    device: torch.device
+
+    def predict(self, images: Tensor, generator: torch.Generator) -> NDArray[np.int64]:
+        """``B x C x H x W`` uint8 -> ``B`` classes."""
+        predicted = []
+        for batch in torch.split(images, SCORE_BATCH):
+            spikes = encoded(batch.to(self.device), self.encoding, generator)
+            predicted.append(read_classes(self.network, spikes).cpu().numpy())
+        return np.concatenate(predicted)
+
+
+def reader_of(saved: Mapping[str, Any], device: torch.device) -> SlayerReader:
+    """The reader of a saved network (its keys: ``saved``)."""
+    n_channels, height, width = saved["input_shape"]
+    network = Csnn((n_channels, height, width), saved["n_classes"], saved["params"], ())
+    network.load_state_dict(saved["state"])
+    return SlayerReader(network.to(device), EncodingSettings.model_validate(saved["encoding"]), device)
+
+
+def encoded(images: Tensor, encoding: EncodingSettings, generator: torch.Generator) -> Tensor:
+    """``B x C x H x W`` uint8 -> ``B x C x H x W x T`` spikes, 0 or 1."""
+    spikes = poisson(images, encoding.steps, encoding.max_rate_hz, encoding.dt_ms, generator)
+    return spikes.to(torch.float32).movedim(1, -1)
+
+
+@torch.no_grad()
+def read_classes(network: Csnn, spikes: Tensor) -> Tensor:
+    """``B x C x H x W x T`` -> ``B`` classes, without dropout."""
+    network.eval()
+    output, _ = network(spikes)
+    predicted: Tensor = output.sum(-1).argmax(1)
+    return predicted
 
 
 class Learner:
@@ -126,17 +159,17 @@ class Learner:
             network: changes as it learns.
             params: the hyperparameters of the ``csnn`` table.
         """
-        self._network = network
+        self.network = network
         self._loss = loss_of(str(params["decoder"]))
         self._optimizer = torch.optim.Adam(network.parameters(), lr=float(params["learning_rate"]))
 
     def state_dict(self) -> dict[str, Any]:
         """The network and the moments of its gradient."""
-        return {"network": self._network.state_dict(), "optimizer": self._optimizer.state_dict()}
+        return {"network": self.network.state_dict(), "optimizer": self._optimizer.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Learn on from there."""
-        self._network.load_state_dict(state["network"])
+        self.network.load_state_dict(state["network"])
         self._optimizer.load_state_dict(state["optimizer"])
 
     def train(self, spikes: Tensor, classes: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
@@ -152,25 +185,17 @@ class Learner:
         Raises:
             FloatingPointError: the loss or its gradient is not finite.
         """
-        self._network.train()
+        self.network.train()
         self._optimizer.zero_grad()
-        output, counts = self._network(spikes)
+        output, counts = self.network(spikes)
         loss = self._loss(output, classes)
         loss.backward()  # type: ignore[no-untyped-call]
         # A gradient that is not a number can come with a finite loss: weights of NaN give no spikes.
-        slope = torch.nn.utils.get_total_norm([p.grad for p in self._network.parameters() if p.grad is not None])
+        slope = torch.nn.utils.get_total_norm([p.grad for p in self.network.parameters() if p.grad is not None])
         if not math.isfinite((loss + slope).item()):
             raise FloatingPointError(f"training diverged: loss {loss.item():g}, norm of its gradient {slope.item():g}")
         self._optimizer.step()
         return output.detach().sum(-1).argmax(1), counts
-
-    @torch.no_grad()
-    def predict(self, spikes: Tensor) -> Tensor:
-        """``B x C x H x W x T`` -> ``B`` classes, without dropout."""
-        self._network.eval()
-        output, _ = self._network(spikes)
-        predicted: Tensor = output.sum(-1).argmax(1)
-        return predicted
 
 
 def loss_of(decoder: str) -> Loss:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import gc
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from snnhpo_mpi.config import StdpSettings, StudyConfig
+from snnhpo_mpi.config import EncodingSettings, StdpSettings, StudyConfig
 from snnhpo_mpi.snn.activity import Activity
 from snnhpo_mpi.snn.checkpoint import Checkpoints, Part, RandomState
-from snnhpo_mpi.snn.data import load
-from snnhpo_mpi.snn.decode import Decoder, Ints, SpikeTrains, fit_decoder, join
+from snnhpo_mpi.snn.data import load, load_final
+from snnhpo_mpi.snn.decode import Decoder, Ints, SpikeTrains, decoder_of, decoder_state, fit_decoder, join
 from snnhpo_mpi.snn.diehl_cook import DiehlCook
 from snnhpo_mpi.snn.encode import poisson, spike_generator
 from snnhpo_mpi.snn.parameters import defaults
+from snnhpo_mpi.snn.saved import save_if_wanted
 from snnhpo_mpi.snn.training import Report, TrainingLog
 from snnhpo_mpi.trial import Outcome, Trial
 
@@ -53,7 +55,8 @@ class StdpTrainer:
         self._config, self._settings = config, config.trainer
         self._device = torch.device(device)
         self._report = report
-        self._split = load(config.trainer.dataset, config.study.seed)
+        read = load if config.retrain is None else load_final
+        self._split = read(config.trainer.dataset, config.study.seed)
         self._checkpoints = Checkpoints(checkpoints, config, self._device)
 
     @torch.inference_mode()
@@ -84,14 +87,18 @@ class StdpTrainer:
             readout.refit()
             self._checkpoints.save(trial, parts)
         log.end_training()
-        return log.completed(self._score(network, readout.fit(), generator))
+        reader = StdpReader(network, readout.fit(), self._settings.encoding, self._device)
+        predicted = reader.predict(self._split.held_x, generator)
+        save_if_wanted(self._config, trial.number, params, self._split, reader.state())
+        return log.completed(predicted, self._split.held_y.numpy(), self._split.n_classes)
 
     def _train_epoch(
         self, network: DiehlCook, order: Tensor, generator: torch.Generator, log: TrainingLog, readout: RunningReadout
     ) -> None:
         """Present every training sample once, or until a monitor says stop."""
         for batch in torch.split(order, self._settings.batch_size):
-            response = network.train(self._encode(self._split.train_x[batch], generator))
+            images = self._split.train_x[batch].to(self._device)
+            response = network.train(encoded(images, self._settings.encoding, generator))
             excitatory, inhibitory = spike_trains(response.excitatory), spike_trains(response.inhibitory)
             classes = self._split.train_y[batch].numpy()
             right = readout.observe(excitatory, classes)
@@ -100,20 +107,44 @@ class StdpTrainer:
             if log.activity.should_stop:
                 return
 
-    def _score(self, network: DiehlCook, decoder: Decoder, generator: torch.Generator) -> float:
-        """Held-out accuracy."""
-        bytes_per_sample = 4 * self._settings.encoding.steps * network.excitatory.n
-        batch_size = max(1, min(SCORE_BATCH, SCORE_BYTES // bytes_per_sample))
-        n_right = 0
-        for batch in torch.split(torch.arange(len(self._split.held_y)), batch_size):
-            response = network.score(self._encode(self._split.held_x[batch], generator))
-            predicted = decoder.predict(spike_trains(response.excitatory))
-            n_right += int((predicted == self._split.held_y[batch].numpy()).sum())
-        return n_right / len(self._split.held_y)
 
-    def _encode(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        encoding = self._settings.encoding
-        return poisson(images.to(self._device), encoding.steps, encoding.max_rate_hz, encoding.dt_ms, generator)
+@dataclass(frozen=True, slots=True)
+class StdpReader:
+    """A trained network with its decoder; reads classes, and learns nothing while it does."""
+
+    network: DiehlCook
+    decoder: Decoder
+    encoding: EncodingSettings
+    device: torch.device
+
+    @torch.inference_mode()
+    def predict(self, images: Tensor, generator: torch.Generator) -> Ints:
+        """``B x C x H x W`` uint8 -> ``B`` classes, ``ABSTAIN`` where nothing speaks for any."""
+        bytes_per_sample = 4 * self.encoding.steps * self.network.excitatory.n
+        batch_size = max(1, min(SCORE_BATCH, SCORE_BYTES // bytes_per_sample))
+        predicted = []
+        for batch in torch.split(images, batch_size):
+            response = self.network.score(encoded(batch.to(self.device), self.encoding, generator))
+            predicted.append(self.decoder.predict(spike_trains(response.excitatory)))
+        return np.concatenate(predicted)
+
+    def state(self) -> dict[str, Any]:
+        """What was learnt, for ``reader_of``."""
+        return {"network": self.network.state_dict(), "decoder": decoder_state(self.decoder)}
+
+
+def reader_of(saved: Mapping[str, Any], device: torch.device) -> StdpReader:
+    """The reader of a saved network (its keys: ``saved``)."""
+    encoding = EncodingSettings.model_validate(saved["encoding"])
+    network = DiehlCook(saved["params"], math.prod(saved["input_shape"]), encoding.dt_ms, device)
+    state = saved["state"]
+    network.load_state_dict(state["network"])
+    return StdpReader(network, decoder_of(state["decoder"]), encoding, device)
+
+
+def encoded(images: Tensor, encoding: EncodingSettings, generator: torch.Generator) -> Tensor:
+    """``B x C x H x W`` uint8 -> ``B x T x C x H x W`` spikes."""
+    return poisson(images, encoding.steps, encoding.max_rate_hz, encoding.dt_ms, generator)
 
 
 class RunningReadout:

@@ -10,10 +10,13 @@ import contextlib
 import resource
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from snnhpo_mpi.snn.activity import Activity, Counts
 from snnhpo_mpi.trial import Outcome, Progress, State
@@ -135,10 +138,19 @@ class TrainingLog:
         metrics = self._metrics(score_seconds=0.0) | {"stopped_at": float(self.n_samples)}
         return self._outcome(State.STOPPED, self._accuracies[-1], metrics)
 
-    def completed(self, accuracy: float) -> Outcome:
-        """The outcome of a network that has just been scored on held-out data."""
+    def completed(self, predicted: Counts, classes: Counts, n_classes: int) -> Outcome:
+        """The outcome of a network that has just read the held-out data.
+
+        Args:
+            predicted: ``M`` classes read, negative where it gave none.
+            classes: ``M``, the true ones.
+            n_classes: K.
+        """
         score_seconds = self._clock() - self._started - self._train_seconds
-        return self._outcome(State.COMPLETED, accuracy, self._metrics(score_seconds) | {"accuracy": accuracy})
+        accuracy = float(np.mean(predicted == classes))
+        outcome = self._outcome(State.COMPLETED, accuracy, self._metrics(score_seconds) | {"accuracy": accuracy})
+        table = confusion(predicted, classes, n_classes).tolist()
+        return replace(outcome, curves={**outcome.curves, "confusion": table})
 
     def _metrics(self, score_seconds: float) -> dict[str, float]:
         resumed = {} if self._resumed_after is None else {"resumed_after_epoch": float(self._resumed_after)}
@@ -163,6 +175,13 @@ class TrainingLog:
             metrics=metrics,
             curves={"train_accuracy": tuple(self._accuracies)} | self.activity.curves(),
         )
+
+
+def confusion(predicted: Counts, classes: Counts, n_classes: int) -> NDArray[np.float64]:
+    """How often each class was read as which, ``K x (K + 1)``: a row a true class, the last column for no answer."""
+    column = np.where(predicted < 0, n_classes, predicted)
+    counts = np.bincount(classes * (n_classes + 1) + column, minlength=n_classes * (n_classes + 1))
+    return counts.reshape(n_classes, n_classes + 1).astype(np.float64)
 
 
 def _restart_peak_memory(device: torch.device) -> None:

@@ -8,7 +8,7 @@ import torch
 
 from snnhpo_mpi.config import DatasetSettings
 from snnhpo_mpi.errors import ConfigError
-from snnhpo_mpi.snn.data import load
+from snnhpo_mpi.snn.data import load, load_final
 from snnhpo_mpi.snn.data.split import stratified_split
 
 
@@ -90,3 +90,32 @@ def test_split_depends_on_the_seed_alone_and_its_parts_are_disjoint() -> None:
     again = stratified_split(classes, 50, 30, seed=7)
     assert np.array_equal(train, again[0])
     assert not np.array_equal(train, stratified_split(classes, 50, 30, seed=8)[0])
+
+
+def test_a_final_training_has_all_training_data_and_the_official_test_set(mnist: Path) -> None:
+    folder = mnist / "MNIST" / "raw"
+    classes = np.arange(8) % 4
+    (folder / "t10k-images-idx3-ubyte").write_bytes(idx_bytes(np.zeros((8, 6, 5)) + 100 + classes[:, None, None]))
+    (folder / "t10k-labels-idx1-ubyte").write_bytes(idx_bytes(classes))
+    split = load_final(settings(mnist), seed=1)
+    assert (len(split.train_y), len(split.held_y), split.n_classes) == (40, 8, 4)
+    assert torch.equal(split.held_x[:, 0, 0, 0].long(), 100 + split.held_y)
+
+
+def test_a_final_training_without_the_official_test_set_says_which_file_is_missing(mnist: Path) -> None:
+    with pytest.raises(ConfigError, match="t10k-images-idx3-ubyte"):
+        load_final(settings(mnist), seed=1)
+
+
+def test_digits_without_an_official_test_set_are_tested_on_what_the_search_left_untouched() -> None:
+    dataset = DatasetSettings(name="digits5000", train=1000, held_out=500)
+    search, final = load(dataset, seed=3), load_final(dataset, seed=3)
+    seen = {bytes(image) for image in torch.cat([search.train_x, search.held_x]).numpy()}
+    assert {bytes(image) for image in final.train_x.numpy()} == seen
+    assert len(final.held_y) == 3500
+    assert not seen & {bytes(image) for image in final.held_x.numpy()}
+
+
+def test_a_search_that_used_every_digit_leaves_none_to_test_on() -> None:
+    with pytest.raises(ConfigError, match="none is left to test on"):
+        load_final(DatasetSettings(name="digits5000", train=4000, held_out=1000), seed=1)

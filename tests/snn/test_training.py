@@ -6,7 +6,7 @@ import torch
 
 from snnhpo_mpi.config import MonitorSettings
 from snnhpo_mpi.snn.activity import Activity
-from snnhpo_mpi.snn.training import TrainingLog
+from snnhpo_mpi.snn.training import TrainingLog, confusion
 from snnhpo_mpi.trial import Progress, State
 
 MONITORS = [MonitorSettings(layer="output", alpha=1, beta=0.5)]
@@ -42,7 +42,7 @@ def test_running_accuracy_by_hand_over_two_epochs() -> None:
     log.observe(SPIKES, LABELS, right(1, 1, 0, 0))
     assert log.accuracy == 5 / 8
     log.end_training()
-    assert list(log.completed(0.5).curves["train_accuracy"]) == [1 / 4, 5 / 8]
+    assert list(log.completed(LABELS, LABELS, 2).curves["train_accuracy"]) == [1 / 4, 5 / 8]
 
 
 def test_progress_is_reported_once_a_second_and_not_with_every_batch() -> None:
@@ -61,7 +61,7 @@ def test_a_completed_training_has_the_held_out_accuracy_as_its_objective() -> No
     log.start_epoch()
     log.observe(SPIKES, LABELS, right(1, 0, 1, 0))
     log.end_training()
-    outcome = log.completed(0.75)
+    outcome = log.completed(np.array([0, 1, 1, 1]), LABELS, 2)
     assert (outcome.number, outcome.state, outcome.objective) == (5, State.COMPLETED, 0.75)
     assert outcome.constraints == (0.25 - 0.5,)
     peak_memory_mb = outcome.metrics["peak_memory_mb"]
@@ -75,7 +75,12 @@ def test_a_completed_training_has_the_held_out_accuracy_as_its_objective() -> No
         "n_samples_planned": 16.0,
         "peak_memory_mb": peak_memory_mb,
     }
-    assert set(outcome.curves) == {"train_accuracy", "silent_rate_output", "spikes_output"}
+    assert set(outcome.curves) == {"train_accuracy", "silent_rate_output", "spikes_output", "confusion"}
+
+
+def test_the_confusion_matrix_has_a_row_a_true_class_and_a_column_for_no_answer() -> None:
+    table = confusion(np.array([0, 2, -1, 2, 1]), np.array([0, 2, 2, 0, 1]), 3)
+    assert table.tolist() == [[1, 0, 1, 0], [0, 1, 0, 0], [0, 0, 1, 1]]
 
 
 def test_a_stopped_training_has_its_running_accuracy_as_its_objective_and_no_score() -> None:

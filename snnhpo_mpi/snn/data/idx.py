@@ -19,6 +19,7 @@ from snnhpo_mpi.config import DatasetSettings
 from snnhpo_mpi.errors import ConfigError
 
 IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
+TEST_IMAGES, TEST_LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
 FOLDERS = ("MNIST/raw", "raw", ".")  # below the path; torchvision writes the first
 
 
@@ -31,11 +32,21 @@ def read_training_set(dataset: DatasetSettings) -> tuple[NDArray[np.uint8], NDAr
     Raises:
         ConfigError: files are missing or damaged.
     """
-    root = data_folder(dataset)
-    images = read_idx(_find(root, IMAGES))
-    labels = read_idx(_find(root, LABELS))
+    return _read_pair(data_folder(dataset), IMAGES, LABELS)
+
+
+def read_test_set(dataset: DatasetSettings) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Read the official test set, as ``read_training_set``."""
+    return _read_pair(data_folder(dataset), TEST_IMAGES, TEST_LABELS)
+
+
+def _read_pair(root: Path, image_file: str, label_file: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    images = read_idx(_find(root, image_file))
+    labels = read_idx(_find(root, label_file))
     if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):
-        raise ConfigError(f"{root}: {IMAGES} and {LABELS} do not belong together: {images.shape} and {labels.shape}")
+        raise ConfigError(
+            f"{root}: {image_file} and {label_file} do not belong together: {images.shape} and {labels.shape}"
+        )
     return images[:, None], labels.astype(np.int64)
 
 

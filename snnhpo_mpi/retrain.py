@@ -1,0 +1,150 @@
+"""Train the best configurations of a search again: other seeds, all training data, the official test set.
+
+A retraining is a study like any other, in a folder inside that of the search: same ranks, same record, resumed by the
+same command. Its optimizer asks the candidates over and over; nothing is stopped early, so nothing is constrained.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from snnhpo_mpi import study
+from snnhpo_mpi.config import Candidate, RetrainSettings, StudyConfig
+from snnhpo_mpi.config.document import Document, apply_override
+from snnhpo_mpi.config.validation import validate
+from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.record import StudyData, exists, read
+from snnhpo_mpi.report import repeats
+from snnhpo_mpi.report.summary import best_trials
+
+log = logging.getLogger(__name__)
+NETWORKS = "networks"
+NO_LIMIT_S = 30 * 86400.0  # a search's limit is for its own samples and epochs; a job's end still cuts a training
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the user asked ``snnhpo retrain`` for.
+
+    Attributes:
+        search: results folder of the search.
+        top: how many configurations.
+        repeats: trainings of each.
+        epochs: instead of what the search found; None for that.
+        save: keep the trained networks.
+        name: folder in that of the search.
+        overrides: texts of ``--set``.
+    """
+
+    search: Path
+    top: int = 1
+    repeats: int = 10
+    epochs: int | None = None
+    save: bool = False
+    name: str = "retrain"
+    overrides: tuple[str, ...] = ()
+
+
+def run(wish: Wish, workers: int | None, say: Callable[[str], None]) -> int:
+    """Train on all ranks of this job, or in this process alone; begin or go on. The exit code, as of a search.
+
+    Raises:
+        ConfigError: without MPI only; with it rank 0 says it and all ranks end with its code.
+    """
+    search = wish.search.parent if wish.search.is_file() else wish.search
+    return study.run(
+        study.Request(partial(configure, wish), search, resume=True, workers=workers, conclude=conclude),
+        say,
+    )
+
+
+def conclude(folder: Path) -> str:
+    """What a complete retraining found."""
+    return repeats.conclusion(read(folder))
+
+
+def configure(wish: Wish) -> tuple[StudyConfig, str]:
+    """The configuration of a retraining, and the text of that of the search.
+
+    Raises:
+        ConfigError: the search has no feasible trial, a ``--set`` is wrong, or the folder holds other trainings.
+        RecordError: there is no search.
+    """
+    past = read(wish.search)
+    folder = past.folder / wish.name
+    candidates = _candidates(past, wish)
+    if exists(folder):
+        candidates = _begun(folder, candidates)
+    document = Document(f"{past.folder} with --set", past.config_text, _changed(past, wish, len(candidates)))
+    for assignment in wish.overrides:
+        apply_override(document, assignment)
+    retrain = RetrainSettings(candidates=candidates, networks=NETWORKS if wish.save else None)
+    config = validate(document).model_copy(update={"retrain": retrain})
+    if exists(folder):
+        _refuse_others(folder, config)
+    return config, past.config_text
+
+
+def _candidates(past: StudyData, wish: Wish) -> tuple[Candidate, ...]:
+    found = best_trials(past, wish.top)
+    if not found:
+        raise ConfigError(f"{past.folder} has no feasible trial yet: nothing to train again")
+    has_epochs = "epochs" in {*past.config["space"], *past.config["fixed"]}
+    if wish.epochs is not None and past.config["trainer"]["name"] == "python" and not has_epochs:
+        raise ConfigError("--epochs: the function of this search has no hyperparameter epochs")
+    epochs = {"epochs": wish.epochs} if wish.epochs is not None and "epochs" in past.params else {}
+    return tuple(
+        Candidate(number=one.number, objective=one.objective, params=dict(one.params) | epochs) for one in found
+    )
+
+
+def _begun(folder: Path, candidates: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
+    """The candidates that a retraining was begun with, if it has as many: the search may have found better ones."""
+    recorded = read(folder).config.get("retrain")
+    if recorded is None:
+        raise ConfigError(f"{folder} holds a study that is no retraining: --name gives this one another folder")
+    begun = RetrainSettings.model_validate_json(json.dumps(recorded)).candidates
+    if len(begun) != len(candidates) or begun == candidates:
+        return candidates
+    if [one.params for one in begun] != [one.params for one in candidates]:
+        log.warning("%s goes on with the trials it was begun with; --name begins another with today's best", folder)
+    return begun
+
+
+def _changed(past: StudyData, wish: Wish, n_candidates: int) -> dict[str, Any]:
+    """The configuration of the search with what a retraining has otherwise, as plain data."""
+    config = {**json.loads(json.dumps(past.config)), "baseline": None, "stopping": [], "retrain": None}
+    config["study"] = {**config["study"], "name": wish.name}
+    config["budget"] = {**config["budget"], "trials": n_candidates * wish.repeats, "wall_time": None}
+    config["trainer"] = {**config["trainer"], "time_limit": NO_LIMIT_S}
+    if wish.epochs is not None:
+        _set_epochs(config, wish.epochs)
+    return config
+
+
+def _set_epochs(config: dict[str, Any], epochs: int) -> None:
+    searched = config["space"].get("epochs")
+    if searched is None:
+        config["fixed"]["epochs"] = epochs
+    elif "choices" in searched:
+        searched["choices"] += [epochs] if epochs not in searched["choices"] else []
+    else:  # the record keeps where a value lies in its range
+        searched["low"], searched["high"] = min(searched["low"], epochs), max(searched["high"], epochs)
+
+
+def _refuse_others(folder: Path, config: StudyConfig) -> None:
+    """Raise where the folder holds trainings of other trials, epochs, data, or networks that were not kept."""
+    before, after = read(folder).config, config.model_dump(mode="json")
+    if changed := [key for key in ("retrain", "space", "fixed", "trainer") if before.get(key) != after[key]]:
+        candidates = before["retrain"]["candidates"]
+        trials = ", ".join(str(one["number"]) for one in candidates)
+        raise ConfigError(
+            f"{folder} holds trainings of trial {trials} that differ from what is asked now in {', '.join(changed)}: "
+            "ask for the same again to go on with them, or give these another folder by --name"
+        )

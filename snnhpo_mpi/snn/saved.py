@@ -1,0 +1,128 @@
+"""A trained network as one file of tensors, numbers and names, which ``torch.load(weights_only=True)`` opens.
+
+Keys: ``format``, ``trainer``, ``network``, ``params`` (of the network's table), ``encoding``, ``input_shape`` (``C``,
+``H``, ``W``), ``n_classes`` and ``state``: what was learnt, in the trainer's own form.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from snnhpo_mpi.config import PythonSettings, StudyConfig
+from snnhpo_mpi.errors import RecordError
+from snnhpo_mpi.snn.data import Split
+from snnhpo_mpi.snn.encode import spike_generator
+from snnhpo_mpi.trial import Params
+
+FORMAT = 1
+
+
+class Reader(Protocol):
+    """A trained network that reads the classes of images."""
+
+    def predict(self, images: Tensor, generator: torch.Generator) -> NDArray[np.int64]:
+        """``B x C x H x W`` uint8 -> ``B`` classes, negative where it has no answer."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SavedNetwork:
+    """A network that was loaded.
+
+    Attributes:
+        params: its hyperparameters.
+        input_shape: ``C x H x W`` of an image.
+        n_classes: K.
+    """
+
+    params: Params
+    input_shape: tuple[int, ...]
+    n_classes: int
+    _reader: Reader
+    _device: torch.device
+
+    def classify(self, images: Tensor, seed: int = 0) -> NDArray[np.int64]:
+        """Read images.
+
+        Args:
+            images: ``B x C x H x W`` uint8.
+            seed: of the spike trains that stand for them, and of whatever else the network draws.
+
+        Returns:
+            ``B`` classes, -1 where the network gives no answer.
+
+        Raises:
+            ValueError: images of another shape or type.
+        """
+        if images.dtype != torch.uint8 or tuple(images.shape[1:]) != self.input_shape:
+            wanted = " x ".join(map(str, ("B", *self.input_shape)))
+            raise ValueError(f"images must be {wanted} of torch.uint8, found {tuple(images.shape)} of {images.dtype}")
+        if not len(images):
+            return np.zeros(0, dtype=np.int64)
+        with torch.random.fork_rng([self._device] if self._device.type == "cuda" else []):
+            torch.manual_seed(seed)  # BindsNET draws which of several neurons fires
+            return self._reader.predict(images, spike_generator(seed, self._device))
+
+
+def save_if_wanted(config: StudyConfig, number: int, params: Params, split: Split, state: Mapping[str, Any]) -> None:
+    """Write the network of a final training, if its networks are kept: ``trial_NNN.pt``, whole or not at all.
+
+    Args:
+        config: of the training.
+        number: of the trial.
+        params: a value of every hyperparameter of the network.
+        split: what it was trained on.
+        state: what was learnt.
+    """
+    if config.retrain is None or config.retrain.networks is None:
+        return
+    assert not isinstance(config.trainer, PythonSettings)
+    path = Path(config.retrain.networks) / f"trial_{number:03d}.pt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    contents = {
+        "format": FORMAT,
+        "trainer": config.trainer.name,
+        "network": config.trainer.network,
+        "params": dict(params),
+        "encoding": config.trainer.encoding.model_dump(),
+        "input_shape": list(split.train_x.shape[1:]),
+        "n_classes": split.n_classes,
+        "state": state,
+    }
+    beside = path.with_name(f"{path.name}.new")
+    torch.save(contents, beside)
+    beside.replace(path)
+
+
+def load_network(path: Path | str, device: str = "cpu") -> SavedNetwork:
+    """Load a network that ``snnhpo retrain --save`` wrote.
+
+    Raises:
+        RecordError: the file is missing, damaged, or of another kind.
+    """
+    try:
+        contents = torch.load(path, map_location=device, weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise RecordError(f"{path}: cannot be read as a saved network: {error}") from error
+    if not isinstance(contents, dict) or contents.get("format") != FORMAT:
+        raise RecordError(f"{path}: not a network of this program, or of another version")
+    where = torch.device(device)
+    if contents["trainer"] == "stdp":
+        from snnhpo_mpi.snn import stdp
+
+        reader: Reader = stdp.reader_of(contents, where)
+    else:
+        from snnhpo_mpi.snn import slayer
+
+        reader = slayer.reader_of(contents, where)
+    shape = tuple(contents["input_shape"])
+    return SavedNetwork(contents["params"], shape, contents["n_classes"], reader, where)
