@@ -10,7 +10,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,9 @@ EXAMPLES = {
     "status": "snnhpo status results/quickstart --watch",
     "report": "snnhpo report results/quickstart --format html,png",
     "best": "snnhpo best results/quickstart --top 3\n  snnhpo best results/quickstart --yaml > best.yaml",
+    "compare": "snnhpo compare results/scbo results/random --at 0.8,0.9 --out compare.pdf",
+    "export": "snnhpo export results/quickstart --format csv,parquet,optuna\n"
+    "  optuna-dashboard results/quickstart/export/optuna.log",
     "retrain": "mpiexec -n 5 snnhpo retrain results/mnist_stdp --epochs 10 --save\n"
     "  snnhpo retrain results/quickstart --top 3 --repeats 5 --workers 2",
     "schema": "snnhpo schema > snnhpo.schema.json",
@@ -89,13 +92,31 @@ def _parser() -> argparse.ArgumentParser:
 
     report = _command(commands, "report", _report, "figures and one self-contained HTML page")
     _add_study(report)
-    report.add_argument("--format", type=_formats, default=("html", "png"), help="html,png,pdf (default html,png)")
+    report.add_argument(
+        "--format",
+        type=_formats("html", "png", "pdf", "csv"),
+        default=("html", "png"),
+        help="html,png,pdf,csv (default html,png)",
+    )
 
     best = _command(commands, "best", _best, "the best feasible configurations")
     _add_study(best)
     best.add_argument("--top", type=_positive, default=1, metavar="K", help="how many (default 1)")
     best.add_argument("--yaml", action="store_true", help="print the best as a fixed: block")
     best.add_argument("--json", action="store_true", help="one JSON object")
+
+    compare = _command(commands, "compare", _compare, "studies side by side: best over time, time to accuracies")
+    compare.add_argument("studies", type=Path, nargs="+", metavar="RUN", help="results folders of studies")
+    compare.add_argument("--at", type=_numbers, default=(), metavar="A,B", help="objectives to time (default: a few)")
+    compare.add_argument("--out", type=_picture, default=Path("compare.png"), help="figure (default compare.png)")
+    compare.add_argument("--json", action="store_true", help="one JSON object")
+
+    export = _command(commands, "export", _export, "the trials for other tools")
+    _add_study(export)
+    export.add_argument(
+        "--format", type=_formats("csv", "parquet", "optuna"), default=("csv",), help="csv,parquet,optuna (default csv)"
+    )
+    export.add_argument("--out", type=Path, metavar="DIR", help="folder (default RUN/export)")
 
     retrain = _command(commands, "retrain", _retrain, "train the best again, on all training data, and test them")
     _add_study(retrain)
@@ -152,11 +173,28 @@ def _positive(text: str) -> int:
     return value
 
 
-def _formats(text: str) -> tuple[str, ...]:
-    formats = tuple(part.strip() for part in text.split(","))
-    if unknown := set(formats) - {"html", "png", "pdf"}:
-        raise argparse.ArgumentTypeError(f"{', '.join(sorted(unknown))}: html, png and pdf are known")
-    return formats
+def _formats(*known: str) -> Callable[[str], tuple[str, ...]]:
+    def parse(text: str) -> tuple[str, ...]:
+        formats = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
+        if unknown := set(formats) - set(known):
+            allowed = f"{', '.join(known[:-1])} and {known[-1]}"
+            raise argparse.ArgumentTypeError(f"{', '.join(sorted(unknown)) or 'nothing'}: {allowed} are known")
+        return formats
+
+    return parse
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"numbers with commas between them are needed, found {text}") from None
+
+
+def _picture(text: str) -> Path:
+    if Path(text).suffix not in (".png", ".pdf", ".svg"):
+        raise argparse.ArgumentTypeError(f"a file name ending in .png, .pdf or .svg is needed, found {text}")
+    return Path(text)
 
 
 class _Voice:
@@ -226,17 +264,19 @@ def _status(args: argparse.Namespace) -> int:
 
 def _report(args: argparse.Namespace) -> int:
     from snnhpo_mpi.record import read
-    from snnhpo_mpi.report import page, plots
+    from snnhpo_mpi.report import export, page, plots
     from snnhpo_mpi.report.summary import summarise
     from snnhpo_mpi.report.words import conclusion
 
     data = read(args.study)
-    folder = (args.study.parent if args.study.is_file() else args.study) / "report"
-    figures = plots.write_figures(data, folder, [kind for kind in args.format if kind != "html"])
+    folder = data.folder / "report"
+    figures = plots.write_figures(data, folder, [kind for kind in args.format if kind in ("png", "pdf")])
     _say(conclusion(summarise(data)))
     _say(f"record   {folder.parent / 'study.h5'}")
     if figures:
         _say(f"figures  {len(figures)} files in {folder}")
+    if "csv" in args.format:
+        _say(f"trials   {export.export(data, folder, ['csv'])[0]}")
     if "html" in args.format:
         _say(f"report   {page.write_page(data, folder)}")
     return 0
@@ -257,6 +297,28 @@ def _best(args: argparse.Namespace) -> int:
         _say(json.dumps(summary.best_dict(best)))
     else:
         _say(words.as_table(best))
+    return 0
+
+
+def _compare(args: argparse.Namespace) -> int:
+    from snnhpo_mpi.record import read
+    from snnhpo_mpi.report import compare
+
+    compared = compare.compare([read(study) for study in args.studies], args.at)
+    compare.write_figure(compared, args.out)
+    _say(json.dumps(compare.as_dict(compared)) if args.json else compare.as_table(compared))
+    if not args.json:
+        _say(f"figure   {args.out}")
+    return 0
+
+
+def _export(args: argparse.Namespace) -> int:
+    from snnhpo_mpi.record import read
+    from snnhpo_mpi.report.export import export
+
+    data = read(args.study)
+    for path in export(data, args.out or data.folder / "export", args.format):
+        _say(str(path))
     return 0
 
 

@@ -39,7 +39,7 @@ LIBRARIES = {
     "bindsnet": ("snn/stdp.py", "snn/diehl_cook.py"),
     "lava": ("snn/slayer.py", "snn/csnn.py"),
     "tonic": ("snn/data/",),
-    "optuna": ("bench/",),
+    "optuna": ("bench/", "report/export.py"),
     "pydantic": ("config/",),
     "yaml": ("config/", "check.py"),
     "plotly": ("report/",),

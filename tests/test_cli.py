@@ -11,7 +11,9 @@ from snnhpo_mpi import cli
 Program = Callable[..., subprocess.CompletedProcess[str]]
 
 
-@pytest.mark.parametrize("command", ["run", "check", "status", "report", "best", "schema"])
+@pytest.mark.parametrize(
+    "command", ["run", "check", "status", "report", "best", "compare", "export", "retrain", "schema"]
+)
 def test_help_of_every_command_has_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         cli.main([command, "--help"])
@@ -72,4 +74,4 @@ def test_an_unknown_format_is_refused_with_those_that_are_known(capsys: pytest.C
     with pytest.raises(SystemExit) as ended:
         cli.main(["report", "somewhere", "--format", "gif"])
     assert ended.value.code == 2
-    assert "html, png and pdf are known" in capsys.readouterr().err
+    assert "html, png, pdf and csv are known" in capsys.readouterr().err

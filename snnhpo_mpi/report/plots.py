@@ -18,7 +18,7 @@ from snnhpo_mpi.report.summary import best_trials, objective_label, objective_na
 from snnhpo_mpi.report.words import percent, rounded, time_unit
 
 COLUMN_IN, PAGE_IN = 3.5, 7.2  # width of a column and of a page of a journal
-_STYLE: Any = {
+STYLE: Any = {
     "font.size": 8,
     "axes.titlesize": 8,
     "axes.spines.top": False,
@@ -46,7 +46,7 @@ def write_figures(data: StudyData, folder: Path, formats: Iterable[str]) -> list
     if formats:
         folder.mkdir(parents=True, exist_ok=True)
     for name, draw in DRAWINGS.items() if formats else ():
-        with mpl.rc_context(_STYLE):
+        with mpl.rc_context(STYLE):
             figure = draw(data)
             for kind in formats:
                 path = folder / f"{name}.{kind}"

@@ -1,0 +1,153 @@
+"""Studies side by side: how the best feasible network came about over time, and what it cost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from snnhpo_mpi.record import StudyData
+from snnhpo_mpi.report import plots, series
+from snnhpo_mpi.report.summary import Summary, objective_name, summarise
+from snnhpo_mpi.report.words import duration, percent, rough_duration, time_unit
+
+SHARES = (0.5, 0.8, 0.9, 1.0)  # of the best that every study reached: the levels to time without others given
+# Okabe and Ito's palette without its yellow, which is faint on white; dashes tell apart without colour.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+DASHES = ("-", "--", "-.", ":")
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """When a study first had a feasible network of some objective; None if it never had."""
+
+    level: float
+    seconds: float | None
+    worker_seconds: float | None
+    trials: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One study of a comparison."""
+
+    label: str
+    objective: str
+    summary: Summary
+    incumbent: series.Incumbent
+    reached: tuple[Reached, ...]
+
+
+def compare(studies: Sequence[StudyData], levels: Sequence[float] = ()) -> list[Compared]:
+    """The studies in the order given.
+
+    Args:
+        studies: at least one.
+        levels: objectives to time; by default shares of the best that all of them reached.
+    """
+    told = [series.incumbent(data) for data in studies]
+    if not levels:
+        finals = [one.best[-1] for one in told if len(one.best) and not np.isnan(one.best[-1])]
+        levels = [share * min(finals) for share in SHARES] if finals and min(finals) > 0 else finals[:1]
+    return [
+        Compared(label, objective_name(data), summarise(data), one, tuple(_reached(one, level) for level in levels))
+        for label, data, one in zip(_labels(studies), studies, told, strict=True)
+    ]
+
+
+def _labels(studies: Sequence[StudyData]) -> list[str]:
+    """Names, with the folder where two studies share one."""
+    counts = Counter(data.name for data in studies)
+    return [data.name if counts[data.name] == 1 else str(data.folder) for data in studies]
+
+
+def _reached(told: series.Incumbent, level: float) -> Reached:
+    there = np.flatnonzero(told.best >= level)
+    if not len(there):
+        return Reached(level, None, None, None)
+    first = int(there[0])
+    return Reached(level, float(told.seconds[first]), float(told.worker_seconds[first]), first + 1)
+
+
+def as_table(compared: Sequence[Compared]) -> str:
+    """A line a quantity, a column a study."""
+    rows = [["", *(one.label for one in compared)]]
+    summaries = [one.summary for one in compared]
+    rows.append(["state", *(one.state for one in summaries)])
+    rows.append(["trials ended", *(str(one.ended) for one in summaries)])
+    rows.append(["feasible", *(str(one.feasible) for one in summaries)])
+    rows.append(["silent", *(percent(one.silent_share) for one in summaries)])
+    rows.append(["failed, lost", *(str(one.failed + one.lost) for one in summaries)])
+    rows.append(["duration", *(duration(one.seconds) for one in summaries)])
+    rows.append(["time of workers", *(rough_duration(one.evaluation_seconds) for one in summaries)])
+    rows.append(["busy", *(percent(one.busy_share) for one in summaries)])
+    rows.append(["best", *(f"{one.best.objective:.4f}" if one.best else "-" for one in summaries)])
+    for i, level in enumerate(one.level for one in compared[0].reached):
+        rows.append([f"time to {level:.4g}", *(_when(one.reached[i]) for one in compared)])
+    widths = [max(len(row[i]) for row in rows) for i in range(len(compared) + 1)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) if i == 0 else cell.rjust(width) for i, (cell, width) in enumerate(line)).rstrip()
+        for line in (list(zip(row, widths, strict=True)) for row in rows)
+    )
+
+
+def _when(reached: Reached) -> str:
+    if reached.seconds is None:
+        return "never"
+    return f"{rough_duration(reached.seconds)} (trial {reached.trials})"
+
+
+def as_dict(compared: Sequence[Compared]) -> dict[str, Any]:
+    """What ``compare --json`` prints."""
+    return {
+        "studies": [
+            {
+                "study": one.label,
+                "state": one.summary.state,
+                "ended": one.summary.ended,
+                "feasible": one.summary.feasible,
+                "silent_share": one.summary.silent_share,
+                "busy_share": one.summary.busy_share,
+                "seconds": one.summary.seconds,
+                "worker_seconds": one.summary.evaluation_seconds,
+                "best": one.summary.best.objective if one.summary.best else None,
+                "reached": [
+                    {"objective": r.level, "seconds": r.seconds, "worker_seconds": r.worker_seconds, "trials": r.trials}
+                    for r in one.reached
+                ],
+            }
+            for one in compared
+        ]
+    }
+
+
+def draw(compared: Sequence[Compared]) -> Figure:
+    """Best feasible objective over time and over the time of all workers."""
+    with mpl.rc_context(plots.STYLE):
+        figure = Figure((plots.PAGE_IN, 2.8))
+        left, right = figure.subplots(1, 2, sharey=True)
+        for ax, part, what in ((left, "seconds", "time"), (right, "worker_seconds", "time of all workers")):
+            spans = [getattr(one.incumbent, part) for one in compared]
+            unit, name = time_unit(max((float(span[-1]) for span in spans if len(span)), default=1.0))
+            for i, (one, span) in enumerate(zip(compared, spans, strict=True)):
+                style: Any = {"color": COLOURS[i % len(COLOURS)], "linestyle": DASHES[i % len(DASHES)]}
+                ax.plot(span / unit, one.incumbent.best, drawstyle="steps-post", label=one.label, **style)
+            ax.set_xlabel(f"{what} [{name}]")
+            ax.set_xlim(left=0)
+        names = {one.objective for one in compared}
+        left.set_ylabel(f"best feasible {names.pop() if len(names) == 1 else 'objective'}")
+        figure.legend(*left.get_legend_handles_labels(), loc="outside upper center", ncols=min(len(compared), 3))
+    return figure
+
+
+def write_figure(compared: Sequence[Compared], path: Path) -> None:
+    """Write the figure; the file's suffix says in which format."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with mpl.rc_context(plots.STYLE):
+        draw(compared).savefig(path)

@@ -1,0 +1,132 @@
+"""A study as files that other tools open: CSV, Parquet, and an Optuna storage for optuna-dashboard."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.record import StudyData
+from snnhpo_mpi.report.summary import reason
+from snnhpo_mpi.trial import State
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import FrozenTrial
+
+NEEDS = {"csv": (), "parquet": ("pyarrow",), "optuna": ("optuna",)}
+
+
+def export(data: StudyData, folder: Path, formats: Sequence[str]) -> list[Path]:
+    """Write the study in each format; the paths written.
+
+    Raises:
+        ConfigError: a package that a format needs is not installed.
+    """
+    for name in formats:
+        if missing := [package for package in NEEDS[name] if importlib.util.find_spec(package) is None]:
+            raise ConfigError(f"--format {name} needs the package {missing[0]}: pip install 'snnhpo_mpi[export]'")
+    folder.mkdir(parents=True, exist_ok=True)
+    writers: dict[str, tuple[str, Callable[[StudyData, Path], None]]] = {
+        "csv": ("trials.csv", _write_csv),
+        "parquet": ("trials.parquet", _write_parquet),
+        "optuna": ("optuna.log", _write_optuna),
+    }
+    written = []
+    for name in formats:
+        file, write = writers[name]
+        beside = folder / f"{file}.new"
+        beside.unlink(missing_ok=True)
+        write(data, beside)
+        written.append(beside.replace(folder / file))
+    return written
+
+
+def trials_frame(data: StudyData) -> pd.DataFrame:
+    """The study's frame with the reason of each failure; choices of mixed types as text, which every format takes."""
+    frame = data.frame()
+    reasons = {number: reason(error) for number, error in data.errors().items()}
+    frame["error"] = [reasons.get(int(number), "") for number in data.number]
+    for name in frame.columns:
+        if frame[name].dtype.kind == "O":
+            frame[name] = frame[name].astype(str)
+    return frame
+
+
+def _write_csv(data: StudyData, path: Path) -> None:
+    trials_frame(data).to_csv(path, index=False)
+
+
+def _write_parquet(data: StudyData, path: Path) -> None:
+    trials_frame(data).to_parquet(path, index=False)
+
+
+def _write_optuna(data: StudyData, path: Path) -> None:
+    """A journal storage: one in SQLite takes fifty times as long to write.
+
+    Trials that have not ended are left out, since nobody would ever end them there.
+    """
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(path)))
+    study = optuna.create_study(study_name=data.name, storage=storage, direction="maximize")
+    study.set_user_attr("constraints", list(data.constraint_names))
+    distributions = _distributions(data)
+    study.add_trials([_frozen(data, int(row), distributions) for row in np.flatnonzero(data.ended)])
+
+
+def _distributions(data: StudyData) -> dict[str, BaseDistribution]:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    found: dict[str, BaseDistribution] = {}
+    for name, parameter in (data.config.get("space") or {}).items():
+        if name not in data.params:
+            continue
+        match parameter["type"]:
+            case "categorical":
+                found[name] = CategoricalDistribution(parameter["choices"])
+            case "int":
+                found[name] = IntDistribution(parameter["low"], parameter["high"], log=parameter["scale"] == "log")
+            case _:
+                found[name] = FloatDistribution(parameter["low"], parameter["high"], log=parameter["scale"] == "log")
+    return found
+
+
+def _frozen(data: StudyData, row: int, distributions: Mapping[str, BaseDistribution]) -> FrozenTrial:
+    """A trial as Optuna has it: stopped early is pruned, lost is failed.
+
+    Constraints go where Optuna's samplers and its dashboard both look for them, as a list.
+    """
+    from optuna.trial import FrozenTrial, TrialState
+
+    states = {State.COMPLETED.value: TrialState.COMPLETE, State.STOPPED.value: TrialState.PRUNED}
+    number, objective = int(data.number[row]), float(data.objective[row])
+    facts: dict[str, Any] = {"seed": int(data.seed[row]), "rank": int(data.rank[row]), "state": str(data.state[row])}
+    facts |= {name: float(values[row]) for name, values in data.metrics.items() if not np.isnan(values[row])}
+    named = zip(data.constraint_names, data.constraints[row].tolist(), strict=True)
+    constraints = {name: value for name, value in named if not np.isnan(value)}
+    accuracy = np.ravel(data.curves(number).get("train_accuracy", np.empty(0))).tolist()
+    return FrozenTrial(
+        number=number,
+        trial_id=-1,
+        state=states.get(str(data.state[row]), TrialState.FAIL),
+        value=None if np.isnan(objective) else objective,
+        datetime_start=_moment(float(data.started_at[row])) or _moment(float(data.ended_at[row])),
+        datetime_complete=_moment(float(data.ended_at[row])),
+        params={name: value for name, value in data.trial(row).params.items() if name in distributions},
+        distributions=dict(distributions),
+        user_attrs=facts | {f"constraint {name}": value for name, value in constraints.items()},
+        system_attrs={"constraints": list(constraints.values())} if constraints else {},
+        intermediate_values=dict(enumerate(accuracy, start=1)),
+    )
+
+
+def _moment(at: float) -> datetime | None:
+    return None if np.isnan(at) else datetime.fromtimestamp(at)
