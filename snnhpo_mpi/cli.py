@@ -80,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--accept-config", action="store_true", help="resume although the configuration changed")
     run.add_argument("--workers", type=_positive, metavar="N", help="evaluators here, without MPI (default 1)")
     run.add_argument("--trials", type=_positive, metavar="N", help="same as --set budget.trials=N")
+    run.add_argument("--tensorboard", action="store_true", help="also write TensorBoard scalars into the study")
 
     check = _command(commands, "check", _check, "validate a configuration and say what it means here; runs nothing")
     _add_config(check)
@@ -88,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     status = _command(commands, "status", _status, "how a study stands, also while it is running")
     _add_study(status)
     status.add_argument("--watch", action="store_true", help="keep showing it")
+    status.add_argument("--no-color", action="store_true", help="without colours (or set NO_COLOR)")
     status.add_argument("--json", action="store_true", help="one JSON object")
 
     report = _command(commands, "report", _report, "figures and one self-contained HTML page")
@@ -222,16 +224,9 @@ def _run(args: argparse.Namespace) -> int:
     from snnhpo_mpi import study
 
     overrides = [*args.overrides, *([f"budget.trials={args.trials}"] if args.trials else [])]
-    return study.run(
-        study.Request(
-            partial(study.from_file, args.config, overrides),
-            args.results,
-            args.resume,
-            args.accept_config,
-            args.workers,
-        ),
-        _Voice(),
-    )
+    load = partial(study.from_file, args.config, overrides)
+    wish = study.Request(load, args.results, args.resume, args.accept_config, args.workers, None, args.tensorboard)
+    return study.run(wish, _Voice())
 
 
 def _check(args: argparse.Namespace) -> int:
@@ -256,7 +251,7 @@ def _status(args: argparse.Namespace) -> int:
     from snnhpo_mpi.report.summary import status_dict, summarise
 
     if args.watch:
-        return live.watch(args.study)
+        return live.watch(args.study, no_color=args.no_color)
     data = read(args.study)
     _say(json.dumps(status_dict(summarise(data))) if args.json else live.as_text(data))
     return 0

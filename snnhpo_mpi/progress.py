@@ -119,7 +119,11 @@ class FollowedRecord:
     """The record as the loop sees it: written first, then said and acted on."""
 
     def __init__(
-        self, record: StudyRecord, announcer: Announcer, ended: Callable[[int], None] = lambda number: None
+        self,
+        record: StudyRecord,
+        announcer: Announcer,
+        ended: Callable[[int], None] = lambda number: None,
+        also: Callable[[Event], None] = lambda event: None,
     ) -> None:
         """Hand in the parts.
 
@@ -127,16 +131,19 @@ class FollowedRecord:
             record: of the study.
             announcer: says how the search stands.
             ended: called with the number of each trial whose end is recorded.
+            also: called with each event after it was counted.
         """
         self._record = record
         self._announcer = announcer
         self._ended = ended
+        self._also = also
 
     def append(self, *events: Event) -> None:
         """Record events, then count them."""
         self._record.append(*events)
         for event in events:
             self._announcer.note(event)
+            self._also(event)
             if isinstance(event, Ended):
                 self._ended(event.outcome.number)
 

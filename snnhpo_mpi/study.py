@@ -9,7 +9,8 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -38,6 +39,8 @@ from snnhpo_mpi.config import (
 from snnhpo_mpi.errors import ConfigError, RecordError, SnnhpoError
 from snnhpo_mpi.progress import Announcer, FollowedRecord, Tally
 from snnhpo_mpi.record import StudyData, StudyRecord, exists, read
+from snnhpo_mpi.scalars import FOLDER as SCALARS
+from snnhpo_mpi.scalars import Scalars, require_package
 from snnhpo_mpi.signals import StopSignals, ignore_stop_signals
 from snnhpo_mpi.snn import checkpoint
 from snnhpo_mpi.space import Space
@@ -45,6 +48,7 @@ from snnhpo_mpi.trial import Asked, Ended, Outcome, ParamValue, Progress, Starte
 
 log = logging.getLogger(__name__)
 Say = Callable[[str], None]
+RANK_0_LOG = "rank_000.log"
 RETRAIN_SEED = 2**31  # in the place of a trial's number, where no search has one
 
 
@@ -59,6 +63,7 @@ class Request:
         accept_config: go on although the configuration changed.
         workers: evaluators without MPI, None for one.
         conclude: what is said of a complete study, from its folder.
+        tensorboard: write TensorBoard scalars too.
     """
 
     load: Callable[[], tuple[StudyConfig, str]]
@@ -67,6 +72,7 @@ class Request:
     accept_config: bool = False
     workers: int | None = None
     conclude: Callable[[Path], str] | None = None
+    tensorboard: bool = False
 
 
 def from_file(path: Path, overrides: Sequence[str] = ()) -> tuple[StudyConfig, str]:
@@ -137,12 +143,28 @@ def _lead_or_dismiss(request: Request, transport: Transport, say: Say, signals: 
 def _lead(request: Request, transport: Transport, say: Say, signals: StopSignals) -> int:
     config, text = request.load()
     check_data(config, import_function=False)  # before any rank starts work
+    if request.tensorboard:
+        require_package()
     folder = request.results / config.study.name
     optimizer = build_optimizer(config)
     # More threads than cores make the models' linear algebra many times slower, and the workers with it.
     threadpool_limits(host.cores_of_rank(os.environ, host.local_size(os.environ) or transport.size))
     record = _open_record(request, config, text, folder)
-    closing = "error"
+    with _kept(say, folder / "logs" / RANK_0_LOG) as say:
+        return _lead_on(request, config, transport, record, optimizer, say, signals)
+
+
+def _lead_on(
+    request: Request,
+    config: StudyConfig,
+    transport: Transport,
+    record: StudyRecord,
+    optimizer: Optimizer,
+    say: Say,
+    signals: StopSignals,
+) -> int:
+    """Lead with an open record, which is closed whatever happens."""
+    folder, closing = record.folder, "error"
     try:
         if _is_complete(config, record.read()):
             closing = Ending.COMPLETE.value
@@ -151,7 +173,7 @@ def _lead(request: Request, transport: Transport, say: Say, signals: StopSignals
             if request.conclude:
                 say(request.conclude(folder))
             return 0
-        ending, tally = _search(config, transport, record, optimizer, say, signals)
+        ending, tally = _search(config, transport, record, optimizer, say, signals, request.tensorboard)
         closing = ending.value
     finally:
         record.close(closing)
@@ -168,6 +190,7 @@ def _search(
     optimizer: Optimizer,
     say: Say,
     signals: StopSignals,
+    tensorboard: bool,
 ) -> tuple[Ending, Tally]:
     past, tally = record.read(), Tally(config.budget.trials)
     checkpoints = record.folder / checkpoint.FOLDER
@@ -187,14 +210,43 @@ def _search(
         stop_before_end_s=min(config.budget.stop_before_end, float("inf") if left_s is None else left_s / 2),
         heartbeat_timeout_s=config.workers.heartbeat_timeout,
     )
+    scalars = Scalars(record.folder / SCALARS, tally, config.constraint_names) if tensorboard else None
     followed = FollowedRecord(
-        record, Announcer(tally, say, time_left), ended=lambda number: checkpoint.remove(checkpoints, [number])
+        record,
+        Announcer(tally, say, time_left),
+        ended=lambda number: checkpoint.remove(checkpoints, [number]),
+        also=scalars.note if scalars else lambda event: None,
     )
     master = Master(transport, proposer, followed, settings, waiting, time_left)
     signals.pass_to(master.request_stop)
-    ending = master.run()
+    try:
+        ending = master.run()
+    finally:
+        if scalars:
+            scalars.close()
     checkpoint.tidy(checkpoints, (trial.number for trial in record.read().unfinished()))
     return ending, tally
+
+
+@contextmanager
+def _kept(say: Say, path: Path) -> Iterator[Say]:
+    """Keep what is said with the log of this rank in a file, where whoever watches the study can read it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(path, encoding="utf-8", delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+    logger = logging.getLogger("snnhpo_mpi")
+    logger.addHandler(handler)
+
+    def both(text: str) -> None:
+        for line in text.splitlines():
+            handler.handle(logging.makeLogRecord({"msg": line, "levelno": logging.INFO, "levelname": "INFO"}))
+        say(text)
+
+    try:
+        yield both
+    finally:
+        logger.removeHandler(handler)
+        handler.close()
 
 
 def _last_words(ending: Ending, tally: Tally, folder: Path) -> str:

@@ -78,6 +78,7 @@ class Progress:
         n_samples_planned: training samples if it runs to the end.
         accuracy: running training accuracy in [0, 1], None before the first estimate.
         silent_rate: share of silent samples in the epoch so far, per monitored layer.
+        spikes: mean spikes of a sample in the epoch so far, per monitored layer.
     """
 
     number: int
@@ -86,6 +87,7 @@ class Progress:
     n_samples_planned: int
     accuracy: float | None = None
     silent_rate: Mapping[str, float] = field(default_factory=dict)
+    spikes: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

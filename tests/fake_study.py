@@ -189,7 +189,10 @@ def written(
                 number = int(record.read().number[row])
                 seen = int(np.random.default_rng(number).integers(100, 1900))
                 silent = {"excitatory": 0.04, "inhibitory": 0.01}
-                record.progress(rank, Progress(number, 1 + seen // 1000, seen, 2000, 0.3 + seen / 5000, silent))
+                record.progress(
+                    rank,
+                    Progress(number, 1 + seen // 1000, seen, 2000, 0.3 + seen / 5000, silent, {"excitatory": 21.4}),
+                )
             clock.at += 10
             record.maintain()
             LIVE.append(record)

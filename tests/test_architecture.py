@@ -23,10 +23,11 @@ ALLOWED = {
     "report": {"errors", "record", "trial"},
     "user_function": {"config", "errors", "trial"},
     "check": {"config", "errors", "host", "snn", "space", "user_function"},
-    "study": {"check", "comm", "config", "errors", "host", "optim", "progress", "record", "signals", "snn"}
+    "study": {"check", "comm", "config", "errors", "host", "optim", "progress", "record", "scalars", "signals", "snn"}
     | {"space", "trial", "user_function"},
     "retrain": {"config", "errors", "record", "report", "study", "trial"},
     "progress": {"record", "report", "trial"},
+    "scalars": {"errors", "progress", "trial"},
     "bench": {"config", "errors", "optim", "space", "trial"},
     "cli": {"bench", "check", "comm", "config", "errors", "record", "report", "retrain", "study"},
 }  # fmt: skip
@@ -45,6 +46,7 @@ LIBRARIES = {
     "plotly": ("report/",),
     "matplotlib": ("report/",),
     "rich": ("report/", "cli.py"),
+    "tensorboardX": ("scalars.py",),
 }
 FILES = sorted(ROOT.rglob("*.py"))
 

@@ -66,7 +66,7 @@ class EvaluatorSettings:
     time_limit_s: float | None = None
     start_limit_s: float = 900.0
     grace_s: float = 5.0
-    report_every_s: float = 1.0
+    report_every_s: float = 10.0
     log: Path | None = None
     device: str = ""
 

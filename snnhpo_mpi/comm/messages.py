@@ -194,6 +194,7 @@ def _progress(body: dict[str, Any]) -> Progress:
         n_samples_planned=_int(body["n_samples_planned"]),
         accuracy=_optional_float(body["accuracy"]),
         silent_rate=_floats(body["silent_rate"]),
+        spikes=_floats(body["spikes"]),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
 import sys
@@ -19,22 +20,28 @@ from rich.text import Text
 from snnhpo_mpi.record import StudyData, read
 from snnhpo_mpi.report import words
 from snnhpo_mpi.report.summary import Summary, summarise
-from snnhpo_mpi.report.words import duration, figure, percent
-from snnhpo_mpi.trial import Progress
+from snnhpo_mpi.report.words import duration, percent, rough_duration, rounded
 
 REFRESH_S = 2.0
 LINE_EVERY_S = 10.0  # on a terminal that cannot redraw
 _LEVELS = "▁▂▃▄▅▆▇█"
 _ROWS_ABOVE_WORKERS = 11
+_LOG_LINES = 4
+_LOG_BYTES = 8_000  # of the end of each log
+_LOGS = 8  # the latest ones that are looked into
 
 
-def watch(study: Path) -> int:
+def watch(study: Path, *, no_color: bool = False) -> int:
     """Shows a study until it ends or the user has seen enough (Ctrl-C); the exit code.
+
+    Args:
+        study: its folder.
+        no_color: bold and dim only, whatever the terminal can do.
 
     Raises:
         RecordError: there is no study, or it cannot be read.
     """
-    console = Console()
+    console = Console(no_color=no_color or None)
     try:
         if console.is_terminal and not console.is_dumb_terminal:
             _redraw(study, console)
@@ -106,11 +113,41 @@ def render(data: StudyData, height: int | None = None) -> RenderableType:
     for name, text in _facts(summary):
         facts.add_row(name, text)
     parts: list[RenderableType] = [_title(summary), _bar(summary), facts]
-    if summary.running and data.rank.size:
-        room = None if height is None else max(height - _ROWS_ABOVE_WORKERS - len(data.notices), 1)
+    notes = [Text(f"note: {notice}", style="yellow") for notice in data.notices]
+    said = [Text(line, style="dim", no_wrap=True, overflow="ellipsis") for line in last_log_lines(data.folder)]
+    if data.live and data.workers:
+        room = None if height is None else max(height - _ROWS_ABOVE_WORKERS - len(notes), 1)
+        if room is not None:  # workers first, but the latest lines of the log have a place in any terminal
+            said = said[-max(room - len(data.workers) - 2, min(2, room // 3)) :] if room > 4 else []
+            room = max(room - len(said) - bool(said), 1)
         parts += [Text(), _workers(data, room)]
-    parts += [Text(f"note: {notice}", style="yellow") for notice in data.notices]
-    return Group(*parts)
+    if data.live and said:
+        parts += [Text(), *said]
+    return Group(*parts, *notes)
+
+
+def last_log_lines(folder: Path, n: int = _LOG_LINES) -> list[str]:
+    """The end of what the ranks logged, those who spoke last at the end; rank 0 is the search itself."""
+    logs = []
+    for path in folder.glob("logs/rank_*.log"):
+        with contextlib.suppress(OSError):
+            if (stat := path.stat()).st_size:
+                logs.append((stat.st_mtime, path))
+    lines: list[str] = []
+    for _, path in sorted(logs)[-_LOGS:]:
+        rank = path.stem.removeprefix("rank_").lstrip("0") or "0"
+        with contextlib.suppress(OSError):
+            lines += [f"{rank:>3}| {line}" for line in _tail(path)[-n:]]
+    return lines[-n:]
+
+
+def _tail(path: Path) -> list[str]:
+    """The last lines of a file, without what a terminal would act on."""
+    with path.open("rb") as file:
+        file.seek(max(file.seek(0, io.SEEK_END) - _LOG_BYTES, 0))
+        text = file.read().decode("utf-8", "replace")
+    printable = "".join(c if c.isprintable() or c == "\n" else " " for c in text.replace("\r", "\n"))
+    return [line.rstrip() for line in printable.split("\n") if line.strip()]
 
 
 def _title(summary: Summary) -> Text:
@@ -170,32 +207,40 @@ def sparkline(values: Sequence[float], width: int) -> str:
 
 
 def _workers(data: StudyData, room: int | None) -> RenderableType:
-    """A row a worker that has a trial, the longest running first."""
+    """A row a worker: those with a trial first, the longest running on top; then the idle ones."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", expand=False)
-    for name in ("worker", "trial", "for", "done", "epoch", "accuracy", "silent", "where"):
+    for name in ("rank", "trial", "for", "done", "epoch", "accuracy", "silent", "spikes", "where"):
         table.add_column(name, justify="left" if name == "where" else "right", no_wrap=True, overflow="ellipsis")
-    rows = np.flatnonzero(data.state == "running")
-    rows = rows[np.argsort(data.started_at[rows], kind="stable")]
-    now = max(time.time(), data.updated_at)
-    shown = rows if room is None or len(rows) <= room else rows[: max(room - 1, 1)]
-    for row in shown:
-        rank = int(data.rank[row])
-        news = data.progress.get(rank)
-        news = news if news is not None and news.number == data.number[row] else None
-        worker = data.workers.get(rank)
-        where = f"{worker.device} on {worker.host}" if worker else "-"
-        table.add_row(str(rank), str(data.number[row]), duration(now - data.started_at[row]), *_news(news), where)
+    running = np.flatnonzero(data.state == "running")
+    running = running[np.argsort(data.started_at[running], kind="stable")]
+    rows: dict[int, int | None] = {int(data.rank[row]): int(row) for row in running}
+    rows |= dict.fromkeys(sorted(data.workers.keys() - rows.keys()))
+    shown = list(rows.items()) if room is None or len(rows) <= room else list(rows.items())[: max(room - 1, 1)]
+    for rank, row in shown:
+        table.add_row(str(rank), *_doing(data, rank, row), _where(data, rank), style="dim" if row is None else "")
     hidden = len(rows) - len(shown)
     return Group(table, Text(f"and {hidden} more workers", style="dim")) if hidden else table
 
 
-def _news(news: Progress | None) -> tuple[str, str, str, str]:
-    """How far a trial is: share of samples, epoch, running accuracy, largest silent rate."""
-    if news is None:
-        return "-", "-", "-", "-"
+def _where(data: StudyData, rank: int) -> str:
+    """Device and host, the host without its domain."""
+    worker = data.workers.get(rank)
+    return f"{worker.device} on {worker.host.partition('.')[0]}" if worker else "-"
+
+
+def _doing(data: StudyData, rank: int, row: int | None) -> tuple[str, ...]:
+    """Trial, time, share of samples, epoch, running accuracy, largest silent rate, spikes of the quietest layer."""
+    if row is None:
+        return ("idle", *["-"] * 6)
+    spent = rough_duration(max(time.time(), data.updated_at) - data.started_at[row])
+    news = data.progress.get(rank)
+    if news is None or news.number != data.number[row]:
+        return (str(data.number[row]), spent, *["-"] * 5)
     done = percent(news.n_samples / news.n_samples_planned) if news.n_samples_planned else "-"
     silent = percent(max(news.silent_rate.values())) if news.silent_rate else "-"
-    return done, str(news.epoch), figure(news.accuracy), silent
+    spikes = rounded(min(news.spikes.values())) if news.spikes else "-"
+    accuracy = "-" if news.accuracy is None else f"{news.accuracy:.3f}"
+    return str(data.number[row]), spent, done, str(news.epoch), accuracy, silent, spikes
 
 
 def _speaks_unicode() -> bool:

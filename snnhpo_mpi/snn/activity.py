@@ -178,6 +178,12 @@ class Activity:
         """Layer -> share of silent samples in the epoch so far."""
         return {monitor.settings.layer: monitor.rate for monitor in self._monitors}
 
+    @property
+    def mean_spikes(self) -> dict[str, float]:
+        """Layer -> mean spikes of a sample in the epoch so far."""
+        n_samples = max(float(self._samples.sum()), 1.0)
+        return {layer: float(sums.sum()) / n_samples for layer, sums in self._spikes.items()}
+
     def curves(self) -> dict[str, Curve]:
         """``silent_rate_<layer>``, at most 100 points an epoch; ``spikes_<layer>`` ``K``, mean spikes a sample."""
         rates: dict[str, Curve] = {f"silent_rate_{layer}": tuple(rates) for layer, rates in self._rates.items()}

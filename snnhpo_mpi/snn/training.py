@@ -104,6 +104,7 @@ class TrainingLog:
             n_samples_planned=self._n_planned,
             accuracy=self.accuracy,
             silent_rate=self.activity.silent_rates,
+            spikes=self.activity.mean_spikes,
         )
 
     def state_dict(self) -> dict[str, Any]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import math
+import os
 from pathlib import Path
 
 import fake_study
@@ -26,7 +27,8 @@ def test_each_running_worker_has_a_row_with_its_news(tmp_path: Path) -> None:
     assert len(data.progress) == 4
     for rank, news in data.progress.items():
         (row,) = (line.split() for line in text.splitlines() if line.split()[:2] == [str(rank), str(news.number)])
-        assert f"{news.accuracy:.4g}" in row
+        assert f"{news.accuracy:.3f}" in row
+        assert {"4.0", "%", "21"} <= set(row)  # the largest silent rate, and the spikes
         assert str(news.epoch) in row
 
 
@@ -35,6 +37,39 @@ def test_many_workers_fit_a_small_terminal(tmp_path: Path) -> None:
     lines = drawn(folder, 24)
     assert len(lines) <= 23
     assert lines[-1].startswith("and ") and lines[-1].endswith("more workers")
+
+
+def logged(folder: Path, **ranks: str) -> None:
+    (folder / "logs").mkdir()
+    for i, (name, text) in enumerate(ranks.items()):
+        path = folder / "logs" / f"{name}.log"
+        path.write_text(text)
+        os.utime(path, (1000 + i, 1000 + i))
+
+
+def test_the_last_lines_of_the_logs_are_shown_below_the_workers(tmp_path: Path) -> None:
+    folder = fake_study.written(tmp_path / "s", 20, live=True)
+    logged(folder, rank_002="old\nolder\n", rank_000="one\ntwo \x1b[31mred\a\n\n", rank_001="")
+    assert live.last_log_lines(folder) == ["  2| old", "  2| older", "  0| one", "  0| two  [31mred"]
+    lines = drawn(folder, 24)
+    assert lines[-1].rstrip() == "  0| two  [31mred" and len(lines) <= 23
+    assert "| one" in live.as_text(read(folder))
+
+
+def test_many_workers_leave_two_lines_for_the_log(tmp_path: Path) -> None:
+    folder = fake_study.written(tmp_path / "s", 90, n_workers=40, live=True)
+    logged(folder, rank_000="one\ntwo\nthree\n")
+    lines = [line.rstrip() for line in drawn(folder, 24)]
+    assert len(lines) <= 23
+    assert lines[-2:] == ["  0| two", "  0| three"]
+    assert any(line.startswith("and ") for line in lines)
+
+
+def test_a_worker_without_a_trial_is_idle(tmp_path: Path) -> None:
+    folder = fake_study.written(tmp_path / "s", 20, live=True)
+    fake_study.LIVE[-1].worker(9, "node09.cluster.example", "GPU 7")
+    (row,) = (line for line in live.as_text(read(folder)).splitlines() if "GPU 7" in line)
+    assert row.split()[:2] == ["9", "idle"] and row.endswith("GPU 7 on node09")
 
 
 def test_a_tall_terminal_shows_all(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def test_progress_is_reported_once_a_second_and_not_with_every_batch() -> None:
     for flags in ((1, 1, 1, 1), (0, 0, 0, 0), (1, 1, 0, 0), (1, 1, 1, 1)):
         log.observe(SPIKES, LABELS, right(*flags))
     assert [report.n_samples for report in reports] == [8, 16]
-    assert reports[0] == Progress(5, 1, 8, 16, accuracy=0.5, silent_rate={"output": 0.25})
+    assert reports[0] == Progress(5, 1, 8, 16, accuracy=0.5, silent_rate={"output": 0.25}, spikes={"output": 1.5})
 
 
 def test_a_completed_training_has_the_held_out_accuracy_as_its_objective() -> None:
