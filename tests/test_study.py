@@ -121,7 +121,7 @@ def test_a_study_is_not_begun_twice_nor_continued_as_another(snnhpo: Program, to
 
 
 def test_a_live_study_is_refused(snnhpo: Program, toy: Path, environment: dict[str, str]) -> None:
-    process = start(toy, environment, TOY_SECONDS="0.5")
+    process = start(toy, environment, "--trials", "99", TOY_SECONDS="0.5")
     wait_for_ended(toy, 1)
     second = snnhpo("run", "toy.yaml", "--resume")
     process.send_signal(signal.SIGINT)
