@@ -71,9 +71,9 @@ def check_data(config: StudyConfig, import_function: bool) -> str:
         raise ConfigError(f"trainer.name: {trainer.name} needs the package {library}, which is not installed")
     from snnhpo_mpi.snn.data import load, load_final  # loads torch
 
-    split = (load if config.retrain is None else load_final)(trainer.dataset, config.study.seed)
+    split = (load if config.retrain is None else load_final)(trainer.dataset, config.study.seed, trainer.encoding)
     held = "held-out" if config.retrain is None else "test"
-    shape = " x ".join(str(size) for size in split.train_x.shape[1:])
+    shape = " x ".join(str(size) for size in split.train_x.shape[1:4])
     return (
         f"{trainer.dataset.name}: {len(split.train_y):,} training and {len(split.held_y):,} {held} samples, "
         f"{shape}, {split.n_classes} classes"

@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,7 @@ def _parser() -> argparse.ArgumentParser:
     _command(commands, "schema", _schema, "JSON schema of the configuration, for editors")
 
     bench = _command(commands, "bench", _bench, "measure parts of the program")
-    bench.add_argument("what", choices=["optimizer"], help="what to measure; bench optimizer --help tells more")
+    bench.add_argument("what", choices=["optimizer", "trainer"], help="what to measure; bench WHAT --help tells more")
     bench.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     return parser
 
@@ -325,8 +326,11 @@ def _retrain(args: argparse.Namespace) -> int:
 
 
 def _bench(args: argparse.Namespace) -> int:
-    from snnhpo_mpi.bench import optimizer
-
-    parser = argparse.ArgumentParser(prog=f"snnhpo bench {args.what}", description=optimizer.__doc__)
-    optimizer.add_arguments(parser)
-    return optimizer.main(parser.parse_args(args.arguments))
+    benchmark = import_module(f"snnhpo_mpi.bench.{args.what}")
+    parser = argparse.ArgumentParser(
+        prog=f"snnhpo bench {args.what}",
+        description=benchmark.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    benchmark.add_arguments(parser)
+    return int(benchmark.main(parser.parse_args(args.arguments)))

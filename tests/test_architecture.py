@@ -28,7 +28,7 @@ ALLOWED = {
     "retrain": {"config", "errors", "record", "report", "study", "trial"},
     "progress": {"record", "report", "trial"},
     "scalars": {"errors", "progress", "trial"},
-    "bench": {"config", "errors", "optim", "space", "trial"},
+    "bench": {"config", "errors", "optim", "snn", "space", "trial"},
     "cli": {"bench", "check", "comm", "config", "errors", "record", "report", "retrain", "study"},
 }  # fmt: skip
 LIBRARIES = {
@@ -37,8 +37,8 @@ LIBRARIES = {
     "gpytorch": ("bench/", "optim/"),
     "mpi4py": ("comm/mpi.py",),
     "h5py": ("record/",),
-    "bindsnet": ("snn/stdp.py", "snn/diehl_cook.py"),
-    "lava": ("snn/slayer.py", "snn/csnn.py"),
+    "bindsnet": ("snn/bindsnet_network.py",),
+    "lava": ("snn/lava_network.py",),
     "tonic": ("snn/data/",),
     "optuna": ("bench/", "report/export.py"),
     "pydantic": ("config/",),

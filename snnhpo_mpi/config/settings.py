@@ -111,7 +111,9 @@ class StdpSettings(Settings):
     """Spike-timing-dependent plasticity, with BindsNET."""
 
     name: Literal["stdp"]
-    network: Literal["diehl_cook"] = "diehl_cook"
+    network: Literal["diehl_cook", "diehl_cook_distance"] = "diehl_cook"
+    engine: Literal["fast", "library"] = "fast"
+    """``fast`` is our own implementation, ``library`` BindsNET's own loop, whose results it equals."""
     dataset: DatasetSettings
     encoding: EncodingSettings
     batch_size: Annotated[int, Field(ge=1)] = 32
@@ -125,6 +127,8 @@ class SlayerSettings(Settings):
 
     name: Literal["slayer"]
     network: Literal["csnn"] = "csnn"
+    engine: Literal["fast", "library"] = "fast"
+    """``fast`` is our own implementation, ``library`` lava-dl's own loop, whose results it equals."""
     dataset: DatasetSettings
     encoding: EncodingSettings
     time_limit: Duration = 6 * 3600.0

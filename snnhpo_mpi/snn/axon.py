@@ -1,10 +1,10 @@
-"""Learnable axonal delay of a channel, vectorised: lava-dl's own walks over all neurons one by one on the CPU.
+"""Learnable axonal delay of a channel: the library's own walks over all neurons one by one on the CPU.
 
 A spike of channel c leaves floor(delay_c) steps later; what would leave after the last step is lost. The delay's
 gradient is the one of lava-dl 0.6.0 (``slayer.axon.Delay``; Shrestha & Orchard, NeurIPS 2018, SLAYER, section 3.2):
 minus the output's difference in time.
 
-Notation: B samples, C channels, T steps.
+Notation: T steps, B samples, C channels. Time goes first.
 """
 
 from __future__ import annotations
@@ -19,16 +19,18 @@ def shift(x: Tensor, steps: list[int]) -> Tensor:
     """Moves each channel of ``x`` in time, filling with zeros.
 
     Args:
-        x: ``B x C x ... x T``.
+        x: ``T x B x C x ...``.
         steps: ``C`` integers, later if positive.
     """
-    n_steps = x.shape[-1]
+    if not any(steps):
+        return x
+    n_steps = len(x)
     shifted = torch.zeros_like(x)
     for channel, step in enumerate(steps):  # copies slices: several times faster on the CPU than gathering
         if abs(step) < n_steps:
             to, source = max(step, 0), max(-step, 0)
             kept = n_steps - abs(step)
-            shifted[:, channel, ..., to : to + kept] = x[:, channel, ..., source : source + kept]
+            shifted[to : to + kept, :, channel] = x[source : source + kept, :, channel]
     return shifted
 
 
@@ -41,15 +43,17 @@ class _Shift(torch.autograd.Function):
         output = shift(x, steps)
         ctx.steps = steps
         ctx.save_for_backward(output)
-        return output
+        return output.view_as(output)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor]:
         (grad,) = grads
         (output,) = ctx.saved_tensors
-        minus_slope = -torch.diff(output, dim=-1, prepend=torch.zeros_like(output[..., :1]))
-        others = [axis for axis in range(output.dim()) if axis != 1]
-        return shift(grad, [-step for step in ctx.steps]), (grad * minus_slope).sum(others)
+        # minus the sum over t of grad_t (output_t - output_{t-1}), without a copy of either
+        product = -(grad * output)
+        product[1:].addcmul_(grad[1:], output[:-1])
+        others = [axis for axis in range(output.dim()) if axis != 2]
+        return shift(grad, [-step for step in ctx.steps]), product.sum(others)
 
 
 class AxonalDelay(torch.nn.Module):
@@ -61,7 +65,7 @@ class AxonalDelay(torch.nn.Module):
         self.delay = torch.nn.Parameter(torch.rand(n_channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        """``B x C x ... x T`` spikes -> the same, delayed."""
+        """``T x B x C x ...`` spikes -> the same, delayed."""
         with torch.no_grad():
             self.delay.clamp_(0, self.max_delay)
         delayed: Tensor = _Shift.apply(x, self.delay)

@@ -81,6 +81,14 @@ DIEHL_COOK: Mapping[str, Hyperparameter] = MappingProxyType(
     }
 )
 
+DIEHL_COOK_DISTANCE: Mapping[str, Hyperparameter] = MappingProxyType(
+    {
+        **DIEHL_COOK,
+        "reset_interval": _positive_int(100, "steps after which potentials and traces begin anew"),
+        "strength_inh": Hyperparameter(17.5, "weight inhibitory -> farthest excitatory, applied negatively", low=0),
+    }
+)
+
 CSNN: Mapping[str, Hyperparameter] = MappingProxyType(
     {
         "decoder": Hyperparameter("rate", "loss, and how the class is read", str, choices=SLAYER_DECODERS),
@@ -105,13 +113,17 @@ CSNN: Mapping[str, Hyperparameter] = MappingProxyType(
 
 NETWORKS: Mapping[str, Mapping[str, Mapping[str, Hyperparameter]]] = MappingProxyType(
     {
-        "stdp": MappingProxyType({"diehl_cook": DIEHL_COOK}),
+        "stdp": MappingProxyType({"diehl_cook": DIEHL_COOK, "diehl_cook_distance": DIEHL_COOK_DISTANCE}),
         "slayer": MappingProxyType({"csnn": CSNN}),
     }
 )
 
 LAYERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {"diehl_cook": ("excitatory", "inhibitory"), "csnn": ("output",)}
+    {
+        "diehl_cook": ("excitatory", "inhibitory"),
+        "diehl_cook_distance": ("excitatory", "inhibitory"),
+        "csnn": ("output",),
+    }
 )
 
 

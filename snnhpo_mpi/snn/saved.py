@@ -1,6 +1,6 @@
 """A trained network as one file of tensors, numbers and names, which ``torch.load(weights_only=True)`` opens.
 
-Keys: ``format``, ``trainer``, ``network``, ``params`` (of the network's table), ``encoding``, ``input_shape`` (``C``,
+Keys: ``format``, ``trainer``, ``network``, ``engine``, ``params`` (of the network's table), ``encoding``, ``input_shape`` (``C``,
 ``H``, ``W``), ``n_classes`` and ``state``: what was learnt, in the trainer's own form.
 """
 
@@ -92,9 +92,10 @@ def save_if_wanted(config: StudyConfig, number: int, params: Params, split: Spli
         "format": FORMAT,
         "trainer": config.trainer.name,
         "network": config.trainer.network,
+        "engine": config.trainer.engine,
         "params": dict(params),
         "encoding": config.trainer.encoding.model_dump(),
-        "input_shape": list(split.train_x.shape[1:]),
+        "input_shape": list(split.train_x.shape[1:4]),
         "n_classes": split.n_classes,
         "state": state,
     }

@@ -1,7 +1,7 @@
 """Train a convolutional network by SLAYER's surrogate gradients, stop it when it is silent, score it on held-out data.
 
-Axis order is ours, ``B x T x C x H x W``, in the data and in spike encoding; here it becomes lava-dl's
-``B x C x H x W x T``. Sources: Shrestha & Orchard, NeurIPS 2018; lava-dl 0.6.0, ``slayer.loss``.
+Axis order is ours, ``B x T x C x H x W``; the output is ``B x T x K``, which the losses take with time last. Sources:
+Shrestha & Orchard, NeurIPS 2018; lava-dl 0.6.0, ``slayer.loss``.
 
 Notation: B samples, T steps, C channels, H x W pixels, K classes.
 """
@@ -22,9 +22,11 @@ from torch import Tensor
 from snnhpo_mpi.config import EncodingSettings, SlayerSettings, StudyConfig
 from snnhpo_mpi.snn.activity import Activity
 from snnhpo_mpi.snn.checkpoint import Checkpoints, Part, RandomState
-from snnhpo_mpi.snn.csnn import Csnn, slayer
-from snnhpo_mpi.snn.data import load, load_final
-from snnhpo_mpi.snn.encode import poisson, spike_generator
+from snnhpo_mpi.snn.architecture import load_architecture
+from snnhpo_mpi.snn.csnn import LAYOUTS, Csnn, Shape
+from snnhpo_mpi.snn.data import Samples, load, load_final
+from snnhpo_mpi.snn.encode import encoded, input_shape, spike_generator
+from snnhpo_mpi.snn.lava_network import LavaNetwork, slayer
 from snnhpo_mpi.snn.parameters import defaults
 from snnhpo_mpi.snn.saved import save_if_wanted
 from snnhpo_mpi.snn.training import Report, TrainingLog
@@ -55,7 +57,7 @@ class SlayerTrainer:
         self._device = torch.device(device)
         self._report = report
         read = load if config.retrain is None else load_final
-        self._split = read(config.trainer.dataset, config.study.seed)
+        self._split = read(config.trainer.dataset, config.study.seed, config.trainer.encoding)
         self._checkpoints = Checkpoints(checkpoints, config, self._device)
 
     def evaluate(self, trial: Trial) -> Outcome:
@@ -65,7 +67,7 @@ class SlayerTrainer:
             FloatingPointError: the loss or its gradient is not finite.
             torch.cuda.OutOfMemoryError: the network does not fit the device.
         """
-        torch.manual_seed(trial.seed)  # lava-dl draws weights and dropout from torch's global generators
+        torch.manual_seed(trial.seed)  # networks draw from torch's global generators, as lava-dl does
         generator = spike_generator(trial.seed, self._device)
         params = defaults("slayer", self._settings.network) | self._config.fixed | dict(trial.params)
         epochs, n_train = int(params["epochs"]), len(self._split.train_y)
@@ -87,10 +89,11 @@ class SlayerTrainer:
         save_if_wanted(self._config, trial.number, params, self._split, learner.network.state_dict())
         return log.completed(predicted, self._split.held_y.numpy(), self._split.n_classes)
 
-    def _network(self, params: Params) -> Csnn:
-        layers = tuple(monitor.layer for monitor in self._config.stopping)
-        n_channels, height, width = self._split.train_x.shape[1:]
-        network = Csnn((n_channels, height, width), self._split.n_classes, params, layers)
+    def _network(self, params: Params) -> torch.nn.Module:
+        layers = tuple(dict.fromkeys(monitor.layer for monitor in self._config.stopping if monitor.layer is not None))
+        shape = input_shape(self._split.train_x.shape, self._settings.encoding)
+        settings = self._settings
+        network = build_network(settings.network, settings.engine, shape, self._split.n_classes, params, layers)
         return network.to(self._device)
 
     def _train_epoch(self, learner: Learner, batch_size: int, generator: torch.Generator, log: TrainingLog) -> None:
@@ -98,7 +101,8 @@ class SlayerTrainer:
         order = torch.randperm(len(self._split.train_y))
         for batch in torch.split(order, batch_size):
             classes = self._split.train_y[batch]
-            spikes = encoded(self._split.train_x[batch].to(self._device), self._settings.encoding, generator)
+            samples = self._split.train_x[batch].to(self._device)
+            spikes = encoded(samples, self._settings.encoding, generator).to(torch.float32)
             predicted, counts = learner.train(spikes, classes.to(self._device))
             right = (predicted.cpu() == classes).long().numpy()
             log.observe({layer: n.cpu().numpy() for layer, n in counts.items()}, classes.numpy(), right)
@@ -110,39 +114,57 @@ class SlayerTrainer:
 class SlayerReader:
     """A trained network; reads classes, without dropout, and learns nothing while it does."""
 
-    network: Csnn
+    network: torch.nn.Module
     encoding: EncodingSettings
     device: torch.device
 
-    def predict(self, images: Tensor, generator: torch.Generator) -> NDArray[np.int64]:
-        """``B x C x H x W`` uint8 -> ``B`` classes."""
+    def predict(self, images: Samples, generator: torch.Generator) -> NDArray[np.int64]:
+        """Samples as ``data`` has them -> ``B`` classes."""
         predicted = []
-        for batch in torch.split(images, SCORE_BATCH):
-            spikes = encoded(batch.to(self.device), self.encoding, generator)
+        for first in range(0, len(images), SCORE_BATCH):
+            batch = images[first : first + SCORE_BATCH].to(self.device)
+            spikes = encoded(batch, self.encoding, generator).to(torch.float32)
             predicted.append(read_classes(self.network, spikes).cpu().numpy())
         return np.concatenate(predicted)
 
 
 def reader_of(saved: Mapping[str, Any], device: torch.device) -> SlayerReader:
     """The reader of a saved network (its keys: ``saved``)."""
-    n_channels, height, width = saved["input_shape"]
-    network = Csnn((n_channels, height, width), saved["n_classes"], saved["params"], ())
+    encoding = EncodingSettings.model_validate(saved["encoding"])
+    shape = input_shape((1, *saved["input_shape"]), encoding)
+    network = build_network(saved["network"], saved["engine"], shape, saved["n_classes"], saved["params"], ())
     network.load_state_dict(saved["state"])
-    return SlayerReader(network.to(device), EncodingSettings.model_validate(saved["encoding"]), device)
+    return SlayerReader(network.to(device), encoding, device)
 
 
-def encoded(images: Tensor, encoding: EncodingSettings, generator: torch.Generator) -> Tensor:
-    """``B x C x H x W`` uint8 -> ``B x C x H x W x T`` spikes, 0 or 1."""
-    spikes = poisson(images, encoding.steps, encoding.max_rate_hz, encoding.dt_ms, generator)
-    return spikes.to(torch.float32).movedim(1, -1)
+def build_network(
+    name: str, engine: str, shape: Shape, n_classes: int, params: Params, layers: tuple[str, ...]
+) -> torch.nn.Module:
+    """A network of ours, by an engine, or of anybody's class.
+
+    Args:
+        name: of the configuration, or ``package.module:Class``.
+        engine: fast or library.
+        shape: ``C x H x W`` of the input.
+        n_classes: K.
+        params: its hyperparameters.
+        layers: whose spikes are counted.
+
+    Raises:
+        ConfigError: the class is not there.
+    """
+    if ":" in name:
+        return load_architecture(name)(shape, n_classes, params, layers)
+    kind = Csnn if engine == "fast" else LavaNetwork
+    return kind(shape, n_classes, params, layers, LAYOUTS[name])
 
 
 @torch.no_grad()
-def read_classes(network: Csnn, spikes: Tensor) -> Tensor:
-    """``B x C x H x W x T`` -> ``B`` classes, without dropout."""
+def read_classes(network: torch.nn.Module, spikes: Tensor) -> Tensor:
+    """``B x T x C x H x W`` -> ``B`` classes, without dropout."""
     network.eval()
     output, _ = network(spikes)
-    predicted: Tensor = output.sum(-1).argmax(1)
+    predicted: Tensor = output.sum(1).argmax(1)
     return predicted
 
 
@@ -152,11 +174,12 @@ class Learner:
     Whatever the loss, the class read is that of the output neuron with most spikes, the first of several.
     """
 
-    def __init__(self, network: Csnn, params: Params) -> None:
+    def __init__(self, network: torch.nn.Module, params: Params) -> None:
         """Start with fresh moments of the gradient.
 
         Args:
-            network: changes as it learns.
+            network: changes as it learns; spikes ``B x T x C x H x W`` -> output spikes ``B x T x K``, and per
+                monitored layer the spikes of each sample.
             params: the hyperparameters of the ``csnn`` table.
         """
         self.network = network
@@ -176,7 +199,7 @@ class Learner:
         """Predict a batch, and take one step down its loss.
 
         Args:
-            spikes: ``B x C x H x W x T``.
+            spikes: ``B x T x C x H x W``, 0 or 1.
             classes: ``B``.
 
         Returns:
@@ -188,14 +211,14 @@ class Learner:
         self.network.train()
         self._optimizer.zero_grad()
         output, counts = self.network(spikes)
-        loss = self._loss(output, classes)
+        loss = self._loss(output.transpose(1, 2), classes)
         loss.backward()  # type: ignore[no-untyped-call]
         # A gradient that is not a number can come with a finite loss: weights of NaN give no spikes.
         slope = torch.nn.utils.get_total_norm([p.grad for p in self.network.parameters() if p.grad is not None])
         if not math.isfinite((loss + slope).item()):
             raise FloatingPointError(f"training diverged: loss {loss.item():g}, norm of its gradient {slope.item():g}")
         self._optimizer.step()
-        return output.detach().sum(-1).argmax(1), counts
+        return output.detach().sum(1).argmax(1), counts
 
 
 def loss_of(decoder: str) -> Loss:

@@ -3,7 +3,7 @@
 Learning sees no labels. They serve to fit a decoder on the spikes of training; while it trains, each batch is read by
 the decoder fitted on the samples before it, which gives the running training accuracy.
 
-Axis order is ours, ``B x T x C x H x W``; ``diehl_cook`` turns it into BindsNET's.
+Axis order is ours, ``B x T x C x H x W``; the networks put time first.
 """
 
 from __future__ import annotations
@@ -22,18 +22,20 @@ from torch import Tensor
 from snnhpo_mpi.config import EncodingSettings, StdpSettings, StudyConfig
 from snnhpo_mpi.snn.activity import Activity
 from snnhpo_mpi.snn.checkpoint import Checkpoints, Part, RandomState
-from snnhpo_mpi.snn.data import load, load_final
+from snnhpo_mpi.snn.data import Samples, load, load_final
 from snnhpo_mpi.snn.decode import Decoder, Ints, SpikeTrains, decoder_of, decoder_state, fit_decoder, join
 from snnhpo_mpi.snn.diehl_cook import DiehlCook
-from snnhpo_mpi.snn.encode import poisson, spike_generator
+from snnhpo_mpi.snn.encode import encoded, input_shape, spike_generator
+from snnhpo_mpi.snn.equations import FORMS
 from snnhpo_mpi.snn.parameters import defaults
 from snnhpo_mpi.snn.saved import save_if_wanted
 from snnhpo_mpi.snn.training import Report, TrainingLog
-from snnhpo_mpi.trial import Outcome, Trial
+from snnhpo_mpi.snn.two_layers import TwoLayers
+from snnhpo_mpi.trial import Outcome, Params, Trial
 
 FIT_SAMPLES = 1000  # the latest training samples that a decoder is fitted on: older ones met other weights
 REFIT_SAMPLES = 250  # between two fits of the running decoder
-SCORE_BATCH, SCORE_BYTES = 256, 2**26  # most samples scored at once, and most bytes of their synaptic currents
+SCORE_BATCH, SCORE_BYTES = 256, 2**28  # most samples scored at once, and most bytes of their spikes
 
 
 class StdpTrainer:
@@ -56,7 +58,7 @@ class StdpTrainer:
         self._device = torch.device(device)
         self._report = report
         read = load if config.retrain is None else load_final
-        self._split = read(config.trainer.dataset, config.study.seed)
+        self._split = read(config.trainer.dataset, config.study.seed, config.trainer.encoding)
         self._checkpoints = Checkpoints(checkpoints, config, self._device)
 
     @torch.inference_mode()
@@ -66,16 +68,16 @@ class StdpTrainer:
         Raises:
             torch.cuda.OutOfMemoryError: the network does not fit the device.
         """
-        gc.collect()  # BindsNET's objects refer to one another: a device's memory must not wait for a sweep by chance
-        torch.manual_seed(trial.seed)  # BindsNET draws from torch's global generators
+        gc.collect()  # networks' parts refer to one another: a device's memory must not wait for a sweep by chance
+        torch.manual_seed(trial.seed)  # networks draw from torch's global generators, as BindsNET does
         generator = spike_generator(trial.seed, self._device)
         params = defaults("stdp", self._settings.network) | self._config.fixed | dict(trial.params)
         epochs, n_train = int(params["epochs"]), len(self._split.train_y)
         activity = Activity(self._config.stopping, n_train, self._split.n_classes)
         log = TrainingLog(trial.number, activity, epochs * n_train, self._device, self._report)
         readout = RunningReadout(str(params["decoder"]), self._split.n_classes)
-        n_inputs = math.prod(self._split.train_x.shape[1:])
-        network = DiehlCook(params, n_inputs, self._settings.encoding.dt_ms, self._device)
+        shape = input_shape(self._split.train_x.shape, self._settings.encoding)
+        network = build_network(self._settings, params, math.prod(shape), self._device)
         parts: dict[str, Part] = {"network": network, "readout": readout, "log": log, "random": RandomState(generator)}
         self._checkpoints.restore(trial, parts)
         for epoch in range(log.epoch + 1, epochs + 1):
@@ -93,7 +95,7 @@ class StdpTrainer:
         return log.completed(predicted, self._split.held_y.numpy(), self._split.n_classes)
 
     def _train_epoch(
-        self, network: DiehlCook, order: Tensor, generator: torch.Generator, log: TrainingLog, readout: RunningReadout
+        self, network: TwoLayers, order: Tensor, generator: torch.Generator, log: TrainingLog, readout: RunningReadout
     ) -> None:
         """Present every training sample once, or until a monitor says stop."""
         for batch in torch.split(order, self._settings.batch_size):
@@ -112,19 +114,20 @@ class StdpTrainer:
 class StdpReader:
     """A trained network with its decoder; reads classes, and learns nothing while it does."""
 
-    network: DiehlCook
+    network: TwoLayers
     decoder: Decoder
     encoding: EncodingSettings
     device: torch.device
 
     @torch.inference_mode()
-    def predict(self, images: Tensor, generator: torch.Generator) -> Ints:
-        """``B x C x H x W`` uint8 -> ``B`` classes, ``ABSTAIN`` where nothing speaks for any."""
-        bytes_per_sample = 4 * self.encoding.steps * self.network.excitatory.n
+    def predict(self, images: Samples, generator: torch.Generator) -> Ints:
+        """Samples as ``data`` has them -> ``B`` classes, ``ABSTAIN`` where nothing speaks for any."""
+        bytes_per_sample = self.encoding.steps * (self.network.w.shape[0] + 2 * self.network.w.shape[1])
         batch_size = max(1, min(SCORE_BATCH, SCORE_BYTES // bytes_per_sample))
         predicted = []
-        for batch in torch.split(images, batch_size):
-            response = self.network.score(encoded(batch.to(self.device), self.encoding, generator))
+        for first in range(0, len(images), batch_size):
+            batch = images[first : first + batch_size].to(self.device)
+            response = self.network.score(encoded(batch, self.encoding, generator))
             predicted.append(self.decoder.predict(spike_trains(response.excitatory)))
         return np.concatenate(predicted)
 
@@ -136,15 +139,21 @@ class StdpReader:
 def reader_of(saved: Mapping[str, Any], device: torch.device) -> StdpReader:
     """The reader of a saved network (its keys: ``saved``)."""
     encoding = EncodingSettings.model_validate(saved["encoding"])
-    network = DiehlCook(saved["params"], math.prod(saved["input_shape"]), encoding.dt_ms, device)
+    n_inputs = math.prod(input_shape((1, *saved["input_shape"]), encoding))
+    network = DiehlCook(saved["params"], n_inputs, encoding.dt_ms, device, FORMS[saved["network"]])
     state = saved["state"]
     network.load_state_dict(state["network"])
     return StdpReader(network, decoder_of(state["decoder"]), encoding, device)
 
 
-def encoded(images: Tensor, encoding: EncodingSettings, generator: torch.Generator) -> Tensor:
-    """``B x C x H x W`` uint8 -> ``B x T x C x H x W`` spikes."""
-    return poisson(images, encoding.steps, encoding.max_rate_hz, encoding.dt_ms, generator)
+def build_network(settings: StdpSettings, params: Params, n_inputs: int, device: torch.device) -> TwoLayers:
+    """The network of a configuration, by its engine, for ``n_inputs`` inputs."""
+    form, dt_ms = FORMS[settings.network], settings.encoding.dt_ms
+    if settings.engine == "library":
+        from snnhpo_mpi.snn.bindsnet_network import BindsnetNetwork
+
+        return BindsnetNetwork(params, n_inputs, dt_ms, device, form)
+    return DiehlCook(params, n_inputs, dt_ms, device, form)
 
 
 class RunningReadout:

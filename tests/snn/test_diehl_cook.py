@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 
@@ -54,7 +55,7 @@ def library(weights: torch.Tensor, batch_size: int):
 @pytest.mark.parametrize("batch_size", [1, 4])
 def test_training_and_scoring_equal_the_librarys_own_loop(batch_size: int) -> None:
     network = ours()
-    reference = library(network.synapses.w, batch_size)
+    reference = library(network.w, batch_size)
     for seed in range(6):
         learning = seed < 4
         batch = spikes(batch_size, seed)
@@ -67,22 +68,160 @@ def test_training_and_scoring_equal_the_librarys_own_loop(batch_size: int) -> No
         assert response.excitatory.sum() > 10 * batch_size
         assert torch.equal(response.excitatory.transpose(0, 1), reference.monitors["Ae"].get("s"))
         assert torch.equal(response.inhibitory.transpose(0, 1), reference.monitors["Ai"].get("s"))
-        torch.testing.assert_close(network.synapses.w, reference.connections[("X", "Ae")].w)
-        torch.testing.assert_close(network.excitatory.theta, reference.layers["Ae"].theta)
+        torch.testing.assert_close(network.w, reference.connections[("X", "Ae")].w)
+        torch.testing.assert_close(network.theta, reference.layers["Ae"].theta)
+
+
+@pytest.fixture
+def double(monkeypatch: pytest.MonkeyPatch):
+    """BindsNET computes in single precision by name; let these names mean double."""
+    monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+RESTLESS = {"e_rest": -50.0, "e_thresh": -51.0, "i_rest": -39.0, "e_refrac": 2}  # at rest over their thresholds
+LATERAL = {"reset_interval": 25, "strength_inh": 60.0, "theta_plus": 0.2}
+CASES = [
+    ("diehl_cook", {}),
+    ("diehl_cook", {"e_thresh": -59.0, "norm": 300.0}),  # many neurons over their thresholds in the same step
+    ("diehl_cook", RESTLESS),
+    ("diehl_cook", {"nu_pre": 0.0, "e_refrac": 0, "i_refrac": 0}),
+    ("diehl_cook", {"nu_post": 0.0, "nu_pre": 0.01}),
+    ("diehl_cook_distance", LATERAL),
+    ("diehl_cook_distance", LATERAL | {"reset_interval": 100, "strength_inh": 0.0}),
+]
+
+
+@pytest.mark.parametrize(("form", "changes"), CASES)
+@pytest.mark.usefixtures("double")
+def test_twenty_updates_in_double_precision_give_the_librarys_spikes_and_weights(form, changes) -> None:
+    from snnhpo_mpi.snn.bindsnet_network import BindsnetNetwork
+    from snnhpo_mpi.snn.diehl_cook import DiehlCook
+    from snnhpo_mpi.snn.equations import FORMS
+
+    params = defaults("stdp", form) | PARAMS | changes
+    cpu = torch.device("cpu")
+    torch.manual_seed(3)
+    network = DiehlCook(params, N_INPUTS, 1.0, cpu, FORMS[form], torch.float64)
+    torch.manual_seed(3)
+    reference = BindsnetNetwork(params, N_INPUTS, 1.0, cpu, FORMS[form])
+    assert network.w.dtype == reference.w.dtype == torch.float64
+    first = network.w.clone()
+    n_spikes = 0
+    for update in range(20):
+        responses = []
+        for one in (network, reference):
+            torch.manual_seed(update)
+            responses.append(one.train(spikes(4, update)))
+        assert torch.equal(responses[0].excitatory, responses[1].excitatory)
+        assert torch.equal(responses[0].inhibitory, responses[1].inhibitory)
+        n_spikes += int(responses[0].excitatory.sum())
+    assert n_spikes > 500
+    assert (network.w - first).abs().max() > 0.01
+    # The library keeps its learning rates in single precision.
+    torch.testing.assert_close(network.w, reference.w, atol=1e-6, rtol=0)
+    torch.testing.assert_close(network.theta, reference.theta, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(("form", "changes"), CASES)
+def test_steps_by_full_matrices_equal_those_by_spikes(form, changes, monkeypatch: pytest.MonkeyPatch) -> None:
+    from snnhpo_mpi.snn import dense_steps, sparse_steps
+    from snnhpo_mpi.snn.diehl_cook import DiehlCook
+    from snnhpo_mpi.snn.equations import FORMS
+
+    def same_winner(over: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        flat = over.flatten().nonzero()[:, 0].numpy()
+        won = sparse_steps.one_winner(flat, *over.shape, np.float64)
+        return torch.zeros(over.numel(), dtype=torch.bool).index_fill_(0, torch.from_numpy(won), True).view_as(over)
+
+    monkeypatch.setattr(dense_steps, "one_winner", same_winner)
+    params, cpu = defaults("stdp", form) | PARAMS | changes, torch.device("cpu")
+    sparse, dense = (DiehlCook(params, N_INPUTS, 1.0, cpu, FORMS[form], torch.float64) for _ in range(2))
+    dense.w.copy_(sparse.w)
+    dense._steps = dense_steps.DenseSteps(dense._steps._eq, dense.w, dense.theta)
+    for update in range(5):
+        responses = []
+        for one in (sparse, dense):
+            torch.manual_seed(update)
+            responses.append((one.train if update < 4 else one.score)(spikes(4, update)))
+        assert torch.equal(responses[0].excitatory, responses[1].excitatory)
+        assert torch.equal(responses[0].inhibitory, responses[1].inhibitory)
+        torch.testing.assert_close(sparse.w, dense.w)
+        torch.testing.assert_close(sparse.theta, dense.theta)
+
+
+def test_the_winner_of_a_gpu_is_drawn_evenly_among_those_over_their_threshold() -> None:
+    from snnhpo_mpi.snn.dense_steps import one_winner
+
+    torch.manual_seed(0)
+    over = torch.zeros(3000, 4, dtype=torch.bool)
+    over[:2000, 1] = over[:2000, 3] = over[:1000, 0] = True
+    won = one_winner(over, torch.float32)
+    assert won.sum(1).tolist() == [1] * 2000 + [0] * 1000
+    assert won[:1000].sum(0).tolist() == pytest.approx([333, 333, 0, 333], abs=60)
+    assert won[1000:2000].sum(0).tolist() == pytest.approx([0, 500, 0, 500], abs=64)
+
+
+def test_weights_stay_in_their_bounds_also_where_few_inputs_spike() -> None:
+    from snnhpo_mpi.snn.diehl_cook import DiehlCook
+
+    torch.manual_seed(5)
+    params = PARAMS | {"nu_pre": 0.3, "nu_post": 0.5, "norm": 400.0, "strength_inh": 0.0}
+    network = DiehlCook(params, 4000, 1.0, torch.device("cpu"))
+    few = torch.zeros(4, N_STEPS, 1, 1, 4000, dtype=torch.bool)
+    few[..., :200] = torch.rand(4, N_STEPS, 1, 1, 200) < 0.3
+    bounds = []
+    normalize = network._normalize
+
+    def look() -> None:
+        bounds.append((float(network.w.min()), float(network.w.max())))
+        normalize()
+
+    network._normalize = look  # type: ignore[method-assign]
+    assert network.train(few).excitatory.sum() > 50
+    assert bounds == [(0.0, 1.0)]
+
+
+def test_inhibition_grows_with_distance_and_spares_oneself() -> None:
+    from snnhpo_mpi.snn.equations import distance_inhibition
+
+    assert distance_inhibition(3, 8.0).tolist() == [[0, 4, 8], [4, 0, 4], [8, 4, 0]]
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("form", ["diehl_cook", "diehl_cook_distance"])
+def test_a_gpu_trains_without_waiting_for_the_host(form: str) -> None:
+    from snnhpo_mpi.snn.diehl_cook import DiehlCook
+    from snnhpo_mpi.snn.equations import FORMS
+
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    params = defaults("stdp", form) | PARAMS
+    network = DiehlCook(params, N_INPUTS, 1.0, torch.device("cuda:0"), FORMS[form])
+    batch = spikes(4, 0).to("cuda:0")
+    network.train(batch)  # warms up
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        response = network.train(batch)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert response.excitatory.sum() > 10
 
 
 def test_scoring_changes_neither_weights_nor_thresholds() -> None:
     network = ours()
     network.train(spikes(4, 0))
-    weights, theta = network.synapses.w.clone(), network.excitatory.theta.clone()
+    weights, theta = network.w.clone(), network.theta.clone()
     network.score(spikes(8, 1))
-    assert torch.equal(network.synapses.w, weights)
-    assert torch.equal(network.excitatory.theta, theta)
+    assert torch.equal(network.w, weights)
+    assert torch.equal(network.theta, theta)
 
 
 def test_weights_into_a_neuron_sum_to_the_norm_from_the_start() -> None:
     network = ours(norm=30.0)
-    torch.testing.assert_close(network.synapses.w.sum(0), torch.full((20,), 30.0))
+    torch.testing.assert_close(network.w.sum(0), torch.full((20,), 30.0))
 
 
 def test_a_presentation_leaves_no_trace_in_the_next_and_the_input_as_it_was() -> None:
@@ -101,9 +240,9 @@ def test_a_presentation_leaves_no_trace_in_the_next_and_the_input_as_it_was() ->
 
 def test_without_learning_rates_the_weights_stay() -> None:
     network = ours(nu_pre=0.0, nu_post=0.0, norm=10.0)  # no weight is near its bound
-    weights = network.synapses.w.clone()
+    weights = network.w.clone()
     network.train(spikes(4, 0))
-    torch.testing.assert_close(network.synapses.w, weights)
+    torch.testing.assert_close(network.w, weights)
 
 
 def test_a_neuron_follows_the_leaky_integrator_by_hand() -> None:

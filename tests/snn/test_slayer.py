@@ -92,8 +92,8 @@ def learner(**changes):
 def test_two_halves_of_an_image_are_told_apart_after_a_few_steps(decoder):
     from snnhpo_mpi.snn.slayer import read_classes
 
-    spikes = torch.zeros(2, 1, 8, 8, 12)
-    spikes[0, :, :4], spikes[1, :, 4:] = 1, 1
+    spikes = torch.zeros(2, 12, 1, 8, 8)
+    spikes[0, :, :, :4], spikes[1, :, :, 4:] = 1, 1
     classes = torch.tensor([0, 1])
     one = learner(decoder=decoder)
     for _ in range(40):
@@ -105,7 +105,7 @@ def test_scoring_has_no_dropout_and_changes_nothing():
     from snnhpo_mpi.snn.slayer import read_classes
 
     one = learner(dropout=0.9)
-    spikes = torch.ones(6, 1, 8, 8, 12)
+    spikes = torch.ones(6, 12, 1, 8, 8)
     weights = [parameter.clone() for parameter in one.network.parameters()]
     assert torch.equal(read_classes(one.network, spikes), read_classes(one.network, spikes))
     assert all(torch.equal(old, new) for old, new in zip(weights, one.network.parameters(), strict=True))

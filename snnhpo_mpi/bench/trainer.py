@@ -1,0 +1,211 @@
+"""``snnhpo bench trainer``: samples a second of training and of scoring, ours against the plain library loop.
+
+Both train the same network on the same digits in one process and one thread, taking turns batch by batch, so that a
+busy machine slows both. A speed-up is the median of the turns' ratios. On a CPU seconds are those of the process's own
+computing (equal to wall time on an idle machine), on a GPU wall time after synchronisation.
+
+    stdp    400 neurons, 100 steps, library's defaults; scoring also the published way: one sample at a time
+    slayer  the MNIST network with the library's tutorial values, 25 steps
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from torch import Tensor, device, dtype
+
+    from snnhpo_mpi.snn.slayer import Learner
+    from snnhpo_mpi.snn.stdp import Network
+    from snnhpo_mpi.trial import Params
+
+BATCH, SCORE_BATCH = 32, 256
+N_PUBLISHED = 8  # samples scored one at a time
+N_UPDATES = 20  # after which weights are compared
+Step = Callable[[], object]
+T = TypeVar("T")
+
+
+def run_benchmark(trainer: str, device_name: str, rounds: int) -> dict[str, Any]:
+    """Measure one trainer.
+
+    Args:
+        trainer: stdp or slayer.
+        device_name: of torch.
+        rounds: turns of training, and of scoring.
+
+    Returns:
+        The keys of ``--json``.
+    """
+    import torch
+
+    place = torch.device(device_name)
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        measured = (_stdp if trainer == "stdp" else _slayer)(place, rounds)
+    finally:
+        torch.set_num_threads(n_threads)
+    return {"trainer": trainer, "device": device_name} | measured
+
+
+def _stdp(place: device, rounds: int) -> dict[str, Any]:
+    import torch
+
+    from snnhpo_mpi.snn.bindsnet_network import BindsnetNetwork
+    from snnhpo_mpi.snn.diehl_cook import DiehlCook
+    from snnhpo_mpi.snn.parameters import defaults
+
+    params = defaults("stdp", "diehl_cook") | {"map_size": 400}
+    batches = [_digits(BATCH, turn, 100, 128.0, place)[0] for turn in range(max(rounds, N_UPDATES))]
+    with torch.inference_mode():
+        ours: Network = _seeded(DiehlCook, params, 784, 1.0, place)
+        library: Network = _seeded(BindsnetNetwork, params, 784, 1.0, place)
+        train, differences = [], []
+        for spikes in batches:
+            train.append(_turn(partial(_seeded, ours.train, spikes), partial(_seeded, library.train, spikes), place))
+            differences.append(float((ours.w - library.w).abs().max()))
+        score, single = [], []
+        for turn in range(rounds):
+            spikes, _ = _digits(SCORE_BATCH, turn, 100, 128.0, place)
+            score.append(_turn(partial(ours.score, spikes), partial(library.score, spikes[:BATCH]), place))
+            one_by_one = torch.split(spikes[:N_PUBLISHED], 1)
+            single.append(_seconds(lambda: [library.score(one) for one in one_by_one], place) / N_PUBLISHED)  # noqa: B023
+    result = _rates(train, (BATCH, BATCH), score, (SCORE_BATCH, BATCH), differences[N_UPDATES - 1])
+    per_sample = [seconds / SCORE_BATCH for seconds, _ in score]
+    result["published"] = {"score_per_s": 1.0 / statistics.median(single)}
+    result["speedup_score_published"] = statistics.median(b / a for a, b in zip(per_sample, single, strict=True))
+    return result
+
+
+def _slayer(place: device, rounds: int) -> dict[str, Any]:
+    import torch
+
+    from snnhpo_mpi.snn.parameters import defaults
+
+    params = defaults("slayer", "csnn")
+    ours, library = _learners(params, place, torch.float32)
+    train, score = [], []
+    for turn in range(rounds):
+        spikes, classes = _digits(BATCH, turn, 25, 512.0, place)
+        spikes = spikes.to(torch.float32)
+        train.append(_turn(partial(ours.train, spikes, classes), partial(library.train, spikes, classes), place))
+        score.append(_turn(partial(ours.predict, spikes), partial(library.predict, spikes), place))
+    return _rates(train, (BATCH, BATCH), score, (BATCH, BATCH), _slayer_difference(params, place))
+
+
+def _slayer_difference(params: Params, place: device) -> float:
+    """Of weights and delays, after updates from the same seed in double precision."""
+    import torch
+
+    pair = _learners(params, place, torch.float64)
+    for turn in range(N_UPDATES):
+        spikes, classes = _digits(8, turn, 25, 512.0, place)
+        for learner in pair:
+            _seeded(learner.train, spikes.to(torch.float64), classes)
+    ours, library = (
+        [parameter.detach().flatten() for parameter in learner.network.parameters() if parameter.grad is not None]
+        for learner in pair
+    )
+    return max(float((a - b).abs().max()) for a, b in zip(_by_size(ours), _by_size(library), strict=True))
+
+
+def _by_size(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """In an order that both networks share: no two of their layers have as many weights."""
+    return sorted(tensors, key=lambda tensor: tensor.numel())
+
+
+def _learners(params: Params, place: device, kind: dtype) -> tuple[Learner, Learner]:
+    from snnhpo_mpi.snn.csnn import Csnn
+    from snnhpo_mpi.snn.lava_network import LavaNetwork
+    from snnhpo_mpi.snn.slayer import Learner
+
+    def learner(network: type[Csnn] | type[LavaNetwork]) -> Learner:
+        return Learner(_seeded(network, (1, 28, 28), 10, params).to(place, kind), params)
+
+    return learner(Csnn), learner(LavaNetwork)
+
+
+def _digits(n: int, turn: int, n_steps: int, max_rate_hz: float, place: device) -> tuple[Tensor, Tensor]:
+    """Encoded digits and their classes, other ones in each turn."""
+    from snnhpo_mpi.config import DatasetSettings
+    from snnhpo_mpi.snn.data import load
+    from snnhpo_mpi.snn.encode import poisson, spike_generator
+
+    split = load(DatasetSettings(name="digits5000", train=n, held_out=1), seed=turn)
+    generator = spike_generator(turn, place)
+    return poisson(split.train_x.to(place), n_steps, max_rate_hz, 1.0, generator), split.train_y.to(place)
+
+
+def _seeded(make: Callable[..., T], *arguments: Any) -> T:
+    """Call with torch's generator as it was the last time."""
+    import torch
+
+    torch.manual_seed(0)
+    return make(*arguments)
+
+
+def _turn(ours: Step, library: Step, place: device) -> tuple[float, float]:
+    return _seconds(ours, place), _seconds(library, place)
+
+
+def _seconds(step: Step, place: device) -> float:
+    import torch
+
+    on_gpu = place.type == "cuda"
+    clock = time.perf_counter if on_gpu else time.process_time
+    start = clock()
+    step()
+    if on_gpu:
+        torch.cuda.synchronize(place)
+    return clock() - start
+
+
+def _rates(
+    train: Sequence[tuple[float, float]],
+    n_train: tuple[int, int],
+    score: Sequence[tuple[float, float]],
+    n_score: tuple[int, int],
+    difference: float,
+) -> dict[str, Any]:
+    """Seconds of (ours, library) in each turn, and how many samples each presented -> the table."""
+    rates = [
+        {
+            "train_per_s": n_train[who] / statistics.median(turn[who] for turn in train),
+            "score_per_s": n_score[who] / statistics.median(turn[who] for turn in score),
+        }
+        for who in range(2)
+    ]
+    return {
+        "ours": rates[0],
+        "library": rates[1],
+        "speedup_train": statistics.median(turn[1] / n_train[1] / (turn[0] / n_train[0]) for turn in train),
+        "speedup_score": statistics.median(turn[1] / n_score[1] / (turn[0] / n_score[0]) for turn in score),
+        "max_abs_difference": difference,
+    }
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.add_argument("--trainer", choices=("stdp", "slayer"), required=True)
+    parser.add_argument("--device", default="cpu", help="cpu, cuda:0, ... (default cpu)")
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="turns measured (default 5)")
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run the command."""
+    result = run_benchmark(args.trainer, args.device, args.rounds)
+    if args.json:
+        sys.stdout.write(json.dumps(result) + "\n")
+        return 0
+    for key, value in result.items():
+        sys.stdout.write(f"{key:24} {json.dumps(value)}\n")
+    return 0
