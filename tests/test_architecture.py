@@ -36,7 +36,7 @@ LIBRARIES = {
     "botorch": ("bench/", "optim/"),
     "gpytorch": ("bench/", "optim/"),
     "mpi4py": ("comm/mpi.py",),
-    "h5py": ("record/",),
+    "h5py": ("record/", "snn/data/recordings.py"),
     "bindsnet": ("snn/bindsnet_network.py",),
     "lava": ("snn/lava_network.py",),
     "tonic": ("snn/data/",),

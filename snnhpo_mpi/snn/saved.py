@@ -1,7 +1,7 @@
 """A trained network as one file of tensors, numbers and names, which ``torch.load(weights_only=True)`` opens.
 
-Keys: ``format``, ``trainer``, ``network``, ``engine``, ``params`` (of the network's table), ``encoding``, ``input_shape`` (``C``,
-``H``, ``W``), ``n_classes`` and ``state``: what was learnt, in the trainer's own form.
+Keys: ``format``, ``trainer``, ``network``, ``engine``, ``params`` (of the network's table), ``encoding``,
+``input_shape`` (``C``, ``H``, ``W``), ``n_classes`` and ``state``: what was learnt, in the trainer's own form.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class SavedNetwork:
         Raises:
             ValueError: images of another shape or type.
         """
-        if images.dtype != torch.uint8 or tuple(images.shape[1:]) != self.input_shape:
+        if images.dtype != torch.uint8 or tuple(images.shape[1:4]) != self.input_shape:
             wanted = " x ".join(map(str, ("B", *self.input_shape)))
             raise ValueError(f"images must be {wanted} of torch.uint8, found {tuple(images.shape)} of {images.dtype}")
         if not len(images):

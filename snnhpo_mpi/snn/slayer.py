@@ -21,8 +21,8 @@ from torch import Tensor
 
 from snnhpo_mpi.config import EncodingSettings, SlayerSettings, StudyConfig
 from snnhpo_mpi.snn.activity import Activity
+from snnhpo_mpi.snn.architecture import check_architecture, load_architecture, own_defaults
 from snnhpo_mpi.snn.checkpoint import Checkpoints, Part, RandomState
-from snnhpo_mpi.snn.architecture import load_architecture
 from snnhpo_mpi.snn.csnn import LAYOUTS, Csnn, Shape
 from snnhpo_mpi.snn.data import Samples, load, load_final
 from snnhpo_mpi.snn.encode import encoded, input_shape, spike_generator
@@ -54,6 +54,8 @@ class SlayerTrainer:
         """
         assert isinstance(config.trainer, SlayerSettings)
         self._config, self._settings = config, config.trainer
+        if ":" in config.trainer.network:
+            check_architecture(config)
         self._device = torch.device(device)
         self._report = report
         read = load if config.retrain is None else load_final
@@ -69,7 +71,8 @@ class SlayerTrainer:
         """
         torch.manual_seed(trial.seed)  # networks draw from torch's global generators, as lava-dl does
         generator = spike_generator(trial.seed, self._device)
-        params = defaults("slayer", self._settings.network) | self._config.fixed | dict(trial.params)
+        own = own_defaults(self._settings.network) if ":" in self._settings.network else {}
+        params = own | defaults("slayer", self._settings.network) | self._config.fixed | dict(trial.params)
         epochs, n_train = int(params["epochs"]), len(self._split.train_y)
         activity = Activity(self._config.stopping, n_train, self._split.n_classes)
         log = TrainingLog(trial.number, activity, epochs * n_train, self._device, self._report)
@@ -90,7 +93,7 @@ class SlayerTrainer:
         return log.completed(predicted, self._split.held_y.numpy(), self._split.n_classes)
 
     def _network(self, params: Params) -> torch.nn.Module:
-        layers = tuple(dict.fromkeys(monitor.layer for monitor in self._config.stopping if monitor.layer is not None))
+        layers = tuple(monitor.layer for monitor in self._config.stopping)
         shape = input_shape(self._split.train_x.shape, self._settings.encoding)
         settings = self._settings
         network = build_network(settings.network, settings.engine, shape, self._split.n_classes, params, layers)

@@ -139,3 +139,34 @@ def test_ngram_scores_agree_with_the_library(n: int) -> None:
         for key, score in zip(decoder.keys, decoder.scores.tolist(), strict=True)
     }
     assert ours == {sequence: score.tolist() for sequence, score in library.items()}
+
+
+def trains_of(counts: np.ndarray) -> SpikeTrains:
+    sample, neuron = (np.repeat(index.ravel(), counts.ravel()) for index in np.indices(counts.shape))
+    return SpikeTrains(sample, neuron, *counts.shape)
+
+
+@pytest.mark.parametrize("name", ["log", "svm"])
+def test_linear_readouts_find_what_no_single_neuron_tells(name: str) -> None:
+    counts = np.random.default_rng(0).poisson(6.0, (300, 4))
+    classes = (counts[:, 0] + counts[:, 1] > counts[:, 2] + counts[:, 3] + 1).astype(np.int64)
+    fitted = fit_decoder(name, trains_of(counts), classes, 2)
+    assert (fitted.predict(trains_of(counts)) == classes).mean() > 0.97
+    assert (fit_decoder("all", trains_of(counts), classes, 2).predict(trains_of(counts)) == classes).mean() < 0.95
+
+
+@pytest.mark.parametrize("name", ["log", "svm"])
+def test_linear_readouts_agree_with_scikit_learn_and_give_a_silent_sample_no_class(name: str) -> None:
+    svm, linear_model = pytest.importorskip("sklearn.svm"), pytest.importorskip("sklearn.linear_model")
+    rng = np.random.default_rng(1)
+    counts = rng.poisson(rng.uniform(1, 8, (1, 5)), (200, 5))
+    classes = np.arange(200) % 3
+    counts[:, 0] += 4 * (classes == 0)
+    counts[:, 1] += 4 * (classes == 1)
+    counts[17] = 0
+    predicted = fit_decoder(name, trains_of(counts), classes, 3).predict(trains_of(counts))
+    assert predicted[17] == ABSTAIN
+    scaled = counts / counts.std(0)
+    theirs = linear_model.LogisticRegression() if name == "log" else svm.LinearSVC(C=1.0, max_iter=100_000)
+    expected = theirs.fit(scaled, classes).predict(scaled)
+    assert (predicted == expected).mean() > 0.96

@@ -42,7 +42,8 @@ def config(trainer: str, networks: Path | None) -> StudyConfig:
 def stdp() -> tuple[Any, Any, dict[str, Any]]:
     """A network that has learnt a batch, as a reader; its state; its hyperparameters."""
     from snnhpo_mpi.snn.diehl_cook import DiehlCook
-    from snnhpo_mpi.snn.stdp import StdpReader, encoded, spike_trains
+    from snnhpo_mpi.snn.encode import encoded
+    from snnhpo_mpi.snn.stdp import StdpReader, spike_trains
 
     params = defaults("stdp", "diehl_cook") | {"map_size": 15, "norm": 30.0, "theta_plus": 1.0}
     torch.manual_seed(1)
@@ -56,14 +57,15 @@ def stdp() -> tuple[Any, Any, dict[str, Any]]:
 
 def slayer() -> tuple[Any, Any, dict[str, Any]]:
     from snnhpo_mpi.snn.csnn import Csnn
-    from snnhpo_mpi.snn.slayer import Learner, SlayerReader, encoded
+    from snnhpo_mpi.snn.encode import encoded
+    from snnhpo_mpi.snn.slayer import Learner, SlayerReader
 
     lively = {"threshold": 0.5, "current_decay": 0.9, "learning_rate": 0.01}
     params = defaults("slayer", "csnn") | lively | {"c1_k": 3, "c2_k": 2, "dropout": 0.3}
     torch.manual_seed(1)
     learner = Learner(Csnn((1, 8, 8), 3, params), params)
     for _ in range(30):
-        learner.train(encoded(IMAGES, ENCODING, spike_generator(1, CPU)), CLASSES)
+        learner.train(encoded(IMAGES, ENCODING, spike_generator(1, CPU)).float(), CLASSES)
     return SlayerReader(learner.network, ENCODING, CPU), learner.network.state_dict(), params
 
 
@@ -108,7 +110,7 @@ def test_a_file_that_is_no_network_is_named(tmp_path: Path, contents: object) ->
         load_network(file)
 
 
-@pytest.mark.parametrize("name", ["all", "vote", "2gram", "3gram"])
+@pytest.mark.parametrize("name", ["all", "vote", "2gram", "3gram", "log", "svm"])
 def test_every_decoder_comes_back_from_its_tensors(name: str) -> None:
     rng = np.random.default_rng(3)
     trains = SpikeTrains(np.sort(rng.integers(0, 30, 400)), rng.integers(0, 6, 400), 30, 6)

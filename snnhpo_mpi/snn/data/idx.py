@@ -1,4 +1,4 @@
-"""MNIST in its usual idx files, raw or gzipped, as torchvision and the original site lay them out.
+"""MNIST and Fashion-MNIST in their usual idx files, raw or gzipped, as torchvision and the original site lay them out.
 
 Format: two zero bytes, element type (8 = unsigned byte), number of dimensions, each as a big-endian uint32, data.
 """
@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import gzip
 import math
-import os
-import re
 import zlib
 from pathlib import Path
 
@@ -17,10 +15,11 @@ from numpy.typing import NDArray
 
 from snnhpo_mpi.config import DatasetSettings
 from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.snn.data.folder import data_folder
 
 IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 TEST_IMAGES, TEST_LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
-FOLDERS = ("MNIST/raw", "raw", ".")  # below the path; torchvision writes the first
+OWN_FOLDER = {"mnist": "MNIST/raw", "fashion_mnist": "FashionMNIST/raw"}  # below the path, as torchvision writes
 
 
 def read_training_set(dataset: DatasetSettings) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -32,17 +31,20 @@ def read_training_set(dataset: DatasetSettings) -> tuple[NDArray[np.uint8], NDAr
     Raises:
         ConfigError: files are missing or damaged.
     """
-    return _read_pair(data_folder(dataset), IMAGES, LABELS)
+    return _read_pair(dataset, IMAGES, LABELS)
 
 
 def read_test_set(dataset: DatasetSettings) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Read the official test set, as ``read_training_set``."""
-    return _read_pair(data_folder(dataset), TEST_IMAGES, TEST_LABELS)
+    return _read_pair(dataset, TEST_IMAGES, TEST_LABELS)
 
 
-def _read_pair(root: Path, image_file: str, label_file: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    images = read_idx(_find(root, image_file))
-    labels = read_idx(_find(root, label_file))
+def _read_pair(
+    dataset: DatasetSettings, image_file: str, label_file: str
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    root = data_folder(dataset)
+    images = read_idx(find(root, dataset.name, image_file))
+    labels = read_idx(find(root, dataset.name, label_file))
     if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):
         raise ConfigError(
             f"{root}: {image_file} and {label_file} do not belong together: {images.shape} and {labels.shape}"
@@ -50,28 +52,20 @@ def _read_pair(root: Path, image_file: str, label_file: str) -> tuple[NDArray[np
     return images[:, None], labels.astype(np.int64)
 
 
-def data_folder(dataset: DatasetSettings) -> Path:
-    """The folder of a data set, environment variables filled in.
+def find(root: Path, name: str, file_name: str) -> Path:
+    """One of the data set's files, in any of the folders where it is usual.
 
     Raises:
-        ConfigError: none is given, a variable is not set, or there is no such folder.
+        ConfigError: it is not there.
     """
-    if dataset.path is None:
-        raise ConfigError(f"trainer.dataset.path: {dataset.name} needs the folder of its files")
-    expanded = os.path.expandvars(Path(dataset.path).expanduser())
-    if unset := re.search(r"\$\{?\w+", expanded):
-        raise ConfigError(f"trainer.dataset.path: {dataset.path}: the variable {unset.group()} is not set")
-    if not Path(expanded).is_dir():
-        raise ConfigError(f"trainer.dataset.path: there is no folder {expanded}")
-    return Path(expanded)
-
-
-def _find(root: Path, name: str) -> Path:
-    for folder in FOLDERS:
+    for folder in (OWN_FOLDER[name], "raw", "."):
         for suffix in ("", ".gz"):
-            if (file := root / folder / f"{name}{suffix}").is_file():
+            if (file := root / folder / f"{file_name}{suffix}").is_file():
                 return file
-    raise ConfigError(f"{root}: {name} (or {name}.gz) is needed here or in MNIST/raw, as torchvision downloads it")
+    raise ConfigError(
+        f"{root}: {file_name} (or {file_name}.gz) is needed here or in {OWN_FOLDER[name]}, as torchvision downloads "
+        f"it: snnhpo data fetch {name} (where there is internet), or copy it there"
+    )
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
