@@ -98,8 +98,8 @@ def _slayer(place: device, rounds: int) -> dict[str, Any]:
         spikes, classes = _digits(BATCH, turn, 25, 512.0, place)
         spikes = spikes.to(torch.float32)
         train.append(_turn(partial(ours.train, spikes, classes), partial(library.train, spikes, classes), place))
-        readers = [partial(read_classes, learner.network, spikes) for learner in (ours, library)]
-        score.append(_turn(*readers, place))
+        mine, theirs = (partial(read_classes, learner.network, spikes) for learner in (ours, library))
+        score.append(_turn(mine, theirs, place))
     return _rates(train, (BATCH, BATCH), score, (BATCH, BATCH), _slayer_difference(params, place))
 
 
