@@ -6,8 +6,10 @@ The environment is handed in as a mapping, so that every launcher can be imitate
 from __future__ import annotations
 
 import importlib.metadata
+import logging
 import os
 import platform
+import re
 import socket
 import subprocess
 import sys
@@ -17,9 +19,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from snnhpo_mpi.errors import ConfigError
+
+log = logging.getLogger(__name__)
 # Who says which rank of its node this is, and how many ranks the node has.
 LOCAL_RANK = ("OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "PMIX_LOCAL_RANK", "SLURM_LOCALID")
 LOCAL_SIZE = ("OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", "PMIX_LOCAL_SIZE")
+EXIT_FILE = "SNNHPO_EXIT_FILE"
 PACKAGES = ("snnhpo_mpi", "torch", "botorch", "gpytorch", "bindsnet", "lava-dl", "tonic", "mpi4py", "h5py", "numpy")
 
 
@@ -31,7 +37,7 @@ class Device:
         name: what torch calls it: ``cpu`` or ``cuda:0``.
         threads: CPU threads of the evaluator.
         environment: variables to set in the evaluator before torch is imported.
-        label: for logs and records, for example ``GPU 3`` or ``cpu x 4``.
+        label: for logs and records, for example ``GPU 3, cpu x 8`` or ``cpu x 4``.
     """
 
     name: str
@@ -49,8 +55,13 @@ def local_size(environment: Mapping[str, str]) -> int | None:
     """Number of ranks on this node, None if no launcher says."""
     size = _first_int(environment, LOCAL_SIZE)
     if size is None and (tasks := environment.get("SLURM_STEP_TASKS_PER_NODE")):
-        counts = {part.split("(")[0] for part in tasks.split(",")}  # "4(x2)" or "4,3": only a common count is certain
-        size = int(counts.pop()) if len(counts) == 1 else None
+        node = _first_int(environment, ("SLURM_NODEID",)) or 0
+        counts = [
+            int(count)
+            for count, times in re.findall(r"(\d+)(?:\(x(\d+)\))?", tasks)  # 5,4(x2): 5, 4 and 4 tasks
+            for _ in range(int(times or 1))
+        ]
+        size = counts[node] if node < len(counts) else None
     return size
 
 
@@ -69,6 +80,7 @@ def choose_device(
     threads: str | int,
     visible: tuple[str, ...],
     n_cores: int,
+    n_granted: int = 0,
 ) -> Device:
     """The device of the worker in one slot of its node.
 
@@ -79,15 +91,23 @@ def choose_device(
         threads: ``auto`` or CPU threads of the evaluator.
         visible: GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them (indices, UUIDs, MIG names).
         n_cores: this rank's share of the cores.
+        n_granted: GPUs that Slurm says the job has on this node.
+
+    Raises:
+        ConfigError: there should be a GPU, and none is visible.
     """
     n_threads = n_cores if threads == "auto" else int(threads)
     usable = visible if gpus == "auto" else visible[: int(gpus)]
     environment = {"OMP_NUM_THREADS": str(n_threads), "MKL_NUM_THREADS": str(n_threads)}
     if not usable:
+        if gpus != 0 and (n_granted or gpus != "auto"):
+            wanted = f"workers.gpus is {gpus}" if gpus != "auto" else f"Slurm granted this node {n_granted} GPUs"
+            raise ConfigError(f"{wanted}, but no GPU is visible here; workers.gpus: 0 trains on the CPU")
         return Device("cpu", n_threads, environment | {"CUDA_VISIBLE_DEVICES": ""}, f"cpu x {n_threads}")
     # A launcher that narrowed the view to one GPU has chosen already; otherwise neighbours share in turn.
     gpu = usable[(slot // trials_per_gpu) % len(usable)]
-    return Device("cuda:0", n_threads, environment | {"CUDA_VISIBLE_DEVICES": gpu}, f"GPU {gpu}")
+    label = f"GPU {gpu}" if gpu.isdigit() else gpu
+    return Device("cuda:0", n_threads, environment | {"CUDA_VISIBLE_DEVICES": gpu}, f"{label}, cpu x {n_threads}")
 
 
 def visible_gpus(environment: Mapping[str, str]) -> tuple[str, ...]:
@@ -97,6 +117,11 @@ def visible_gpus(environment: Mapping[str, str]) -> tuple[str, ...]:
         names = [name.strip() for name in narrowed.split(",")]
         return tuple(name for name in names if name and name != "-1" and name != "NoDevFiles")
     return tuple(str(index) for index in range(len(list(Path("/dev").glob("nvidia[0-9]*")))))
+
+
+def granted_gpus(environment: Mapping[str, str]) -> int:
+    """GPUs that Slurm gave the job on this node; 0 outside Slurm."""
+    return _first_int(environment, ("SLURM_GPUS_ON_NODE",)) or 0
 
 
 def cores_of_rank(environment: Mapping[str, str], n_sharing: int, n_usable: int | None = None) -> int:
@@ -140,6 +165,22 @@ def job_clock(wall_time_s: float | None, environment: Mapping[str, str]) -> Call
     limits = [limit for limit in (wall_time_s, slurm_seconds_left(environment)) if limit is not None]
     began = time.monotonic()
     return lambda: min(limits) - (time.monotonic() - began) if limits else None
+
+
+def leave_exit_code(code: int | None, environment: Mapping[str, str]) -> None:
+    """Write how the search ended where a batch script looks for it (SNNHPO_EXIT_FILE), before MPI is left.
+
+    What a launcher exits with may be the code of a rank that was killed, or of one that hung while leaving.
+
+    Args:
+        code: None while it is running: what then ends rank 0 leaves a study that can be resumed.
+        environment: of the process.
+    """
+    if path := environment.get(EXIT_FILE):
+        try:
+            Path(path).write_text("running\n" if code is None else f"{code}\n", encoding="ascii")
+        except OSError as error:
+            log.warning("%s: %s: the batch script will go by the launcher's exit code", path, error)
 
 
 def provenance() -> dict[str, str]:

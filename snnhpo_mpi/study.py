@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -120,8 +121,13 @@ def _run_mpi(request: Request, say: Say) -> int:
             ignore_stop_signals()
             code = _work(request.results, os.environ, transport)
         else:
+            host.leave_exit_code(None, os.environ)
             with StopSignals() as signals:
                 code = _lead_or_dismiss(request, transport, say, signals)
+            host.leave_exit_code(code, os.environ)
+    except BaseException:  # a fault of the program, on whichever rank: a job must not try it again and again
+        host.leave_exit_code(code, os.environ)
+        raise
     finally:
         transport.close(code)
     return code
@@ -358,6 +364,7 @@ def _prepare_evaluator(
         threads=config.workers.threads,
         visible=host.visible_gpus(os.environ),
         n_cores=host.cores_of_rank(launcher, (size if local_size is None else local_size) - with_rank_0),
+        n_granted=host.granted_gpus(launcher),
     )
     folder = results / config.study.name
     logs = folder / "logs"
@@ -439,19 +446,30 @@ def _replayed(config: StudyConfig, space: Space) -> list[dict[str, ParamValue]]:
 def build_trainer(
     config: StudyConfig, device: str, report: Callable[[Progress], None], checkpoints: Path | None = None
 ) -> Trainer:
-    """The trainer that the configuration names; called in the evaluator process only."""
+    """The trainer that the configuration names; called in the evaluator process only.
+
+    Raises:
+        ConfigError: what it needs is not there: data, library, function, a working device.
+    """
     match config.trainer:
         case StdpSettings():
+            from snnhpo_mpi.snn.device import checked
             from snnhpo_mpi.snn.stdp import StdpTrainer
 
-            return StdpTrainer(config, device, report, checkpoints)
+            return StdpTrainer(config, checked(device), report, checkpoints)
         case SlayerSettings():
+            from snnhpo_mpi.snn.device import checked
             from snnhpo_mpi.snn.slayer import SlayerTrainer
 
-            return SlayerTrainer(config, device, report, checkpoints)
+            return SlayerTrainer(config, checked(device), report, checkpoints)
         case PythonSettings():
             from snnhpo_mpi.user_function import trainer_from
 
-            return trainer_from(config, device)
+            trainer = trainer_from(config, device)
+            if "torch" in sys.modules:  # the function works with it
+                from snnhpo_mpi.snn.device import checked
+
+                checked(device)
+            return trainer
         case _:
             assert_never(config.trainer)

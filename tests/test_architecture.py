@@ -12,7 +12,7 @@ ROOT = Path(snnhpo_mpi.__file__).parent
 ALLOWED = {
     "errors": set(),
     "trial": set(),
-    "host": set(),
+    "host": {"errors"},
     "signals": set(),
     "config": {"errors", "snn.parameters", "trial"},
     "space": {"config", "trial"},

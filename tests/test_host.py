@@ -5,6 +5,7 @@ import time
 import pytest
 
 from snnhpo_mpi import host
+from snnhpo_mpi.errors import ConfigError
 
 
 def choose(slot: int = 0, **changes: object) -> host.Device:
@@ -21,7 +22,9 @@ def choose(slot: int = 0, **changes: object) -> host.Device:
         ({"OMPI_COMM_WORLD_LOCAL_RANK": "2", "OMPI_COMM_WORLD_LOCAL_SIZE": "4"}, 2, 4),
         ({"MPI_LOCALRANKID": "1", "MPI_LOCALNRANKS": "3"}, 1, 3),
         ({"SLURM_LOCALID": "3", "SLURM_STEP_TASKS_PER_NODE": "4(x2)"}, 3, 4),
-        ({"SLURM_LOCALID": "0", "SLURM_STEP_TASKS_PER_NODE": "4,3"}, 0, None),
+        ({"SLURM_LOCALID": "0", "SLURM_STEP_TASKS_PER_NODE": "4,3", "SLURM_NODEID": "0"}, 0, 4),
+        ({"SLURM_LOCALID": "2", "SLURM_STEP_TASKS_PER_NODE": "9,8(x3)", "SLURM_NODEID": "3"}, 2, 8),
+        ({"SLURM_LOCALID": "2", "SLURM_STEP_TASKS_PER_NODE": "9,8(x3)", "SLURM_NODEID": "4"}, 2, None),
     ],
 )
 def test_launchers_say_the_local_rank(environment: dict[str, str], rank: int | None, size: int | None) -> None:
@@ -61,6 +64,38 @@ def test_ranks_share_the_cores_unless_srun_bound_them() -> None:
 
 def test_zero_gpus_means_cpu_even_where_there_are_some() -> None:
     assert choose(gpus=0, threads=3).label == "cpu x 3"
+
+
+def test_a_gpu_that_should_be_there_and_is_not_is_told() -> None:
+    for changes in ({"gpus": 2}, {"n_granted": 4}):
+        with pytest.raises(ConfigError, match="no GPU is visible here"):
+            choose(visible=(), **changes)
+    assert choose(visible=(), gpus=0, n_granted=4).name == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("gpu", "label"),
+    [("3", "GPU 3, cpu x 2"), ("GPU-1f2e", "GPU-1f2e, cpu x 2"), ("MIG-ab12", "MIG-ab12, cpu x 2")],
+)
+def test_the_label_says_gpu_and_threads(gpu: str, label: str) -> None:
+    assert choose(visible=(gpu,)).label == label
+
+
+def test_a_workstation_of_8_gpus_gives_each_of_8_workers_its_own() -> None:
+    """``mpirun -n 9``: local rank 0 optimises."""
+    visible = tuple("01234567")
+    gpus = [choose(rank - 1, visible=visible).environment["CUDA_VISIBLE_DEVICES"] for rank in range(1, 9)]
+    assert gpus == list(visible)
+
+
+def test_rank_0_leaves_its_exit_code_where_the_batch_script_looks(tmp_path, caplog) -> None:
+    host.leave_exit_code(75, {"SNNHPO_EXIT_FILE": str(tmp_path / "code")})
+    assert (tmp_path / "code").read_text() == "75\n"
+    host.leave_exit_code(None, {"SNNHPO_EXIT_FILE": str(tmp_path / "code")})
+    assert (tmp_path / "code").read_text() == "running\n"
+    host.leave_exit_code(75, {})
+    host.leave_exit_code(75, {"SNNHPO_EXIT_FILE": str(tmp_path / "gone" / "code")})
+    assert "go by the launcher's exit code" in caplog.text
 
 
 def test_slurm_end_time_gives_the_seconds_left() -> None:

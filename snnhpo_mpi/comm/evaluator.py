@@ -54,7 +54,7 @@ class EvaluatorSettings:
         n_constraints: values that an outcome must have.
         time_limit_s: a trial over it is failed, its process ended; None for no limit.
         start_limit_s: longest time to build the trainer.
-        grace_s: between SIGTERM and SIGKILL.
+        grace_s: between SIGINT (KeyboardInterrupt) and SIGKILL.
         report_every_s: progress reports that come sooner are dropped.
         log: where its standard output and error go; None for nowhere.
         device: for the record, for example ``GPU 3``.
@@ -236,11 +236,11 @@ class Evaluator:
             self._kill_group(signal.SIGKILL)
 
     def _condemn(self, reason: str, grace_s: float | None = None) -> None:
-        """End the process for a reason: SIGTERM, and SIGKILL after the grace."""
+        """End the process for a reason: SIGINT, and SIGKILL after the grace."""
         if self._condemned is None:
             self._condemned = reason
             self._kill_at = time.monotonic() + (self._settings.grace_s if grace_s is None else grace_s)
-            self._kill_group(signal.SIGTERM)
+            self._kill_group(signal.SIGINT)
 
     def _has_ended(self) -> bool:
         """Whether the process is dead; not reaped, so that its number stays its own until its group is killed."""

@@ -87,9 +87,7 @@ def main(fd: int, supervisor: int) -> NoReturn:
         supervisor: the process to die with.
     """
     _die_with_parent(supervisor)
-    for number in (signal.SIGTERM, signal.SIGUSR1):
-        signal.signal(number, signal.SIG_DFL)  # the supervisor may ignore them, which what it starts inherits
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    _outlive_signals_to_the_job()
     faulthandler.enable()
     order: Order = pickle.load(sys.stdin.buffer)  # from our own parent
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # an evaluation that asks for input gets the end of a file
@@ -136,6 +134,30 @@ def _leave(code: int) -> NoReturn:
         except (OSError, ValueError):
             continue  # closed, or its disk is full
     os._exit(code)
+
+
+def _outlive_signals_to_the_job() -> None:
+    """Go on when a batch system signals all processes of a job: rank 0 alone decides what becomes of the trials.
+
+    What an evaluation starts or forks can be ended as usual: a handler, unlike an ignored signal, is not inherited by
+    another program, and a forked child drops it before a signal can reach it.
+    """
+    outlived = (signal.SIGTERM, signal.SIGUSR1)
+
+    def drop() -> None:
+        for number in outlived:
+            signal.signal(number, signal.SIG_DFL)
+        unblock()
+
+    def unblock() -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, outlived)
+
+    for number in outlived:
+        signal.signal(number, lambda number, frame: None)
+    os.register_at_fork(
+        before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, outlived), after_in_parent=unblock, after_in_child=drop
+    )
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # the supervisor's way to end a trial
 
 
 def _die_with_parent(parent: int) -> None:

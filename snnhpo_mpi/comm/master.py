@@ -198,6 +198,7 @@ class Master:
             case Ready(device):
                 self._roster.update(rank, Standing.WORKING, self._roster[rank].running)
                 self._record.joined(rank, self._roster[rank].host, device)
+                _log.info("rank %d (%s) evaluates on %s", rank, self._roster[rank].host, device)
             case Report(progress):
                 self._record.progress(rank, progress)
             case Beat(running):

@@ -29,6 +29,7 @@ from snnhpo_mpi.comm.messages import (
 )
 from snnhpo_mpi.comm.pause import LONGEST_PAUSE_S, Pause
 from snnhpo_mpi.comm.transport import Transport
+from snnhpo_mpi.errors import SnnhpoError
 from snnhpo_mpi.trial import Trial
 
 _log = logging.getLogger(__name__)
@@ -120,8 +121,7 @@ class Supervisor:
         match message:
             case Welcome(config, beat_s):
                 self._beat_s = beat_s
-                self._evaluator_settings = self._prepare(config)
-                self._start_at = 0.0
+                self._prepare_evaluator(config)
             case Run(trial):
                 self._trial = trial
                 if self._gave_up:  # crossed our goodbye, which gives it back
@@ -133,6 +133,16 @@ class Supervisor:
                 pass
             case _:
                 _log.error("rank 0 sent %s, which is a worker's to send", type(message).__name__)
+
+    def _prepare_evaluator(self, config: str) -> None:
+        """Learn how to evaluate here; where that is impossible, this rank leaves the search to the others."""
+        try:
+            self._evaluator_settings = self._prepare(config)
+            self._start_at = 0.0
+        except SnnhpoError as error:
+            _log.error("this rank cannot evaluate: %s", error)
+            self._n_failures = self._settings.max_start_failures
+            self._send(Goodbye(str(error)))
 
     @property
     def _gave_up(self) -> bool:

@@ -156,7 +156,7 @@ class ToyTrainer:
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
     def hang(self, good: Outcome, _: str) -> Outcome:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         while True:
             time.sleep(60)
 
@@ -178,6 +178,17 @@ class ToyTrainer:
         with Path(path).open("a") as file:
             file.write(f"{child.pid}\n{pid}\n")
         os._exit(7)
+
+    def terminates_children(self, good: Outcome, _: str) -> Outcome:
+        started = subprocess.Popen(["sleep", "300"])
+        started.terminate()
+        assert started.wait(10) == -signal.SIGTERM
+        forked = os.fork()
+        if forked == 0:
+            time.sleep(300)
+        os.kill(forked, signal.SIGTERM)
+        assert os.WTERMSIG(os.waitpid(forked, 0)[1]) == signal.SIGTERM
+        return good
 
     def thread(self, good: Outcome, _: str) -> Outcome:
         threading.Thread(target=time.sleep, args=(300,)).start()
@@ -210,8 +221,8 @@ class ToyTrainer:
         input("your name? ")
         return good
 
-    def finishes_on_sigterm(self, good: Outcome, _: str) -> Outcome:
-        signal.signal(signal.SIGTERM, lambda *_: None)
+    def finishes_on_sigint(self, good: Outcome, _: str) -> Outcome:
+        signal.signal(signal.SIGINT, lambda *_: None)
         signal.pause()
         return good
 

@@ -147,7 +147,7 @@ def test_printed_garbage_goes_to_the_log_and_nowhere_else(start, log):
 
 
 @pytest.mark.parametrize("do", ["sleep:60", "hang"])
-def test_a_trial_over_its_time_limit_fails_even_if_it_ignores_sigterm(start, do):
+def test_a_trial_over_its_time_limit_fails_even_if_it_ignores_sigint(start, do):
     evaluator = _ready(start(time_limit_s=0.3))
     outcome = _evaluate(evaluator, do)
     assert outcome.error.startswith("time limit: the trial ran for more than 0.3 s")
@@ -156,9 +156,23 @@ def test_a_trial_over_its_time_limit_fails_even_if_it_ignores_sigterm(start, do)
 
 def test_a_result_after_the_time_limit_does_not_count(start):
     evaluator = _ready(start(time_limit_s=0.2, grace_s=5.0))
-    outcome = _evaluate(evaluator, "finishes_on_sigterm")
+    outcome = _evaluate(evaluator, "finishes_on_sigint")
     assert outcome.state is State.FAILED
     assert outcome.error.startswith("time limit")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_to_all_processes_of_a_job_costs_no_trial(start, number):
+    evaluator = _ready(start())
+    evaluator.run(_trial("sleep:0.3"))
+    time.sleep(0.1)
+    os.killpg(evaluator._process.pid, number)
+    result, _ = _until(evaluator, Result)
+    assert result.outcome.state is State.COMPLETED
+
+
+def test_what_an_evaluation_starts_or_forks_can_be_ended_as_usual(start):
+    assert _evaluate(_ready(start()), "terminates_children").state is State.COMPLETED
 
 
 def test_a_forked_child_that_runs_on_does_not_answer_a_second_time(start, tmp_path):

@@ -23,6 +23,7 @@ from snnhpo_mpi.comm.messages import (
 )
 from snnhpo_mpi.comm.transport import LocalTransport, local_transports
 from snnhpo_mpi.comm.worker import WorkerSettings, run_worker
+from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.trial import State, Trial
 
 
@@ -54,11 +55,12 @@ def begin():
     """Starts a supervisor in a thread; gives rank 0's end and the list that its exit code will be put into."""
     threads = []
 
-    def begin(worker: WorkerSettings | None = None, **evaluator):
+    def begin(worker: WorkerSettings | None = None, prepare=None, **evaluator):
         ends, codes = local_transports(2), []
+        prepare = prepare or (lambda config: toy_evaluator(device=config, **evaluator))
 
         def work():
-            codes.append(run_worker(ends[1], lambda config: toy_evaluator(device=config, **evaluator), worker))
+            codes.append(run_worker(ends[1], prepare, worker))
 
         thread = threading.Thread(target=work)
         thread.start()
@@ -98,6 +100,18 @@ def test_it_stops_before_it_was_welcome(begin):
     master.hear(Hello)
     master.say(Stop(2))
     assert master.hear(Stopped) == [Stopped()]
+
+
+def test_a_rank_that_cannot_evaluate_says_why_and_waits_for_the_end(begin):
+    def prepare(config):
+        raise ConfigError("no GPU is visible here")
+
+    master, _ = begin(prepare=prepare)
+    master.hear(Hello)
+    master.say(Welcome("", 5.0))
+    assert master.hear(Goodbye) == [Goodbye("no GPU is visible here")]
+    master.say(Stop(0))
+    assert master.hear(Stopped)[-1] == Stopped()
 
 
 def test_it_stops_in_the_middle_of_a_trial(begin):

@@ -1,0 +1,114 @@
+# Sourced by the batch scripts, after an env file: places the ranks, starts them, passes signals on, requeues the job.
+# From the env file: launcher (mpiexec or srun-TYPE), n_ranks outside Slurm. From the batch script: max_requeues.
+
+say() { echo "$(date '+%F %T') job ${SLURM_JOB_ID:-here}: $*"; }
+
+# A line a rank, in order: rank 0 and the workers of the first node, then the workers of the others.
+hosts_of_ranks() {
+  local node i rank_0=1
+  for node in $(scontrol show hostnames "$SLURM_JOB_NODELIST"); do
+    for ((i = 1; i < SLURM_NTASKS_PER_NODE + rank_0; i++)); do echo "$node"; done
+    rank_0=0
+  done
+}
+
+# The launch line. Its flags keep the other ranks going when one is killed, as far as the MPI can.
+launch() {
+  local flags=() hosts=$scratch/hosts
+  if [[ -n ${SLURM_JOB_ID:-} ]]; then
+    hosts_of_ranks > "$hosts"
+    n_ranks=$(wc -l < "$hosts")
+    [[ $launcher == mpiexec ]] || export SLURM_HOSTFILE=$hosts
+    unset SLURM_NTASKS_PER_NODE SLURM_DISTRIBUTION  # they would contradict the list of hosts
+  fi
+  case $launcher in
+    srun-*)
+      exec srun --mpi="${launcher#srun-}" --ntasks="$n_ranks" --distribution=arbitrary \
+        --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}" --kill-on-bad-exit=0 "$@" ;;
+    mpiexec)
+      case $(mpiexec --version 2>&1) in
+        *OpenRTE* | *"Open MPI) 4."*) flags=(--bind-to none --enable-recovery) ;;
+        *"Open MPI"*) flags=(--bind-to none --enable-recovery --with-ft ulfm) ;;
+      esac
+      if [[ -s $hosts && ${#flags[@]} -gt 0 ]]; then
+        uniq -c "$hosts" | awk '{print $2, "slots=" $1}' > "$hosts.slots"
+        flags+=(--hostfile "$hosts.slots")
+      elif [[ -s $hosts ]]; then  # MPICH, Intel MPI
+        uniq -c "$hosts" | awk '{print $2 ":" $1}' > "$hosts.slots"
+        flags+=(-f "$hosts.slots")
+      fi
+      exec mpiexec "${flags[@]}" -n "$n_ranks" "$@" ;;
+    *) say "launcher=$launcher is not known: mpiexec or srun-TYPE"; exit 2 ;;
+  esac
+}
+
+# When the job ends [Unix s]; Slurm before 23.02 does not say it to jobs.
+find_end() {
+  local end
+  [[ -n ${SLURM_JOB_ID:-} && -z ${SLURM_JOB_END_TIME:-} ]] || return 0
+  end=$(squeue -h -j "$SLURM_JOB_ID" -o %e | head -1)
+  [[ $end == *T* ]] && SLURM_JOB_END_TIME=$(date -d "$end" +%s) && export SLURM_JOB_END_TIME
+}
+
+# Slurm's warning before the end. Rank 0 knows the end by itself and stops in time; it is told only if it cannot know.
+on_warning() {
+  trapped=1
+  local left=$((${SLURM_JOB_END_TIME:-0} - $(date +%s)))
+  if ((0 < left && left < 800)); then
+    say "the job ends in $left s: the search stops in time by itself"
+  else
+    say "told to stop: running trials may finish, then the job is put back into the queue"
+    kill -USR1 "$child"
+  fi
+}
+
+on_cancel() {
+  trapped=1 cancelled=1
+  say "cancelled: the search stops"
+  kill -USR1 "$child"  # which launchers pass on; they end the ranks at once at a SIGTERM
+}
+
+# Run a command on all ranks to its end; what becomes of the job then.
+run_in_job() {
+  local requeues=${SLURM_RESTART_COUNT:-0} code status
+  cancelled=0
+  # What a launcher exits with may be the code of a rank that was killed: rank 0 writes its own here, in a shared folder.
+  export SNNHPO_EXIT_FILE=$PWD/.exit_code-${SLURM_JOB_ID:-$$}
+  scratch=$(mktemp -d)
+  trap 'rm -rf "$scratch" "$SNNHPO_EXIT_FILE"' EXIT
+  rm -f "$SNNHPO_EXIT_FILE"
+  find_end
+  say "start $((requeues + 1)) of at most $((max_requeues + 1)) on ${SLURM_JOB_NODELIST:-this machine}, $launcher: $*"
+  trap on_warning USR1
+  trap on_cancel TERM INT
+  launch "$@" &
+  child=$!
+  while trapped=0; wait "$child"; status=$?; ((trapped)); do :; done  # a signal that is trapped ends wait early
+  trap - TERM INT USR1
+  code=$(cat "$SNNHPO_EXIT_FILE" 2>/dev/null) || code=$status  # no file: no search began
+  [[ $code != running || $status == [123] ]] || code=75        # rank 0 was ended: its record can be resumed
+  [[ $code != running ]] || code=$status
+  ((status == 0 || status == code)) || say "the launcher ended with $status: a rank or a node was lost"
+  case $code in
+    0) say "complete" ;;
+    75) requeue "$requeues" ;;
+    *) say "failed with exit code $code: the reason is above" ;;
+  esac
+  exit "$code"
+}
+
+# Put the job back into the queue, where it resumes the study.
+requeue() {
+  if [[ -z ${SLURM_JOB_ID:-} ]]; then
+    say "not finished (exit code 75): the same command goes on"
+  elif [[ $cancelled == 1 ]] || [[ $(squeue -h -j "$SLURM_JOB_ID" -o %T | head -1) != RUNNING ]]; then
+    say "not finished (exit code 75), cancelled: submit it again to go on"
+  elif (($1 >= max_requeues)); then
+    say "not finished (exit code 75), and requeued $1 times already: submit it again to go on"
+  elif scontrol requeue "$SLURM_JOB_ID"; then
+    say "not finished (exit code 75): requeued, $((max_requeues - $1 - 1)) more times possible"
+    sleep 300  # until Slurm ends this script
+  else
+    say "not finished (exit code 75), and Slurm refused to requeue: submit it again to go on"
+  fi
+}
