@@ -11,7 +11,7 @@ export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM := 1
 export OMPI_MCA_rmaps_base_oversubscribe := 1
 export PRTE_MCA_rmaps_default_mapping_policy := :oversubscribe
 
-.PHONY: install demo test lint format clean
+.PHONY: install demo test slurm-test lint format clean
 
 install: $(STAMP)
 
@@ -37,7 +37,17 @@ $(MPI_STAMP): $(STAMP)
 	touch $@
 
 test: $(STAMP) $(MPI_STAMP)
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -m "not slurm"
+
+# The batch files on a private one-machine Slurm; needs root, or sudo without a password.
+ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo -n)
+APT := $(ROOT) env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300
+slurm-test: $(STAMP) $(MPI_STAMP)
+	for program in slurmctld slurmd srun munged; do PATH=$$PATH:/usr/sbin command -v $$program || exit 1; done >/dev/null && \
+	    ls /usr/lib/*/libpmix.so >/dev/null 2>&1 || \
+	    { $(APT) update && $(APT) install -y --no-install-recommends slurm-wlm munge libpmix-dev >/dev/null; }
+	$(ROOT) env SNNHPO_SLURM_TESTS=1 PYTHONPATH="$(PYTHONPATH)" SNNHPO_TEST_MPI="$(SNNHPO_TEST_MPI)" \
+	    $(VENV)/bin/python -m pytest -m slurm
 
 lint: $(STAMP)
 	$(VENV)/bin/ruff check .

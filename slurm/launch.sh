@@ -86,13 +86,13 @@ run_in_job() {
   while trapped=0; wait "$child"; status=$?; ((trapped)); do :; done  # a signal that is trapped ends wait early
   trap - TERM INT USR1
   code=$(cat "$SNNHPO_EXIT_FILE" 2>/dev/null) || code=$status  # no file: no search began
-  [[ $code != running || $status == [123] ]] || code=75        # rank 0 was ended: its record can be resumed
-  [[ $code != running ]] || code=$status
+  [[ $code != running ]] || code=$status                       # rank 0 could not say it
+  ((cancelled == 0 || code == 0)) || code=75
   ((status == 0 || status == code)) || say "the launcher ended with $status: a rank or a node was lost"
   case $code in
     0) say "complete" ;;
-    75) requeue "$requeues" ;;
-    *) say "failed with exit code $code: the reason is above" ;;
+    [123]) say "failed with exit code $code: the reason is above" ;;
+    *) requeue "$code" "$requeues" ;;
   esac
   exit "$code"
 }
@@ -100,15 +100,15 @@ run_in_job() {
 # Put the job back into the queue, where it resumes the study.
 requeue() {
   if [[ -z ${SLURM_JOB_ID:-} ]]; then
-    say "not finished (exit code 75): the same command goes on"
+    say "not finished (exit code $1): the same command goes on"
   elif [[ $cancelled == 1 ]] || [[ $(squeue -h -j "$SLURM_JOB_ID" -o %T | head -1) != RUNNING ]]; then
-    say "not finished (exit code 75), cancelled: submit it again to go on"
-  elif (($1 >= max_requeues)); then
-    say "not finished (exit code 75), and requeued $1 times already: submit it again to go on"
+    say "not finished (exit code $1), cancelled: submit it again to go on"
+  elif (($2 >= max_requeues)); then
+    say "not finished (exit code $1), and requeued $2 times already: submit it again to go on"
   elif scontrol requeue "$SLURM_JOB_ID"; then
-    say "not finished (exit code 75): requeued, $((max_requeues - $1 - 1)) more times possible"
+    say "not finished (exit code $1): requeued, $((max_requeues - $2 - 1)) more times possible"
     sleep 300  # until Slurm ends this script
   else
-    say "not finished (exit code 75), and Slurm refused to requeue: submit it again to go on"
+    say "not finished (exit code $1), and Slurm refused to requeue: submit it again to go on"
   fi
 }

@@ -103,6 +103,8 @@ def run(request: Request, say: Say) -> int:
     if told is not None and not (request.workers and told.size == 1):  # such as a shell inside a Slurm job
         if request.workers is not None:
             raise ConfigError("--workers is for runs without MPI; mpiexec -n 1+N starts N workers")
+        if told.rank == 0:
+            host.leave_exit_code(None, os.environ)
         return _run_mpi(request, say)
     ends = local_transports(1 + (request.workers or 1))
     with StopSignals() as signals, LocalWorkers(ends[1:], partial(_work, request.results, {})):
@@ -121,7 +123,6 @@ def _run_mpi(request: Request, say: Say) -> int:
             ignore_stop_signals()
             code = _work(request.results, os.environ, transport)
         else:
-            host.leave_exit_code(None, os.environ)
             with StopSignals() as signals:
                 code = _lead_or_dismiss(request, transport, say, signals)
             host.leave_exit_code(code, os.environ)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import faulthandler
 import logging
 import os
+import signal
 import sys
 import time
 from collections import deque
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _TAG = 7
+START_LIMIT = "SNNHPO_START_LIMIT"  # [s] for all ranks to come up
+_START_LIMIT_S = 300
 _MAX_ERRORS_IN_A_ROW = 1000
 _SENDS_TIMEOUT_S = 5.0
 _FORWARD_S = 0.5  # what a launcher needs to pass on a traceback: an abort cuts off what it has not read yet
@@ -169,7 +172,7 @@ def connect(environment: Mapping[str, str]) -> MpiTransport:
     mpi = _load_mpi()
     if mpi.Get_library_version().startswith("MPICH") and "OMPI_COMM_WORLD_SIZE" in environment:
         raise ConfigError(f"Open MPI's mpiexec started this program, but mpi4py loads MPICH. {LAUNCHER_REMEDY}")
-    mpi.Init_thread(mpi.THREAD_FUNNELED)
+    _initialise(mpi, environment)
     rank = mpi.COMM_WORLD.Get_rank()
     check_launch(rank, mpi.COMM_WORLD.Get_size(), environment)
     transport = MpiTransport(mpi, _LEAVE_TIMEOUT_S[rank > 0])
@@ -194,6 +197,18 @@ def _load_mpi() -> Any:
             "name one (MPI4PY_LIBMPI=/path/to/libmpi.so), install one (pip install mpich), or run without mpiexec"
         ) from error
     return MPI
+
+
+def _initialise(mpi: Any, environment: Mapping[str, str]) -> None:
+    """Start MPI, or end this rank: where a rank is missing, the others would wait for it up to the walltime."""
+    limit = environment.get(START_LIMIT, str(_START_LIMIT_S))
+    if not limit.isdigit():
+        raise ConfigError(f"{START_LIMIT} must be a number of seconds, 0 for no limit, found {limit!r}")
+    faulthandler.register(signal.SIGALRM, all_threads=False, chain=True)  # says where, then ends the process
+    signal.alarm(int(limit))
+    mpi.Init_thread(mpi.THREAD_FUNNELED)
+    signal.alarm(0)
+    faulthandler.unregister(signal.SIGALRM)
 
 
 def _abort_on_exceptions(transport: MpiTransport) -> None:

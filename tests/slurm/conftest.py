@@ -60,4 +60,4 @@ def _shell(family: Family) -> dict[str, str]:
     """What a user's shell has after ``module load`` and ``source venv/bin/activate``."""
     folders = [Path(family.mpiexec).parent, Path(sys.executable).parent]
     path = ":".join([*map(str, dict.fromkeys(folders)), os.environ["PATH"]])
-    return PERMISSIVE | {"PATH": path, "OMP_NUM_THREADS": "1"} | dict(family.environment)
+    return PERMISSIVE | {"PATH": path, "OMP_NUM_THREADS": "1", "SNNHPO_START_LIMIT": "40"} | dict(family.environment)

@@ -64,13 +64,13 @@ class Job:
         lines = journal.read_bytes().split(b"\n")[:-1] if journal.exists() else []
         return [entry for entry in map(json.loads, lines) if entry["kind"] == kind]
 
-    def wait_for(self, condition: Callable[[], object], limit_s: float = 150.0) -> None:
+    def wait_for(self, condition: Callable[[], object], limit_s: float = 240.0) -> None:
         end = time.monotonic() + limit_s
         while not condition():
             assert time.monotonic() < end, f"{self.state}\n{self.log}\n{self.cluster.logs()}"
             time.sleep(0.2)
 
-    def wait(self, limit_s: float = 150.0) -> str:
+    def wait(self, limit_s: float = 240.0) -> str:
         """Wait for the end of the job; what its state is then."""
         ended = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL")
         self.wait_for(lambda: self.state in ended, limit_s)

@@ -10,7 +10,7 @@ from private_cluster import NODES
 
 from snnhpo_mpi.record import read
 
-pytestmark = [pytest.mark.slurm, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(600)]
 FAMILIES = ("mpich", "openmpi")
 GPU_LINE = "--nodes=1 --gpus-per-node=2 --ntasks-per-node=2 --cpus-per-task=1"
 
