@@ -23,6 +23,8 @@ launch() {
   fi
   case $launcher in
     srun-*)
+      # Where MPICH shares memory within a node, its start through Slurm's PMI failed now and then.
+      export MPIR_CVAR_NOLOCAL=1
       exec srun --mpi="${launcher#srun-}" --ntasks="$n_ranks" --distribution=arbitrary \
         --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}" --kill-on-bad-exit=0 "$@" ;;
     mpiexec)
@@ -62,16 +64,23 @@ on_warning() {
   fi
 }
 
-on_cancel() {
-  trapped=1 cancelled=1
-  say "cancelled: the search stops"
+# Slurm ends the job: somebody cancelled it, or the search did not stop within its time.
+on_end() {
+  trapped=1
+  if (($(date +%s) > ${SLURM_JOB_END_TIME:-9999999999} - 30)); then
+    overtime=1
+    say "the time is over: the search stops"
+  else
+    cancelled=1
+    say "cancelled: the search stops"
+  fi
   kill -USR1 "$child"  # which launchers pass on; they end the ranks at once at a SIGTERM
 }
 
 # Run a command on all ranks to its end; what becomes of the job then.
 run_in_job() {
   local requeues=${SLURM_RESTART_COUNT:-0} code status
-  cancelled=0
+  cancelled=0 overtime=0
   # What a launcher exits with may be the code of a rank that was killed: rank 0 writes its own here, in a shared folder.
   export SNNHPO_EXIT_FILE=$PWD/.exit_code-${SLURM_JOB_ID:-$$}
   scratch=$(mktemp -d)
@@ -80,14 +89,14 @@ run_in_job() {
   find_end
   say "start $((requeues + 1)) of at most $((max_requeues + 1)) on ${SLURM_JOB_NODELIST:-this machine}, $launcher: $*"
   trap on_warning USR1
-  trap on_cancel TERM INT
+  trap on_end TERM INT
   launch "$@" &
   child=$!
   while trapped=0; wait "$child"; status=$?; ((trapped)); do :; done  # a signal that is trapped ends wait early
   trap - TERM INT USR1
   code=$(cat "$SNNHPO_EXIT_FILE" 2>/dev/null) || code=$status  # no file: no search began
   [[ $code != running ]] || code=$status                       # rank 0 could not say it
-  ((cancelled == 0 || code == 0)) || code=75
+  ((cancelled + overtime == 0 || code == 0)) || code=75
   ((status == 0 || status == code)) || say "the launcher ended with $status: a rank or a node was lost"
   case $code in
     0) say "complete" ;;
@@ -101,7 +110,7 @@ run_in_job() {
 requeue() {
   if [[ -z ${SLURM_JOB_ID:-} ]]; then
     say "not finished (exit code $1): the same command goes on"
-  elif [[ $cancelled == 1 ]] || [[ $(squeue -h -j "$SLURM_JOB_ID" -o %T | head -1) != RUNNING ]]; then
+  elif ((cancelled)) || ! ((overtime)) && [[ $(squeue -h -j "$SLURM_JOB_ID" -o %T | head -1) != RUNNING ]]; then
     say "not finished (exit code $1), cancelled: submit it again to go on"
   elif (($2 >= max_requeues)); then
     say "not finished (exit code $1), and requeued $2 times already: submit it again to go on"

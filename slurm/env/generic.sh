@@ -8,7 +8,7 @@ done
 export SNNHPO_DATA=${SNNHPO_DATA:-$PWD/data}        # data sets, downloaded on a login node
 
 # launcher: mpiexec of that library, or srun-TYPE for srun --mpi=TYPE (srun --mpi=list shows the types).
-case $(python -m mpi4py --mpi-lib-version 2>&1) in
+case $(python -m mpi4py --mpi-lib-version 2>&1 | tr -d '\0') in
   MPICH* | MVAPICH*) launcher=srun-pmi2 ;;
   *) launcher=mpiexec ;;                            # Open MPI: its mpiexec keeps the other ranks when one is killed, srun does not
 esac
