@@ -29,6 +29,7 @@ EXAMPLES = {
     "  optuna-dashboard results/quickstart/export/optuna.log",
     "retrain": "mpiexec -n 5 snnhpo retrain results/mnist_stdp --epochs 10 --save\n"
     "  snnhpo retrain results/quickstart --top 3 --repeats 5 --workers 2",
+    "kernels": "snnhpo kernels build --arch 80 90      # A100 and H100, on a login node",
     "schema": "snnhpo schema > snnhpo.schema.json",
     "bench": "snnhpo bench optimizer --problem ackley10 --method scbo --budget 200 --seeds 5 --json",
 }
@@ -130,6 +131,11 @@ def _parser() -> argparse.ArgumentParser:
     retrain.add_argument("--name", default="retrain", help="folder in that of the study (default retrain)")
     retrain.add_argument("--workers", type=_positive, metavar="N", help="evaluators here, without MPI (default 1)")
     _add_set(retrain)
+
+    kernels = _command(commands, "kernels", _kernels, "compile lava-dl's CUDA kernels once, before a job")
+    kernels.add_argument("what", choices=["build"], help="compile those that are not there yet")
+    kernels.add_argument("--arch", nargs="+", default=[], metavar="ARCH", help="70 80 90 ... (default: the GPUs here)")
+    kernels.add_argument("--force", action="store_true", help="also those that are there")
 
     _command(commands, "schema", _schema, "JSON schema of the configuration, for editors")
 
@@ -323,6 +329,15 @@ def _retrain(args: argparse.Namespace) -> int:
 
     wish = retrain.Wish(args.study, args.top, args.repeats, args.epochs, args.save, args.name, tuple(args.overrides))
     return retrain.run(wish, args.workers, _Voice())
+
+
+def _kernels(args: argparse.Namespace) -> int:
+    from snnhpo_mpi.snn.kernels.build import build
+    from snnhpo_mpi.snn.kernels.cache import parse_architecture
+
+    for library in build([parse_architecture(text) for text in args.arch], args.force):
+        _say(str(library))
+    return 0
 
 
 def _bench(args: argparse.Namespace) -> int:

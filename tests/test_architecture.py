@@ -29,7 +29,7 @@ ALLOWED = {
     "progress": {"record", "report", "trial"},
     "scalars": {"errors", "progress", "trial"},
     "bench": {"config", "errors", "optim", "snn", "space", "trial"},
-    "cli": {"bench", "check", "comm", "config", "errors", "record", "report", "retrain", "study"},
+    "cli": {"bench", "check", "comm", "config", "errors", "record", "report", "retrain", "snn.kernels", "study"},
 }  # fmt: skip
 LIBRARIES = {
     "torch": ("bench/", "optim/", "snn/"),
@@ -38,7 +38,7 @@ LIBRARIES = {
     "mpi4py": ("comm/mpi.py",),
     "h5py": ("record/", "snn/data/recordings.py"),
     "bindsnet": ("snn/bindsnet_network.py",),
-    "lava": ("snn/lava_network.py",),
+    "lava": ("snn/lava_network.py", "snn/kernels/"),
     "tonic": ("snn/data/",),
     "optuna": ("bench/", "report/export.py"),
     "pydantic": ("config/",),
