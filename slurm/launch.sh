@@ -60,7 +60,7 @@ on_warning() {
     say "the job ends in $left s: the search stops in time by itself"
   else
     say "told to stop: running trials may finish, then the job is put back into the queue"
-    kill -USR1 "$child"
+    kill -USR1 $!
   fi
 }
 
@@ -74,7 +74,7 @@ on_end() {
     cancelled=1
     say "cancelled: the search stops"
   fi
-  kill -USR1 "$child"  # which launchers pass on; they end the ranks at once at a SIGTERM
+  kill -USR1 $!  # which launchers pass on; they end the ranks at once at a SIGTERM
 }
 
 # Run a command on all ranks to its end; what becomes of the job then.
@@ -91,9 +91,11 @@ run_in_job() {
   trap on_warning USR1
   trap on_end TERM INT
   launch "$@" &
-  child=$!
-  while trapped=0; wait "$child"; status=$?; ((trapped)); do :; done  # a signal that is trapped ends wait early
+  while trapped=0; wait $!; status=$?; ((trapped)); do :; done  # a signal that is trapped ends wait early
   trap - TERM INT USR1
+  if [[ -n ${SLURM_JOB_ID:-} && $overtime == 0 ]]; then  # not every Slurm signals the script when the job is cancelled
+    [[ $(squeue -h -j "$SLURM_JOB_ID" -o %T | head -1) == RUNNING ]] || cancelled=1
+  fi
   code=$(cat "$SNNHPO_EXIT_FILE" 2>/dev/null) || code=$status  # no file: no search began
   [[ $code != running ]] || code=$status                       # rank 0 could not say it
   ((cancelled + overtime == 0 || code == 0)) || code=75
@@ -110,7 +112,7 @@ run_in_job() {
 requeue() {
   if [[ -z ${SLURM_JOB_ID:-} ]]; then
     say "not finished (exit code $1): the same command goes on"
-  elif ((cancelled)) || ! ((overtime)) && [[ $(squeue -h -j "$SLURM_JOB_ID" -o %T | head -1) != RUNNING ]]; then
+  elif ((cancelled)); then
     say "not finished (exit code $1), cancelled: submit it again to go on"
   elif (($2 >= max_requeues)); then
     say "not finished (exit code $1), and requeued $2 times already: submit it again to go on"
