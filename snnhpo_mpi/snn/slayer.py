@@ -26,6 +26,7 @@ from snnhpo_mpi.snn.checkpoint import Checkpoints, Part, RandomState
 from snnhpo_mpi.snn.csnn import LAYOUTS, Csnn, Shape
 from snnhpo_mpi.snn.data import Samples, load, load_final
 from snnhpo_mpi.snn.encode import encoded, input_shape, spike_generator
+from snnhpo_mpi.snn.kernels.cache import use_kernels
 from snnhpo_mpi.snn.lava_network import LavaNetwork, slayer
 from snnhpo_mpi.snn.parameters import defaults
 from snnhpo_mpi.snn.saved import save_if_wanted
@@ -50,13 +51,15 @@ class SlayerTrainer:
             checkpoints: folder of a checkpoint at every epoch's end; None for none.
 
         Raises:
-            ConfigError: the data are missing, damaged or too few.
+            ConfigError: the data are missing, damaged or too few, or a kernel for the GPU is not built.
         """
         assert isinstance(config.trainer, SlayerSettings)
         self._config, self._settings = config, config.trainer
         if ":" in config.trainer.network:
             check_architecture(config)
         self._device = torch.device(device)
+        if self._settings.engine == "library":
+            use_kernels(device)  # lava-dl would compile them here and now; the fast engine needs none
         self._report = report
         read = load if config.retrain is None else load_final
         self._split = read(config.trainer.dataset, config.study.seed, config.trainer.encoding)
