@@ -153,4 +153,4 @@ def silent_problem(name: str, network: Callable[[Params], Network]) -> Problem:
         full = 3600.0 * float(params["epochs"]) * (0.2 + float(params["map_size"]) / 1000.0)
         return full * (STOPPED_SHARE if outcome.state is State.STOPPED else 1.0)
 
-    return Problem(name, SPACE, 2, 40, False, evaluate, lambda params: network(params).accuracy, mean_seconds)
+    return Problem(name, SPACE, 2, 20, False, evaluate, lambda params: network(params).accuracy, mean_seconds)

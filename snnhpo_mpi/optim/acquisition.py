@@ -1,28 +1,35 @@
-"""Constrained Thompson sampling: the best point of one joint draw of objective and constraints.
+"""What a point is worth: a joint draw of all outputs (Thompson sampling), or constrained expected improvement.
 
-Source: Eriksson & Poloczek, AISTATS 2021 (SCBO), section 3: among candidates whose sampled constraints are all <= 0 the
-largest sampled objective, else the least total violation (clipped: slack in one constraint pays for no other). The best
-candidates are then moved uphill on the same draw, which is a smooth function (SciPy's SLSQP).
+    draw          the largest sampled objective among points whose sampled constraints are all <= 0, else the least
+                  total violation (clipped: slack in one constraint pays for no other)
+    improvement   a(x) = log E[max(f(x) - best, 0)] + sum_j log P(c_j(x) <= 0); without ``best`` the last sum alone
+
+Both are smooth functions with gradients, so that the best candidates can be moved uphill (``climb.py``).
+
+Source: Eriksson & Poloczek, AISTATS 2021 (SCBO), section 3; Gardner et al., ICML 2014 (constrained EI); Ament et al.,
+NeurIPS 2023 (in logarithms, which keep a gradient where the product underflows).
 
 Notation
-    r candidates    d columns    m constraints    X  r x d    F  r sampled objective    G  r x m sampled constraints
+    r points    d columns    m constraints    Z  r x d    F  r sampled objective    G  r x m sampled constraints
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
+from scipy.special import erfcx, log_ndtr
 
-from snnhpo_mpi.optim.surrogate import Path
+from snnhpo_mpi.optim.posterior import Path, Posterior
 
 Array = NDArray[np.float64]
-N_KEPT = 32  # candidates of the single-precision screening that are ranked again in double precision
-MAX_STEPS = 30  # of one local search
+PENALTY = 1e4  # times the squared sampled violation, in units of the models
+MARGIN = 1e-3  # to which the constraints are met on the way, so that the end is inside
+SHARPNESS = 10.0  # of the smooth maximum of the constraints
+LOG_SQRT_2PI = 0.5 * float(np.log(2.0 * np.pi))
+TAIL = -30.0  # below it log h(u) is its asymptote; above it the difference in it keeps five digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,82 +39,106 @@ class Draw:
     objective: Path | None
     constraints: Sequence[Path]
 
-    def values(self, X: Array) -> tuple[Array, Array]:
+    def values(self, Z: Array) -> tuple[Array, Array]:
         """(F ``r``, G ``r x m``); without an objective F is the depth inside the feasible region."""
-        G = np.stack([path(X) for path in self.constraints], axis=1) if self.constraints else np.zeros((len(X), 0))
+        G = np.stack([path(Z) for path in self.constraints], axis=1) if self.constraints else np.zeros((len(Z), 0))
         if self.objective is not None:
-            return self.objective(X), G
-        return -G.max(axis=1) if self.constraints else np.zeros(len(X)), G
+            return self.objective(Z), G
+        return -G.max(axis=1) if self.constraints else np.zeros(len(Z)), G
+
+    def value_and_gradient(self, Z: Array) -> tuple[Array, Array]:
+        """Merit ``r`` and its gradient ``r x d``: the penalised objective, or the depth while there is none."""
+        pairs = [path.value_and_gradient(Z) for path in self.constraints]
+        if self.objective is None:
+            return _depth(pairs)
+        value, gradient = self.objective.value_and_gradient(Z)
+        for g, slope in pairs:
+            excess = np.maximum(g + MARGIN, 0.0)
+            value = value - PENALTY * excess**2
+            gradient = gradient - (2.0 * PENALTY * excess)[:, None] * slope
+        return value, gradient
+
+
+def _depth(pairs: Sequence[tuple[Array, Array]]) -> tuple[Array, Array]:
+    """Minus the smooth maximum of the constraints, and its gradient."""
+    G = SHARPNESS * np.stack([g for g, _ in pairs])
+    top = G.max(axis=0)
+    share = np.exp(G - top)
+    total = share.sum(axis=0)
+    gradient: Array = -np.einsum("mr,mrd->rd", share / total, np.stack([slope for _, slope in pairs]))
+    return -(top + np.log(total)) / SHARPNESS, gradient
 
 
 def order(F: Array, G: Array) -> NDArray[np.intp]:
-    """Rows from best to worst by the rule above."""
+    """Rows from best to worst by the rule of the draw."""
     violation = np.maximum(G, 0.0).sum(axis=1)
     return np.lexsort((-F, violation))
 
 
-def screen(draw: Draw, X: Array) -> Array:
-    """The best rows of X, best first: ranked in single, the top again in double precision."""
-    coarse = order(*draw.values(X.astype(np.float32)))[:N_KEPT]
-    top = X[coarse]
-    return top[order(*draw.values(top))]
+@dataclass(frozen=True, slots=True)
+class Improvement:
+    """Logarithm of the constrained expected improvement over ``best``.
 
-
-def climb(draw: Draw, x: Array, lower: Array, upper: Array, inside: bool) -> Array:
-    """Local optimum of the draw in a box, from x.
-
-    Args:
-        draw: its objective is climbed under its constraints when ``inside``, else the depth: min t with all G <= t.
-        x: start, ``d``.
-        lower: corner of the box, ``d``; a column with lower = upper stays.
-        upper: corner of the box, ``d``.
-        inside: whether x satisfies the sampled constraints and there is an objective.
+    Attributes:
+        objective: its posterior; None to look for feasibility alone.
+        best: the objective's mean at the incumbent, in units of the model.
+        constraints: their posteriors.
     """
-    problem = _LocalProblem(draw, inside)
-    lower, upper = np.minimum(lower, x), np.maximum(upper, x)
-    start, bounds = x, np.stack([lower, upper], axis=1)
-    if not inside:
-        start = np.append(x, draw.values(x[None])[1].max())
-        bounds = np.concatenate([bounds, [[-np.inf, np.inf]]])
-    with warnings.catch_warnings():
-        # SLSQP steps out of the bounds by rounding, clips, and says so.
-        warnings.filterwarnings("ignore", "Values in x were outside bounds", RuntimeWarning)
-        result = minimize(
-            problem.cost,
-            start,
-            jac=True,
-            method="SLSQP",
-            bounds=bounds,
-            constraints=problem.inequality(),
-            options={"maxiter": MAX_STEPS},
-        )
-    moved: Array = np.clip(result.x[: len(x)], lower, upper)
-    return moved if np.isfinite(moved).all() else x
+
+    objective: Posterior | None
+    best: float
+    constraints: Sequence[Posterior]
+
+    def __call__(self, Z: Array) -> Array:
+        """Values ``r``."""
+        total = np.zeros(len(Z))
+        if self.objective is not None:
+            mean, variance = self.objective.moments(Z)
+            deviation = np.sqrt(variance)
+            total += log_h((mean - self.best) / deviation) + np.log(deviation)
+        for posterior in self.constraints:
+            mean, variance = posterior.moments(Z)
+            total += log_ndtr(-mean / np.sqrt(variance))
+        return total
+
+    def value_and_gradient(self, Z: Array) -> tuple[Array, Array]:
+        """Values ``r`` and gradients ``r x d``."""
+        total, gradient = np.zeros(len(Z)), np.zeros_like(Z)
+        if self.objective is not None:
+            mean, deviation, by_mean, by_deviation = _deviations(self.objective, Z)
+            u = (mean - self.best) / deviation
+            log_gain = log_h(u)
+            slope = np.exp(log_ndtr(u) - log_gain)  # d log h / du
+            total += log_gain + np.log(deviation)
+            gradient += (slope[:, None] * (by_mean - u[:, None] * by_deviation) + by_deviation) / deviation[:, None]
+        for posterior in self.constraints:
+            mean, deviation, by_mean, by_deviation = _deviations(posterior, Z)
+            u = -mean / deviation
+            log_probability = log_ndtr(u)
+            slope = np.exp(-0.5 * u * u - LOG_SQRT_2PI - log_probability)
+            total += log_probability
+            gradient -= slope[:, None] * (by_mean + u[:, None] * by_deviation) / deviation[:, None]
+        return total, gradient
 
 
-class _LocalProblem:
-    """A draw as SciPy wants it; the variable is x, or (x, t) when it minimises the depth t."""
+def _deviations(posterior: Posterior, Z: Array) -> tuple[Array, Array, Array, Array]:
+    """Mean ``r``, standard deviation ``r`` and their gradients ``r x d``."""
+    mean, variance, by_mean, by_variance = posterior.moments_and_gradients(Z)
+    deviation = np.sqrt(variance)
+    return mean, deviation, by_mean, by_variance / (2.0 * deviation[:, None])
 
-    def __init__(self, draw: Draw, inside: bool) -> None:
-        self._draw, self._inside = draw, inside
 
-    def cost(self, x: Array) -> tuple[float, Array]:
-        if not self._inside or self._draw.objective is None:
-            gradient = np.zeros(len(x))
-            gradient[-1] = 1.0
-            return float(x[-1]), gradient
-        value, gradient = self._draw.objective.value_and_gradient(x)
-        return -value, -gradient
+def log_h(u: Array) -> Array:
+    """log(phi(u) + u Phi(u)): the logarithm of the expected improvement of a normal of unit deviation.
 
-    def inequality(self) -> list[dict[str, object]]:
-        """Slack t - G >= 0, where t = 0 when the objective is climbed; none without constraints."""
-        if not self._draw.constraints:
-            return []
-        return [{"type": "ineq", "fun": lambda x: self._slack(x)[0], "jac": lambda x: self._slack(x)[1]}]
-
-    def _slack(self, x: Array) -> tuple[Array, Array]:
-        point, t = (x, 0.0) if self._inside else (x[:-1], float(x[-1]))
-        pairs = [path.value_and_gradient(point) for path in self._draw.constraints]
-        slack = t - np.array([value for value, _ in pairs])
-        jacobian = -np.stack([gradient for _, gradient in pairs])
-        return slack, jacobian if self._inside else np.column_stack([jacobian, np.ones(len(pairs))])
+    Below -1 the sum cancels: there phi(u) (1 + u Phi(u) / phi(u)) by the scaled error function, whose bracket tends to
+    1 / u^2 - 3 / u^4.
+    """
+    near = np.maximum(u, -1.0)
+    above = np.log(np.exp(-0.5 * near**2 - LOG_SQRT_2PI) + near * np.exp(log_ndtr(near)))
+    far = np.clip(u, TAIL, -1.0)
+    bracket = 1.0 + far * np.sqrt(0.5 * np.pi) * erfcx(-far / np.sqrt(2.0))
+    squared = np.square(np.minimum(u, TAIL))
+    bracket = np.where(u < TAIL, (1.0 - 3.0 / squared) / squared, bracket)
+    log_value: Array = np.where(u > -1.0, above, -0.5 * u * u - LOG_SQRT_2PI + np.log(bracket))
+    return log_value

@@ -53,12 +53,29 @@ class Kernel:
         )
         return scaled
 
-    def trend_slope(self, x: Array, weights: Array) -> Array:
-        """Gradient ``d`` of trend(x) . weights ``2d`` at the point x ``d``."""
-        d = len(x)
-        slope: Array = 2.0 * np.sqrt(self.linear) * weights[:d]
-        slope += 6.0 * (2.0 * x - 1.0) * np.sqrt(self.quadratic) * weights[d:]
-        return slope
+    def gradient(self, Z: Array, X: Array, weights: Array, rho: Array) -> Array:
+        """``r x d``: derivative of each row's sum_i weights_i k(z, x_i) by the row z of Z.
+
+        Args:
+            Z: ``r x d``.
+            X: ``n x d``.
+            weights: ``r x n``, or ``1 x n`` for the same ones in each row.
+            rho: ``r x n`` their ``scaled_distance``.
+        """
+        return self.matern_gradient(Z, X, weights, rho) + self.trend_gradient(Z, weights @ self.trend(X))
+
+    def matern_gradient(self, Z: Array, X: Array, weights: Array, rho: Array) -> Array:
+        """As ``gradient``, of the Matern part alone."""
+        pull = self.variance * matern_slope(rho) * weights
+        moved: Array = (pull @ X - pull.sum(axis=1)[:, None] * Z) / self.lengthscales**2
+        return moved
+
+    def trend_gradient(self, Z: Array, slopes: Array) -> Array:
+        """``r x d``: derivative of trend(z) . slopes by each row z of Z; slopes ``r x 2d`` or ``1 x 2d``."""
+        d = Z.shape[1]
+        linear: Array = 2.0 * np.sqrt(self.linear) * slopes[:, :d]
+        quadratic: Array = 6.0 * (2.0 * Z - 1.0) * np.sqrt(self.quadratic) * slopes[:, d:]
+        return linear + quadratic
 
 
 def scaled_distance(A: Array, B: Array, lengthscales: Array) -> Array:
@@ -107,13 +124,14 @@ class Features:
         phi *= X.dtype.type(self.amplitude)
         return phi
 
-    def value_and_gradient(self, x: Array, weights: Array) -> tuple[float, Array]:
-        """phi(x) . weights and its gradient ``d`` at the point x ``d``."""
-        angles = self.frequencies @ x
+    def value_and_gradient(self, Z: Array, weights: Array) -> tuple[Array, Array]:
+        """phi(z) . weights ``r`` and its gradient ``r x d`` at the rows of Z ``r x d``."""
+        angles = Z @ self.frequencies.T
         cosine, sine = np.cos(angles), np.sin(angles)
         half = len(self.frequencies)
-        value = self.amplitude * float(cosine @ weights[:half] + sine @ weights[half:])
-        return value, self.amplitude * ((cosine * weights[half:] - sine * weights[:half]) @ self.frequencies)
+        value: Array = self.amplitude * (cosine @ weights[:half] + sine @ weights[half:])
+        gradient: Array = self.amplitude * ((cosine * weights[half:] - sine * weights[:half]) @ self.frequencies)
+        return value, gradient
 
 
 def draw_features(kernel: Kernel, n_features: int, rng: np.random.Generator) -> Features:

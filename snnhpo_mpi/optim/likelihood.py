@@ -29,7 +29,6 @@ VARIANCE_PRIOR = (0.0, 1.5)  # mean and s.d. of log s2, for values of unit sprea
 TREND_PRIOR_DEVIATION = 2.0  # of log a and log b; their mean is -log g: the trend's variance does not grow with g
 N_SCALARS = 4  # s2, a, b, noise
 LOG_TREND_BOUNDS = (np.log(1e-6), np.log(1e2))
-NO_TREND = (np.log(1e-12), np.log(1e-12))
 NOISE_PRIOR = (-7.0, 3.0)  # of log noise: wide, from exact functions to scores on few samples
 N_TWO_STARTS = 30  # with more data the likelihood has one maximum that matters
 TOLERANCE = 1e-6  # relative gain of J at which a fit ends
@@ -66,20 +65,18 @@ def dimension_prior(g: int) -> Prior:
     return Prior(mean, np.concatenate([np.full(g, np.sqrt(3.0)), scalars[:, 1]]))
 
 
-def fit(X: Array, y: Array, groups: NDArray[np.intp], trended: bool = True, max_steps: int = 40) -> Hyperparameters:
+def fit(X: Array, y: Array, groups: NDArray[np.intp], max_steps: int = 40) -> Hyperparameters:
     """Most probable hyperparameters, from fixed starts: the fit depends on the data alone.
 
     Args:
         X: ``n x d`` told points.
         y: ``n`` values of about unit spread.
         groups: ``d`` index of the lengthscale that each column uses.
-        trended: whether the covariance has the additive trend.
         max_steps: of the optimizer, for each start.
     """
     g = int(groups.max()) + 1
     prior = dimension_prior(g)
-    trend = LOG_TREND_BOUNDS if trended else NO_TREND
-    bounds = [LOG_ELL_BOUNDS] * g + [LOG_VARIANCE_BOUNDS, trend, trend, LOG_NOISE_BOUNDS]
+    bounds = [LOG_ELL_BOUNDS] * g + [LOG_VARIANCE_BOUNDS, LOG_TREND_BOUNDS, LOG_TREND_BOUNDS, LOG_NOISE_BOUNDS]
     if len(y) < 2:
         return unpack(np.clip(prior.mean, *np.transpose(bounds)), groups)
     smooth = np.concatenate([np.full(g, 0.5 * np.log(g)), [0.0, -np.log(g), -np.log(g), np.log(1e-2)]])

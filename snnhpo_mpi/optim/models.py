@@ -11,18 +11,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from snnhpo_mpi.optim.acquisition import Draw
+from snnhpo_mpi.optim.acquisition import Draw, Improvement
 from snnhpo_mpi.optim.history import Told, failure_labels
+from snnhpo_mpi.optim.posterior import Fitted, Posterior
 from snnhpo_mpi.optim.sobol import generator
-from snnhpo_mpi.optim.surrogate import Fitted, Posterior, condition, fit_anchor
-from snnhpo_mpi.optim.transforms import copula, scale_constraint
+from snnhpo_mpi.optim.surrogate import condition, fit_anchor
+from snnhpo_mpi.optim.transforms import scale_constraint, scale_objective
 
 Array = NDArray[np.float64]
 
 N_EVERY = 20  # up to so many told, every answer brings a fit
 GROWTH = 1.06  # then one whenever the number told has grown by this factor
-N_MODELLED = 1000  # most trials that a model is made of
-OBJECTIVE_TREND = False
+N_MODELLED = 400  # most trials that a model is made of
 FIT_KEY = 1  # of the generator
 
 
@@ -56,7 +56,7 @@ class Output:
 def outputs(told: Told) -> list[Output | None]:
     """Objective, m constraints, and failure; None where there is nothing to model (no score, no failure)."""
     scored, answered = np.flatnonzero(told.scored), np.flatnonzero(~told.failed)
-    found: list[Output | None] = [Output(scored, copula(told.Y[scored])) if len(scored) else None]
+    found: list[Output | None] = [Output(scored, scale_objective(told.Y[scored])) if len(scored) else None]
     found += [Output(answered, scale_constraint(c)) if len(answered) else None for c in told.C[answered].T]
     found.append(Output(np.arange(len(told)), failure_labels(told.failed)) if told.failed.any() else None)
     return found
@@ -79,15 +79,27 @@ class Models:
             known = told.take(self._rows)
             self._fitted = [self._fit(anchor, j, known, output) for j, output in enumerate(outputs(known))]
             self._anchor = anchor
-        known = told.take(np.concatenate([self._rows, np.arange(anchor, len(told))]))
+        known = self._known(told)
         return [self._posterior(j, known, output, X_pending) for j, output in enumerate(outputs(known))]
+
+    def improvement(self, posteriors: list[Posterior | None], told: Told) -> Improvement:
+        """Expected improvement over the best feasible trial's mean; of feasibility alone while there is none."""
+        constraints = [posterior for posterior in posteriors[1:] if posterior]
+        known, objective = self._known(told), posteriors[0]
+        if objective is None or not known.feasible.any():
+            return Improvement(None, 0.0, constraints)
+        means = objective.mean_at_told(int(known.scored.sum()))
+        return Improvement(objective, float(means[known.feasible[known.scored]].max()), constraints)
+
+    def _known(self, told: Told) -> Told:
+        """The answers that the models of the latest anchor are made of, and those told since."""
+        return told.take(np.concatenate([self._rows, np.arange(self._anchor, len(told))]))
 
     def _fit(self, anchor: int, j: int, known: Told, output: Output | None) -> Fitted | None:
         if output is None:
             return None
         rng = generator(self._seed, FIT_KEY, anchor, j)
-        trended = j > 0 or OBJECTIVE_TREND
-        return fit_anchor(known.X[output.rows], output.y, self._groups, rng, trended)
+        return fit_anchor(known.X[output.rows], output.y, self._groups, rng)
 
     def _posterior(self, j: int, known: Told, output: Output | None, X_pending: Array) -> Posterior | None:
         if output is None:
@@ -99,7 +111,7 @@ class Models:
         return condition(fitted, X_new, output.y, X_pending)
 
 
-def draw(posteriors: list[Posterior | None], rng: np.random.Generator, temperature: float) -> Draw:
+def draw(posteriors: list[Posterior | None], rng: np.random.Generator) -> Draw:
     """One joint draw; the outputs are independent."""
-    paths = [posterior.draw(rng, temperature) if posterior else None for posterior in posteriors]
+    paths = [posterior.draw(rng) if posterior else None for posterior in posteriors]
     return Draw(paths[0], [path for path in paths[1:] if path])

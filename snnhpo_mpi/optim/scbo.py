@@ -1,10 +1,12 @@
 """Asynchronous scalable constrained Bayesian optimization (SCBO) in mixed spaces.
 
-    ask:   models of everything told and pending -> one joint draw -> its best point in the trust region
+    ask:   models of everything told and pending -> the best point in the trust region, of one joint draw (Thompson
+           sampling) and of the constrained expected improvement in turn
     tell:  the region grows after improvements and shrinks after failures; its centre is the incumbent
 
-Source: Eriksson & Poloczek, AISTATS 2021 (SCBO). Different from it: any number of trials pending; the centre is the
-best feasible trial, else the least violating one, never merely the best objective; a restart keeps data and incumbent.
+Source: Eriksson & Poloczek, AISTATS 2021 (SCBO). Different from it: any number of trials pending; every second trial
+exploits; the centre is the best feasible trial, else the least violating one, never merely the best objective; a
+restart keeps data and incumbent, and from then on a quarter of the trials is proposed anywhere.
 
 A proposal is a function of (seed, what was adopted, asked and told, in order): random numbers come from (seed,
 number of the trial), fits from (seed, number told), and nothing is carried from ask to ask.
@@ -23,30 +25,36 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from snnhpo_mpi.optim.acquisition import Draw, climb, order, screen
+from snnhpo_mpi.optim.acquisition import Draw, Improvement, order
 from snnhpo_mpi.optim.candidates import column_groups, draw_candidates, first_unseen, widened
+from snnhpo_mpi.optim.climb import Merit, climb
 from snnhpo_mpi.optim.history import History, Pending, Told
 from snnhpo_mpi.optim.models import Models, draw
+from snnhpo_mpi.optim.posterior import Posterior
 from snnhpo_mpi.optim.sobol import RETRIES, SobolDesign, generator, row_key
-from snnhpo_mpi.optim.surrogate import Posterior
 from snnhpo_mpi.optim.trust_region import TrustRegion, box, relative_sides, step
 from snnhpo_mpi.space import Space
 from snnhpo_mpi.trial import Outcome, Trial, trial_seed
 
 log = logging.getLogger(__name__)
 Array = NDArray[np.float64]
+Region = tuple[Array, Array]  # lower and upper corner, each d
 
-N_CANDIDATES = 1500
+N_CANDIDATES = 1500  # of a draw
+N_KEPT = 32  # candidates of the single-precision screening that are ranked again in double precision
+N_IMPROVING = 512  # candidates of an improvement, whose variances cost more
+N_CLIMBED = 4  # candidates that start a local search
+ANYWHERE = 1e3  # a length that covers the cube
+SEARCH_LENGTHS = (0.8, 0.8, ANYWHERE)  # in turn before the first feasible trial
+NOWHERE = -1  # generation of a trial that no region answers for
+WANDERING = 8  # after a restart, two of so many trials are proposed anywhere
 FAILURES = 1.0  # in a row, per hyperparameter, after which the region shrinks
-TEMPERATURES = (1.0, 0.5)  # of the draws, in turn: 1 a Thompson sample, 0 the posterior mean
-SEARCH_LENGTHS = (0.8, 0.8, 1e3)  # in turn before the first feasible trial: near the least violation, or anywhere
-N_CLIMBED = 2  # candidates that start a local search
 ASK_KEY = 0  # of the generator
 MIN_GAIN = 1e-3  # relative gain over the incumbent that counts as a success
 
 
 class Scbo:
-    """Proposes trials by constrained Thompson sampling in a trust region."""
+    """Proposes trials by constrained Thompson sampling and expected improvement in a trust region."""
 
     def __init__(self, space: Space, n_constraints: int, seed: int, n_initial: int) -> None:
         """An optimizer that was told nothing.
@@ -70,7 +78,8 @@ class Scbo:
         """Take a trial asked elsewhere as pending."""
         x = self._space.encode(trial.params)
         self._next_number = max(self._next_number, trial.number + 1)
-        self._history.pending[trial.number] = Pending(x, self._region.generation)
+        generation = NOWHERE if self._wanders(trial.number) else self._region.generation
+        self._history.pending[trial.number] = Pending(x, generation)
         self._seen.add(row_key(x))
 
     def ask(self) -> Trial:
@@ -143,31 +152,43 @@ class Scbo:
             return None
         lengthscales = region_lengthscales(posteriors)
         self._diagnostics["lengthscales"] = lengthscales.tolist()
-        if told.feasible.any():
-            length, temperature = self._region.length, TEMPERATURES[number % len(TEMPERATURES)]
-        else:
-            length, temperature = SEARCH_LENGTHS[number % len(SEARCH_LENGTHS)], 1.0
-        lower, upper = box(told.X[row], length, relative_sides(lengthscales))
-        joint = draw(posteriors, rng, temperature)
-        return self._best_of(joint, told.X[row], lower, upper, rng)
+        region = box(told.X[row], self._length(number, told), relative_sides(lengthscales))
+        if number % 2:
+            return self._most_improving(self._models.improvement(posteriors, told), told.X[row], region, rng)
+        return self._best_of(draw(posteriors, rng), told.X[row], region, rng)
 
-    def _best_of(
-        self, joint: Draw, center: Array, lower: Array, upper: Array, rng: np.random.Generator
-    ) -> Array | None:
+    def _length(self, number: int, told: Told) -> float:
+        """Of the region in which a trial is proposed: the trust region's, or now and then anywhere."""
+        if not told.feasible.any():
+            return SEARCH_LENGTHS[number % len(SEARCH_LENGTHS)]
+        return ANYWHERE if self._wanders(number) else self._region.length
+
+    def _wanders(self, number: int) -> bool:
+        """Whether a trial is proposed outside the region too: now and then, once the region has restarted."""
+        return self._region.restarts > 0 and number % WANDERING < 2  # one draw and one improvement
+
+    def _best_of(self, joint: Draw, center: Array, region: Region, rng: np.random.Generator) -> Array | None:
         """The draw's best unseen point in the region."""
-        X = draw_candidates(self._space, center, lower, upper, N_CANDIDATES, rng)
-        top = screen(joint, X)
-        lower, upper = widened(self._space, center, lower, upper)
-        inside = joint.objective is not None and bool((joint.values(top[:1])[1] <= 0.0).all())
-        climbed = [self._climb(joint, x, lower, upper, inside) for x in top[:N_CLIMBED]]
-        found = np.concatenate([self._space.snap(np.array(climbed)), top])
+        X = draw_candidates(self._space, center, *region, N_CANDIDATES, rng)
+        coarse = X[order(*joint.values(X.astype(np.float32)))[:N_KEPT]]
+        top = coarse[order(*joint.values(coarse))]
+        found = np.concatenate([self._climbed(joint, top[:N_CLIMBED], center, region), top])
         return first_unseen(found[order(*joint.values(found))], self._seen)
 
-    def _climb(self, joint: Draw, x: Array, lower: Array, upper: Array, inside: bool) -> Array:
-        lower, upper = lower.copy(), upper.copy()
-        for block in self._space.onehot_blocks:  # a choice is no number: it stays
-            lower[list(block)] = upper[list(block)] = x[list(block)]
-        return climb(joint, x, lower, upper, inside)
+    def _most_improving(
+        self, improvement: Improvement, center: Array, region: Region, rng: np.random.Generator
+    ) -> Array | None:
+        """The unseen point in the region that promises most."""
+        X = draw_candidates(self._space, center, *region, N_IMPROVING, rng)
+        top = X[np.argsort(-improvement(X), kind="stable")[:N_CLIMBED]]
+        found = np.concatenate([self._climbed(improvement, top, center, region), top])
+        return first_unseen(found[np.argsort(-improvement(found), kind="stable")], self._seen)
+
+    def _climbed(self, merit: Merit, X: Array, center: Array, region: Region) -> Array:
+        lower, upper = (np.tile(corner, (len(X), 1)) for corner in widened(self._space, center, *region))
+        for block in map(list, self._space.onehot_blocks):  # a choice is no number: it stays
+            lower[:, block] = upper[:, block] = X[:, block]
+        return self._space.snap(climb(merit, X, lower, upper))
 
 
 def region_lengthscales(posteriors: list[Posterior | None]) -> Array:
@@ -188,6 +209,6 @@ def is_improvement(before: Told, after: Told) -> bool:
     if old is None or after.feasible[row] != before.feasible[old]:
         return True
     if not after.feasible[row]:
-        return bool(after.violation[row] < (1.0 - MIN_GAIN) * before.violation[old])
+        return bool(after.violation[row] < (1.0 - MIN_GAIN) * after.violation[old])
     gain = after.Y[row] - before.Y[old]
     return bool(gain > MIN_GAIN * math.fabs(before.Y[old]))

@@ -1,6 +1,8 @@
 """What the models see of objective and constraint values: monotone maps that tame outliers and keep the sign of c.
 
-Source: Eriksson & Poloczek, AISTATS 2021 (SCBO), section 3: Gaussian copula on the objective, bilog on constraints.
+The SCBO paper (Eriksson & Poloczek, AISTATS 2021, section 3) has a Gaussian copula on the objective, which forgets how
+far values are apart, and bilog on constraints, whose tails can outweigh the neighbourhood of the boundary. These maps
+measured better (results/reference/optimizer.md).
 
 Notation
     n values      y  n  objective, larger is better      c  n  one constraint, feasible iff <= 0
@@ -10,43 +12,63 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
-from scipy.stats import rankdata
 
 Array = NDArray[np.float64]
 
-MEDIANS = 5.0  # violations up to so many medians stay nearly linear, so that a linear constraint is a linear model's
+LARGEST = 1e6  # units: one value far above all others must not turn them into a constant
+SATURATION = (
+    5.0  # medians: violations well below it stay nearly linear, so that a linear constraint is a linear model's
+)
+TINY = 1e-300
 
 
-def copula(y: Array) -> Array:
-    """Normal quantiles of the ranks; equal values stay equal, a constant becomes 0."""
-    n = len(y)
-    if n == 0:
+def scale_objective(y: Array) -> Array:
+    """Linear above the median, logarithmic below it, then zero mean and unit spread.
+
+    The better half keeps its distances, which is what locates an optimum; the worse half only needs its order, and may
+    span orders of magnitude. The unit is the median's distance of the better half.
+    """
+    if len(y) == 0:
         return np.zeros(0)
-    quantiles: Array = ndtri((rankdata(y) - 0.5) / n)
-    return quantiles
+    middle = float(np.median(y))
+    above = y[y > middle] - middle
+    unit = float(np.median(above)) if len(above) else 1.0
+    with np.errstate(over="ignore"):
+        t = np.clip((y - middle) / max(unit, TINY), -1e300, LARGEST)
+    z = np.where(t >= 0.0, t, -np.log1p(-np.minimum(t, 0.0)))
+    z -= z.mean()
+    spread = float(z.std())
+    return z / spread if spread > 1e-12 else np.zeros(len(y))
 
 
-def bilog(c: Array) -> Array:
-    """sign(c) log(1 + |c|): linear near 0, logarithmic far from it."""
-    z: Array = np.sign(c) * np.log1p(np.abs(c))
+def saturate(c: Array, unit: Array | float) -> Array:
+    """C in units of ``unit``, linear near 0 and never beyond +-S: z / (1 + |z| / S) with z = c / unit."""
+    z: Array = c / (unit + np.abs(c) / SATURATION)  # written so that no quotient overflows
     return z
 
 
 def scale_constraint(c: Array) -> Array:
-    """Bilog in units of the median size, then unit spread; 0 stays 0, so the feasible side is kept.
+    """Saturated in units of the median size, then unit spread; 0 stays 0, so the feasible side is kept.
 
-    The median makes the result independent of the constraint's unit; the spread suits the priors of the model.
+    The median makes the result independent of the constraint's unit, and sharpens the neighbourhood of the boundary
+    as trials gather there; the spread suits the priors of the model.
     """
-    size = np.abs(c)
-    median = MEDIANS * float(np.median(size[size > 0])) if np.any(size > 0) else 1.0
-    with np.errstate(over="ignore"):  # a huge value over a tiny median; clipped below
-        z = bilog(np.clip(c / max(median, 1e-300), -1e300, 1e300))
+    z = saturate(c, median_size(c))
     spread = float(z.std())
-    return z / spread if spread > 1e-9 * max(1.0, float(np.abs(z).max(initial=0.0))) else z
+    return z / spread if spread > 1e-9 else z
+
+
+def median_size(c: Array) -> float:
+    """Median of |c| without zeros; 1 if there is nothing else."""
+    size = np.abs(c)[c != 0.0]
+    return max(float(np.median(size)), TINY) if len(size) else 1.0
 
 
 def total_violation(C: Array) -> Array:
-    """``n x m`` -> ``n``: sum of the clipped violations, bilog; slack in one pays for no other."""
-    violation: Array = bilog(np.maximum(C, 0.0)).sum(axis=1)
+    """``n x m`` -> ``n``: sum of the clipped violations, each as ``scale_constraint`` without the spread.
+
+    Slack in one constraint pays for no other, and none counts more for its unit.
+    """
+    units = np.array([median_size(c) for c in C.T])
+    violation: Array = saturate(np.maximum(C, 0.0), units).sum(axis=1)
     return violation

@@ -1,4 +1,4 @@
-"""The choice among candidates, with functions whose best point is known."""
+"""The worth of a point, with functions and posteriors whose best point is known."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from scipy.integrate import quad
+from scipy.stats import norm
 
-from snnhpo_mpi.optim.acquisition import Draw, climb, order, screen
+from snnhpo_mpi.optim.acquisition import Draw, Improvement, log_h, order
+from snnhpo_mpi.optim.climb import climb
 
 
 @dataclass(frozen=True)
 class Quadratic:
-    """offset - sum (x - at)^2 when ``sign`` is -1: a sample path that can be computed by hand."""
+    """offset + sign sum (x - at)^2: a sample path that can be computed by hand."""
 
     at: np.ndarray
     sign: float = -1.0
@@ -21,8 +24,24 @@ class Quadratic:
     def __call__(self, X: np.ndarray) -> np.ndarray:
         return self.offset + self.sign * ((X - self.at) ** 2).sum(axis=1)
 
-    def value_and_gradient(self, z: np.ndarray) -> tuple[float, np.ndarray]:
-        return float(self(z[None])[0]), 2.0 * self.sign * (z - self.at)
+    def value_and_gradient(self, Z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return self(Z), 2.0 * self.sign * (Z - self.at)
+
+
+@dataclass(frozen=True)
+class Normal:
+    """A posterior whose mean is a function and whose variance is linear in the first column."""
+
+    mean: Quadratic
+    variance: float
+    slope: float = 0.0
+
+    def moments(self, Z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return self.mean(Z), self.variance + self.slope * Z[:, 0]
+
+    def moments_and_gradients(self, Z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        mean, gradient = self.mean.value_and_gradient(Z)
+        return mean, self.moments(Z)[1], gradient, np.tile([self.slope, 0.0], (len(Z), 1))
 
 
 PEAK = Quadratic(np.array([0.8, 0.5]))
@@ -40,30 +59,57 @@ def test_without_constraints_the_largest_objective_wins() -> None:
     assert order(np.array([1.0, 3.0, 2.0]), np.zeros((3, 0)))[0] == 1
 
 
-def test_screening_puts_the_constrained_optimum_first() -> None:
-    X = np.random.default_rng(0).random((3000, 2))
-    best = screen(Draw(PEAK, [DISC]), X)[0]
-    assert best == pytest.approx([0.5, 0.5], abs=0.05)
-    assert DISC(best[None])[0] <= 0
+def test_climbing_a_draw_ends_inside_at_the_boundary_of_the_constraint() -> None:
+    joint = Draw(PEAK, [DISC])
+    found = climb(joint, np.array([[0.3, 0.45], [0.9, 0.9]]), *UNIT)
+    assert found == pytest.approx(np.array([[0.5, 0.5]] * 2), abs=0.03)
+    assert (joint.values(found)[1] <= 0).all()
 
 
-def test_climbing_inside_ends_on_the_boundary_of_the_constraint() -> None:
-    found = climb(Draw(PEAK, [DISC]), np.array([0.3, 0.45]), *UNIT, inside=True)
-    assert found == pytest.approx([0.5, 0.5], abs=1e-3)
-
-
-def test_climbing_without_a_feasible_start_goes_to_the_deepest_point() -> None:
-    found = climb(Draw(None, [DISC]), np.array([0.9, 0.9]), *UNIT, inside=False)
-    assert found == pytest.approx([0.3, 0.5], abs=1e-3)
-
-
-def test_climbing_stays_in_the_box_and_keeps_fixed_columns() -> None:
-    x = np.array([0.2, 0.4])
-    found = climb(Draw(PEAK, []), x, np.array([0.1, 0.4]), np.array([0.6, 0.4]), inside=True)
-    assert found == pytest.approx([0.6, 0.4])
+def test_a_draw_without_an_objective_climbs_to_the_deepest_point() -> None:
+    found = climb(Draw(None, [DISC, DISC]), np.array([[0.9, 0.9]]), *UNIT)
+    assert found[0] == pytest.approx([0.3, 0.5], abs=1e-3)
 
 
 def test_without_a_scored_trial_the_objective_is_the_depth() -> None:
     F, G = Draw(None, [DISC]).values(np.array([[0.3, 0.5], [0.9, 0.5]]))
     assert pytest.approx(-G[:, 0]) == F
     assert F[0] > F[1]
+
+
+def test_the_logarithm_of_the_gain_is_that_of_its_integral_and_has_no_step() -> None:
+    for u in (-4.0, -1.01, -0.99, 0.0, 2.5):
+        gain = quad(lambda z, u=u: max(u + z, 0.0) * norm.pdf(z), -u, 40.0)[0]
+        assert log_h(np.array([u]))[0] == pytest.approx(np.log(gain), rel=1e-6)
+    u = np.linspace(-40.0, 3.0, 20_001)
+    assert np.abs(np.diff(log_h(u), 2)).max() < 1e-4
+    assert np.isfinite(log_h(np.array([-1e8, -1e150]))).all()
+
+
+def test_improvement_is_the_product_of_the_gain_and_the_probabilities() -> None:
+    objective, constraint = Normal(PEAK, 0.04), Normal(DISC, 0.01)
+    z = np.array([[0.4, 0.5]])
+    expected = np.log(0.2) + log_h(np.array([(-0.16 + 0.3) / 0.2]))[0] + norm.logcdf(0.03 / 0.1)
+    assert Improvement(objective, -0.3, [constraint])(z)[0] == pytest.approx(expected)  # type: ignore[arg-type]
+
+
+def test_without_a_best_value_the_safest_point_wins() -> None:
+    found = climb(Improvement(None, 0.0, [Normal(DISC, 0.01)]), np.array([[0.7, 0.9]]), *UNIT)  # type: ignore[arg-type]
+    assert found[0] == pytest.approx([0.3, 0.5], abs=1e-2)
+
+
+@pytest.mark.parametrize("best", [-0.5, 3.0])
+def test_the_gradients_agree_with_finite_differences(best: float) -> None:
+    merits = [
+        Improvement(Normal(PEAK, 0.04, 0.02), best, [Normal(DISC, 0.01, 0.03)]),  # type: ignore[arg-type]
+        Draw(PEAK, [DISC, PEAK]),
+        Draw(None, [DISC, PEAK]),
+    ]
+    Z = np.array([[0.4, 0.6], [0.9, 0.1]])
+    for merit in merits:
+        gradient = merit.value_and_gradient(Z)[1]
+        for i in range(2):
+            h = 1e-6 * np.eye(2)[i]
+            slope = (merit.value_and_gradient(Z + h)[0] - merit.value_and_gradient(Z - h)[0]) / 2e-6
+            assert gradient[:, i] == pytest.approx(slope, rel=1e-4)
+    assert merits[0].value_and_gradient(Z)[0] == pytest.approx(merits[0](Z))  # type: ignore[operator]

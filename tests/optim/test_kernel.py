@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from snnhpo_mpi.optim.kernel import Kernel, draw_features
+from snnhpo_mpi.optim.kernel import Kernel, draw_features, scaled_distance
 
 
 def test_the_kernel_of_two_points_is_the_formula() -> None:
@@ -32,16 +32,20 @@ def test_many_random_features_give_the_kernel() -> None:
     assert phi @ phi.T == pytest.approx(kernel(X, X), abs=0.06)
 
 
-def test_the_gradient_of_the_features_agrees_with_finite_differences() -> None:
+def test_the_gradients_agree_with_finite_differences() -> None:
     rng = np.random.default_rng(2)
-    features = draw_features(Kernel(np.array([0.4, 0.8]), 2.0), 64, rng)
-    w, x = rng.standard_normal(64), rng.random(2)
-    value, gradient = features.value_and_gradient(x, w)
-    assert value == pytest.approx(float(features(x[None])[0] @ w))
+    kernel = Kernel(np.array([0.4, 0.8]), 2.0, linear=0.7, quadratic=0.3)
+    features = draw_features(kernel, 64, rng)
+    w, Z, X, weights = rng.standard_normal(64), rng.random((3, 2)), rng.random((5, 2)), rng.standard_normal((3, 5))
+    value, of_features = features.value_and_gradient(Z, w)
+    of_kernel = kernel.gradient(Z, X, weights, scaled_distance(Z, X, kernel.lengthscales))
+    assert value == pytest.approx(features(Z) @ w)
     for i in range(2):
         h = 1e-6 * np.eye(2)[i]
-        slope = (features.value_and_gradient(x + h, w)[0] - features.value_and_gradient(x - h, w)[0]) / 2e-6
-        assert gradient[i] == pytest.approx(slope, rel=1e-5)
+        slope = (features(Z + h) - features(Z - h)) @ w / 2e-6
+        assert of_features[:, i] == pytest.approx(slope, rel=1e-5)
+        slope = ((kernel(Z + h, X) - kernel(Z - h, X)) * weights).sum(axis=1) / 2e-6
+        assert of_kernel[:, i] == pytest.approx(slope, rel=1e-5)
 
 
 def test_the_trend_adds_its_linear_and_quadratic_terms() -> None:

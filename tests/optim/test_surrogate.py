@@ -1,4 +1,4 @@
-"""Conditioning in blocks, pending trials and sample paths against the textbook posterior."""
+"""Conditioning in blocks, and pending trials."""
 
 from __future__ import annotations
 
@@ -18,34 +18,6 @@ def data(n: int) -> tuple[np.ndarray, np.ndarray]:
     return X, np.sin(5.0 * X[:, 0]) + X[:, 1]
 
 
-def exact_posterior(X: np.ndarray, y: np.ndarray, Z: np.ndarray, mu: float) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and covariance by the formulas of Rasmussen & Williams, section 2.2."""
-    K = HYPER.kernel(X, X) + HYPER.noise * np.eye(len(X))
-    cross = HYPER.kernel(Z, X)
-    return mu + cross @ np.linalg.solve(K, y - mu), HYPER.kernel(Z, Z) - cross @ np.linalg.solve(K, cross.T)
-
-
-def test_the_path_of_temperature_zero_is_the_posterior_mean() -> None:
-    X, y = data(12)
-    Z = np.random.default_rng(1).random((5, 2))
-    posterior = condition(factorize(X, HYPER, np.random.default_rng(2)), NOTHING, y, NOTHING)
-    path = posterior.draw(np.random.default_rng(3), temperature=0.0)
-    assert path(Z) == pytest.approx(exact_posterior(X, y, Z, posterior.mu)[0])
-
-
-def test_paths_have_the_posterior_mean_and_covariance() -> None:
-    X, y = data(6)
-    Z = np.random.default_rng(1).random((4, 2))
-    draws = []
-    for seed in range(2000):
-        rng = np.random.default_rng(seed)
-        posterior = condition(factorize(X, HYPER, rng), NOTHING, y, NOTHING)
-        draws.append(posterior.draw(rng)(Z))
-    mean, covariance = exact_posterior(X, y, Z, posterior.mu)
-    assert np.mean(draws, axis=0) == pytest.approx(mean, abs=0.05)
-    assert np.cov(np.transpose(draws)) == pytest.approx(covariance, abs=0.05)
-
-
 def test_conditioning_after_the_anchor_is_conditioning_on_everything() -> None:
     X, y = data(12)
     whole = condition(factorize(X, HYPER, np.random.default_rng(2)), NOTHING, y, NOTHING)
@@ -63,18 +35,6 @@ def test_a_pending_trial_takes_uncertainty_away_and_leaves_the_mean() -> None:
     assert believed.draw(np.random.default_rng(0), 0.0)(z) == pytest.approx(mean)
     spread = [np.std([p.draw(np.random.default_rng(s))(z) for s in range(30)]) for p in (without, believed)]
     assert spread[1] < 0.2 * spread[0]
-
-
-def test_the_gradient_of_a_path_agrees_with_finite_differences() -> None:
-    X, y = data(12)
-    path = condition(factorize(X, HYPER, np.random.default_rng(2)), NOTHING, y, NOTHING).draw(np.random.default_rng(5))
-    z = np.array([0.4, 0.7])
-    value, gradient = path.value_and_gradient(z)
-    assert value == pytest.approx(float(path(z[None])[0]))
-    for i in range(2):
-        h = 1e-6 * np.eye(2)[i]
-        slope = (path.value_and_gradient(z + h)[0] - path.value_and_gradient(z - h)[0]) / 2e-6
-        assert gradient[i] == pytest.approx(slope, rel=1e-4)
 
 
 def test_a_thousand_equal_points_have_a_factor() -> None:

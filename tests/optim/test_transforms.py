@@ -7,25 +7,42 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snnhpo_mpi.optim.transforms import bilog, copula, scale_constraint, total_violation
+from snnhpo_mpi.optim.transforms import saturate, scale_constraint, scale_objective, total_violation
 
 values = st.lists(st.floats(-1e12, 1e12), min_size=1, max_size=30).map(np.array)
 
 
-def test_the_copula_of_three_values_is_their_normal_quantiles() -> None:
-    assert copula(np.array([5.0, -1e9, 7.0])) == pytest.approx([0.0, -0.967422, 0.967422], abs=1e-6)
+def test_the_better_half_keeps_its_distances_and_the_worse_is_logarithmic() -> None:
+    z = scale_objective(np.array([-1e9, -1.0, 0.0, 1.0, 3.0]))  # median 0, unit 2
+    steps = np.diff(z)
+    assert steps[3] == pytest.approx(2.0 * steps[2])
+    assert steps[1] == pytest.approx(2.0 * np.log(1.5) * steps[2])
+    assert steps[0] < 50.0 * steps[2]
 
 
-def test_the_copula_of_a_constant_is_zero() -> None:
-    assert copula(np.full(4, 3.0)).tolist() == [0.0] * 4
+def test_a_constant_objective_becomes_zero() -> None:
+    assert scale_objective(np.full(4, 3.0)).tolist() == [0.0] * 4
 
 
-def test_bilog_is_odd_and_logarithmic() -> None:
-    assert bilog(np.array([np.e - 1, 0.0, 1 - np.e])) == pytest.approx([1.0, 0.0, -1.0])
+@given(values)
+def test_scaled_objectives_are_finite_and_keep_their_order(y: np.ndarray) -> None:
+    z = scale_objective(y)
+    assert np.isfinite(z).all() and (np.diff(z[np.argsort(y, kind="stable")]) >= 0).all()
+
+
+def test_saturation_is_odd_linear_near_zero_and_bounded() -> None:
+    z = saturate(np.array([-10.0, 0.0, 10.0, 1e-3, 1e300]), 1.0)
+    assert z == pytest.approx([-10.0 / 3.0, 0.0, 10.0 / 3.0, 1e-3, 5.0], rel=1e-3)
 
 
 def test_slack_in_one_constraint_pays_for_no_other() -> None:
-    assert total_violation(np.array([[-100.0, 1.0], [-1.0, 1.0]])) == pytest.approx([np.log(2.0)] * 2)
+    violation = total_violation(np.array([[-100.0, 1.0], [-1.0, 1.0]]))
+    assert violation[0] == violation[1] > 0
+
+
+def test_a_violation_does_not_count_more_for_its_unit() -> None:
+    C = np.array([[0.2, -1.0], [-0.5, 0.2], [0.4, 0.4]])
+    assert total_violation(C * [1.0, 1e6]) == pytest.approx(total_violation(C))
 
 
 @given(values)
