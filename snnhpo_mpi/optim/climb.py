@@ -17,6 +17,7 @@ from scipy.optimize import minimize
 
 Array = NDArray[np.float64]
 MAX_STEPS = 30
+TOLERANCE = 1e-5  # relative gain of the sum of the merits at which the climb ends
 
 
 class Merit(Protocol):
@@ -43,6 +44,8 @@ def climb(merit: Merit, X: Array, lower: Array, upper: Array) -> Array:
         return -float(value.sum()), -gradient.ravel()
 
     bounds = np.stack([lower.ravel(), upper.ravel()], axis=1)
-    result = minimize(cost, X.ravel(), jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": MAX_STEPS})
+    result = minimize(
+        cost, X.ravel(), jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": MAX_STEPS, "ftol": TOLERANCE}
+    )
     moved = np.clip(result.x.reshape(X.shape), lower, upper)
     return np.where(np.isfinite(moved).all(axis=1)[:, None], moved, X)

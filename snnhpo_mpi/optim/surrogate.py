@@ -88,7 +88,15 @@ def condition(fitted: Fitted, X_new: Array, y: Array, X_pending: Array) -> Poste
     believed = fitted.hyper.kernel(X_pending, X[:n]) @ alpha
     phi = np.concatenate([fitted.phi, fitted.features(added)])
     residual = np.concatenate([y - mu, believed])
-    return Posterior(fitted, X, factor, phi, residual, mu, cho_solve((factor, True), residual, check_finite=False))
+    return Posterior(
+        fitted,
+        fitted.hyper.kernel.sites(X),
+        factor,
+        phi,
+        residual,
+        mu,
+        cho_solve((factor, True), residual, check_finite=False),
+    )
 
 
 def _extended(fitted: Fitted, added: Array) -> Array:

@@ -37,8 +37,10 @@ def test_the_gradients_agree_with_finite_differences() -> None:
     kernel = Kernel(np.array([0.4, 0.8]), 2.0, linear=0.7, quadratic=0.3)
     features = draw_features(kernel, 64, rng)
     w, Z, X, weights = rng.standard_normal(64), rng.random((3, 2)), rng.random((5, 2)), rng.standard_normal((3, 5))
+    sites = kernel.sites(X)
+    assert sites.distance(Z) == pytest.approx(scaled_distance(Z, X, kernel.lengthscales))
     value, of_features = features.value_and_gradient(Z, w)
-    of_kernel = kernel.gradient(Z, X, weights, scaled_distance(Z, X, kernel.lengthscales))
+    of_kernel = kernel.gradient(Z, sites, weights, sites.distance(Z))
     assert value == pytest.approx(features(Z) @ w)
     for i in range(2):
         h = 1e-6 * np.eye(2)[i]
