@@ -17,7 +17,7 @@ from scipy.optimize import minimize
 
 Array = NDArray[np.float64]
 MAX_STEPS = 30
-TOLERANCE = 1e-5  # relative gain of the sum of the merits at which the climb ends
+TOLERANCE = 1e-9  # relative gain of the sum of the merits at which the climb ends; one hopeless start makes it huge
 
 
 class Merit(Protocol):

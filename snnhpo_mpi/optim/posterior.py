@@ -133,7 +133,8 @@ class Posterior:
 
     def _variance(self, trend: Array, solved: Array) -> Array:
         prior = self.kernel.variance + (trend * trend).sum(axis=1)
-        return np.maximum(prior - (solved * solved).sum(axis=0), LEAST_VARIANCE * prior)
+        variance: Array = np.maximum(prior - (solved * solved).sum(axis=0), LEAST_VARIANCE * prior)
+        return variance
 
     def draw(self, rng: np.random.Generator, temperature: float = 1.0) -> Path:
         """Sample path; its deviation from the posterior mean is multiplied by ``temperature`` (0 gives the mean)."""
