@@ -11,7 +11,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -42,6 +42,7 @@ from snnhpo_mpi.progress import Announcer, FollowedRecord, Tally
 from snnhpo_mpi.record import StudyData, StudyRecord, exists, read
 from snnhpo_mpi.scalars import FOLDER as SCALARS
 from snnhpo_mpi.scalars import Scalars, require_package
+from snnhpo_mpi.scratch import scratch_folder, variables
 from snnhpo_mpi.signals import StopSignals, ignore_stop_signals
 from snnhpo_mpi.snn import checkpoint
 from snnhpo_mpi.space import Space
@@ -348,12 +349,28 @@ def _work(results: Path, launcher: Mapping[str, str], transport: Transport) -> i
         launcher: environment that tells this rank's place on its node; empty where threads are the ranks.
         transport: to rank 0.
     """
-    return run_worker(transport, partial(_prepare_evaluator, results, launcher, transport.rank, transport.size))
+    with ExitStack() as until_the_end:
+        place = _Place(transport.rank, transport.size, launcher, until_the_end)
+        return run_worker(transport, partial(_prepare_evaluator, results, place))
 
 
-def _prepare_evaluator(
-    results: Path, launcher: Mapping[str, str], rank: int, size: int, config_json: str
-) -> EvaluatorSettings:
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a worker is: its rank of how many, what its launcher says, and what is tidied up when it ends."""
+
+    rank: int
+    size: int
+    launcher: Mapping[str, str]
+    until_the_end: ExitStack
+
+
+def _prepare_evaluator(results: Path, place: _Place, config_json: str) -> EvaluatorSettings:
+    """How this rank evaluates.
+
+    Raises:
+        ConfigError: it cannot: no GPU where there should be one, no place for temporary files.
+    """
+    rank, size, launcher = place.rank, place.size, place.launcher
     config = StudyConfig.model_validate_json(config_json)
     # Rank 0 trains nothing: where it shares a node with workers, their slots begin after it.
     local_rank, local_size = host.local_rank(launcher), host.local_size(launcher)
@@ -373,9 +390,10 @@ def _prepare_evaluator(
     if config.retrain is not None and config.retrain.networks is not None:
         retrain = config.retrain.model_copy(update={"networks": str(folder / config.retrain.networks)})
         config = config.model_copy(update={"retrain": retrain})
+    scratch = place.until_the_end.enter_context(scratch_folder(os.environ))
     return EvaluatorSettings(
         factory=partial(build_trainer, config, device.name, checkpoints=folder / checkpoint.FOLDER),
-        environment=device.environment,
+        environment={**variables(scratch, os.environ), **device.environment},
         n_constraints=len(config.constraint_names),
         time_limit_s=config.trainer.time_limit,
         log=logs / f"rank_{rank:03d}.log",

@@ -13,6 +13,7 @@ ALLOWED = {
     "errors": set(),
     "trial": set(),
     "host": {"errors"},
+    "scratch": {"errors"},
     "signals": set(),
     "config": {"errors", "snn.parameters", "trial"},
     "space": {"config", "trial"},
@@ -24,7 +25,7 @@ ALLOWED = {
     "user_function": {"config", "errors", "trial"},
     "check": {"config", "errors", "host", "snn", "space", "user_function"},
     "study": {"check", "comm", "config", "errors", "host", "optim", "progress", "record", "scalars", "signals", "snn"}
-    | {"space", "trial", "user_function"},
+    | {"scratch", "space", "trial", "user_function"},
     "retrain": {"config", "errors", "record", "report", "study", "trial"},
     "progress": {"record", "report", "trial"},
     "scalars": {"errors", "progress", "trial"},

@@ -1,0 +1,67 @@
+"""A rank's folder for temporary files, on a disk of its own node; gone when the rank ends.
+
+What libraries would keep in the home folder goes there too: many ranks at once fill its quota or wait for its locks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from snnhpo_mpi.errors import ConfigError
+
+log = logging.getLogger(__name__)
+PLACES = ("SNNHPO_SCRATCH", "SLURM_TMPDIR", "TMPDIR")  # the first that is set; else the system's
+_PREFIX = "snnhpo-"
+# Where matplotlib, torch, Triton, numba, the CUDA driver and all that follow the XDG rules keep their caches.
+_CACHES = (
+    "MPLCONFIGDIR",
+    "TORCH_EXTENSIONS_DIR",
+    "TORCHINDUCTOR_CACHE_DIR",
+    "TRITON_CACHE_DIR",
+    "NUMBA_CACHE_DIR",
+    "CUDA_CACHE_PATH",
+    "XDG_CACHE_HOME",
+)
+
+
+@contextlib.contextmanager
+def scratch_folder(environment: Mapping[str, str]) -> Iterator[Path]:
+    """A new folder, removed at the end; those of this node's ranks that were killed are removed first.
+
+    Raises:
+        ConfigError: it cannot be made; the message names the place and the variable that chooses another.
+    """
+    chosen = next((environment[name] for name in PLACES if environment.get(name)), None)
+    place = Path(chosen or tempfile.gettempdir())
+    try:
+        _remove_leftovers(place)
+        folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{socket.gethostname()}-{os.getpid()}-", dir=place))
+    except OSError as error:
+        raise ConfigError(f"no temporary folder can be made: {error}; {PLACES[0]} names another place") from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def variables(folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """What sends temporary files and caches to a folder; what the user has set stays."""
+    caches = {name: str(folder / name.lower()) for name in _CACHES if name not in environment}
+    return caches | {"TMPDIR": str(folder)}
+
+
+def _remove_leftovers(place: Path) -> None:
+    """Remove the folders of this user's dead processes on this host; a place may be shared by hosts."""
+    for folder in place.glob(f"{_PREFIX}{socket.gethostname()}-*"):
+        pid = folder.name.removeprefix(f"{_PREFIX}{socket.gethostname()}-").partition("-")[0]
+        with contextlib.suppress(OSError):
+            if pid.isdigit() and not Path(f"/proc/{pid}").exists() and folder.stat().st_uid == os.getuid():
+                log.info("removed %s, left by a process that was killed", folder)
+                shutil.rmtree(folder, ignore_errors=True)
