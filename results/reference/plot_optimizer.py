@@ -1,4 +1,4 @@
-"""Draw the curves of optimizer/*.json, as written by ``snnhpo bench optimizer ... --json``."""
+"""Draw the curves of optimizer/*.json (``snnhpo bench optimizer ... --json``) and print the table of the page."""
 
 from __future__ import annotations
 
@@ -40,6 +40,25 @@ def draw(problem: str, pending: int, results: list[dict[str, Any]]) -> None:
     plt.close(figure)
 
 
+def numbers(counts: list[int | None], budget: int) -> str:
+    """Mean over the seeds; one that did not get there within the budget makes it a lower bound."""
+    mean = np.mean([budget if count is None else count for count in counts])
+    return f"{'> ' if None in counts else ''}{mean:.0f}"
+
+
+def row(result: dict[str, Any]) -> str:
+    """A line of the table."""
+    found = [value for value in result["best"]["per_seed"] if value is not None]
+    best = "none found" if not found else f"{np.mean(found):.4g}"
+    if len(found) > 1:
+        best += f" +- {np.std(found, ddof=1) / np.sqrt(len(found)):.2g}"
+    if 0 < len(found) < len(result["curves"]):
+        best += f" ({len(found)} of {len(result['curves'])})"
+    counts = (numbers(result[key], result["budget"]) for key in ("first_feasible", "fiftieth_feasible"))
+    keys = (str(result[key]) for key in ("problem", "method", "pending", "budget"))
+    return f"| {' | '.join([*keys, str(len(result['curves'])), best, *counts])} |"
+
+
 def main() -> None:
     groups: dict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
     for path in sorted((HERE / "optimizer").glob("*.json")):
@@ -47,6 +66,7 @@ def main() -> None:
         groups[result["problem"], result["pending"]].append(result)
     for (problem, pending), results in groups.items():
         draw(problem, pending, results)
+        print(*(row(r) for r in sorted(results, key=lambda r: list(COLOURS).index(r["method"]))), sep="\n")
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from scipy.special import erfcx, log_ndtr
 from snnhpo_mpi.optim.posterior import Path, Posterior
 
 Array = NDArray[np.float64]
-PENALTY = 1e4  # times the squared sampled violation, in units of the models
+PENALTIES = (1e2, 1e4)  # times the squared sampled violation, one climb after the other: a stiff one alone stalls
 MARGIN = 1e-3  # to which the constraints are met on the way, so that the end is inside
 SHARPNESS = 10.0  # of the smooth maximum of the constraints
 LOG_SQRT_2PI = 0.5 * float(np.log(2.0 * np.pi))
@@ -46,27 +46,47 @@ class Draw:
             return self.objective(Z), G
         return -G.max(axis=1) if self.constraints else np.zeros(len(Z)), G
 
-    def value_and_gradient(self, Z: Array) -> tuple[Array, Array]:
-        """Merit ``r`` and its gradient ``r x d``: the penalised objective, or the depth while there is none."""
-        pairs = [path.value_and_gradient(Z) for path in self.constraints]
+    def merits(self) -> list[Depth | Penalised]:
+        """What is climbed, one after the other: the penalised objective, or the depth while there is none."""
         if self.objective is None:
-            return _depth(pairs)
+            return [Depth(self.constraints)] if self.constraints else []
+        return [Penalised(self.objective, self.constraints, penalty) for penalty in PENALTIES]
+
+
+@dataclass(frozen=True, slots=True)
+class Penalised:
+    """A drawn objective less ``penalty`` times the squared violations."""
+
+    objective: Path
+    constraints: Sequence[Path]
+    penalty: float
+
+    def value_and_gradient(self, Z: Array) -> tuple[Array, Array]:
+        """Values ``r`` and gradients ``r x d``."""
         value, gradient = self.objective.value_and_gradient(Z)
-        for g, slope in pairs:
+        for path in self.constraints:
+            g, slope = path.value_and_gradient(Z)
             excess = np.maximum(g + MARGIN, 0.0)
-            value = value - PENALTY * excess**2
-            gradient = gradient - (2.0 * PENALTY * excess)[:, None] * slope
+            value = value - self.penalty * excess**2
+            gradient = gradient - (2.0 * self.penalty * excess)[:, None] * slope
         return value, gradient
 
 
-def _depth(pairs: Sequence[tuple[Array, Array]]) -> tuple[Array, Array]:
-    """Minus the smooth maximum of the constraints, and its gradient."""
-    G = SHARPNESS * np.stack([g for g, _ in pairs])
-    top = G.max(axis=0)
-    share = np.exp(G - top)
-    total = share.sum(axis=0)
-    gradient: Array = -np.einsum("mr,mrd->rd", share / total, np.stack([slope for _, slope in pairs]))
-    return -(top + np.log(total)) / SHARPNESS, gradient
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """Minus the smooth maximum of drawn constraints."""
+
+    constraints: Sequence[Path]
+
+    def value_and_gradient(self, Z: Array) -> tuple[Array, Array]:
+        """Values ``r`` and gradients ``r x d``."""
+        pairs = [path.value_and_gradient(Z) for path in self.constraints]
+        G = SHARPNESS * np.stack([g for g, _ in pairs])
+        top = G.max(axis=0)
+        share = np.exp(G - top)
+        total = share.sum(axis=0)
+        gradient: Array = -np.einsum("mr,mrd->rd", share / total, np.stack([slope for _, slope in pairs]))
+        return -(top + np.log(total)) / SHARPNESS, gradient
 
 
 def order(F: Array, G: Array) -> NDArray[np.intp]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 Array = NDArray[np.float64]
-MAX_STEPS = 30
+MAX_STEPS = 50
 TOLERANCE = 1e-9  # relative gain of the sum of the merits at which the climb ends; one hopeless start makes it huge
 
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -172,7 +172,7 @@ class Scbo:
         X = draw_candidates(self._space, center, *region, N_CANDIDATES, rng)
         coarse = X[order(*joint.values(X.astype(np.float32)))[:N_KEPT]]
         top = coarse[order(*joint.values(coarse))]
-        found = np.concatenate([self._climbed(joint, top[:N_CLIMBED], center, region), top])
+        found = np.concatenate([self._climbed(joint.merits(), top[:N_CLIMBED], center, region), top])
         return first_unseen(found[order(*joint.values(found))], self._seen)
 
     def _most_improving(
@@ -181,14 +181,16 @@ class Scbo:
         """The unseen point in the region that promises most."""
         X = draw_candidates(self._space, center, *region, N_IMPROVING, rng)
         top = X[np.argsort(-improvement(X), kind="stable")[:N_CLIMBED]]
-        found = np.concatenate([self._climbed(improvement, top, center, region), top])
+        found = np.concatenate([self._climbed([improvement], top, center, region), top])
         return first_unseen(found[np.argsort(-improvement(found), kind="stable")], self._seen)
 
-    def _climbed(self, merit: Merit, X: Array, center: Array, region: Region) -> Array:
+    def _climbed(self, merits: Sequence[Merit], X: Array, center: Array, region: Region) -> Array:
         lower, upper = (np.tile(corner, (len(X), 1)) for corner in widened(self._space, center, *region))
         for block in map(list, self._space.onehot_blocks):  # a choice is no number: it stays
             lower[:, block] = upper[:, block] = X[:, block]
-        return self._space.snap(climb(merit, X, lower, upper))
+        for merit in merits:
+            X = climb(merit, X, lower, upper)
+        return self._space.snap(X)
 
 
 def region_lengthscales(posteriors: list[Posterior | None]) -> Array:
