@@ -43,8 +43,8 @@ test: $(STAMP) $(MPI_STAMP)
 ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo -n)
 APT := $(ROOT) env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300
 slurm-test: $(STAMP) $(MPI_STAMP)
-	for program in slurmctld slurmd srun munged; do PATH=$$PATH:/usr/sbin command -v $$program || exit 1; done >/dev/null && \
-	    ls /usr/lib/*/libpmix.so >/dev/null 2>&1 || \
+	PATH=$$PATH:/usr/sbin; command -v slurmctld && command -v slurmd && command -v srun && command -v munged && \
+	    ls /usr/lib/*/libpmix.so || \
 	    { $(APT) update && $(APT) install -y --no-install-recommends slurm-wlm munge libpmix-dev >/dev/null; }
 	$(ROOT) env SNNHPO_SLURM_TESTS=1 PYTHONPATH="$(PYTHONPATH)" SNNHPO_TEST_MPI="$(SNNHPO_TEST_MPI)" \
 	    $(VENV)/bin/python -m pytest -m slurm
