@@ -265,6 +265,7 @@ def _status(args: argparse.Namespace) -> int:
 
 
 def _report(args: argparse.Namespace) -> int:
+    from snnhpo_mpi.feasibility import feasible_along
     from snnhpo_mpi.record import read
     from snnhpo_mpi.report import export, page, plots
     from snnhpo_mpi.report.summary import summarise
@@ -272,7 +273,8 @@ def _report(args: argparse.Namespace) -> int:
 
     data = read(args.study)
     folder = data.folder / "report"
-    figures = plots.write_figures(data, folder, [kind for kind in args.format if kind in ("png", "pdf")])
+    along = feasible_along(data) if set(args.format) - {"csv"} else []
+    figures = plots.write_figures(data, folder, [kind for kind in args.format if kind in ("png", "pdf")], along)
     _say(conclusion(summarise(data)))
     _say(f"record   {folder.parent / 'study.h5'}")
     if figures:
@@ -280,7 +282,7 @@ def _report(args: argparse.Namespace) -> int:
     if "csv" in args.format:
         _say(f"trials   {export.export(data, folder, ['csv'])[0]}")
     if "html" in args.format:
-        _say(f"report   {page.write_page(data, folder)}")
+        _say(f"report   {page.write_page(data, folder, along)}")
     return 0
 
 

@@ -26,11 +26,13 @@ ALLOWED = {
     "check": {"config", "errors", "host", "snn", "space", "user_function"},
     "study": {"check", "comm", "config", "errors", "host", "optim", "progress", "record", "scalars", "signals", "snn"}
     | {"scratch", "space", "trial", "user_function"},
+    "feasibility": {"config", "optim", "record", "report", "space", "trial"},
     "retrain": {"config", "errors", "record", "report", "study", "trial"},
     "progress": {"record", "report", "trial"},
     "scalars": {"errors", "progress", "trial"},
     "bench": {"config", "errors", "optim", "snn", "space", "trial"},
-    "cli": {"bench", "check", "comm", "config", "errors", "record", "report", "retrain", "snn.kernels", "study"},
+    "cli": {"bench", "check", "comm", "config", "errors", "feasibility", "record", "report", "retrain", "study"}
+    | {"snn.kernels"},
 }  # fmt: skip
 LIBRARIES = {
     "torch": ("bench/", "optim/", "snn/"),
@@ -42,7 +44,7 @@ LIBRARIES = {
     "lava": ("snn/lava_network.py", "snn/kernels/"),
     "tonic": ("snn/data/",),
     "optuna": ("bench/", "report/export.py"),
-    "pydantic": ("config/",),
+    "pydantic": ("config/", "feasibility.py"),
     "yaml": ("config/", "check.py"),
     "plotly": ("report/",),
     "matplotlib": ("report/",),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from html import escape  # plotly.js reads simple HTML in its texts
 from typing import Any
 
 import numpy as np
 
 from snnhpo_mpi.record import StudyData
-from snnhpo_mpi.report import points, series, traces
+from snnhpo_mpi.report import points, repeats, series, traces
 from snnhpo_mpi.report.summary import best_trials, objective_label, objective_name, saved_seconds, summarise
 from snnhpo_mpi.report.traces import Chart, Trace, bars, kinds, line, numbers, step
 from snnhpo_mpi.report.words import percent, time_unit
@@ -23,12 +24,13 @@ def search(data: StudyData) -> list[Chart]:
     if np.isnan(data.objective).all():
         return []
     unit, name = time_unit(float(told.seconds[-1]))
+    amount, amount_name = time_unit(float(told.worker_seconds[-1]))
     when = series.elapsed(series.windows(data), data.ended_at) / unit
     by_number = series.incumbent_by_number(data)
     label = {"title": {"text": objective_label(data)}}
     note = _thinning_note(data)
     baseline = _baseline_line(data)
-    return [
+    found = [
         Chart(
             "trials", "Best network over trials", f"The line is the best feasible network up to each trial.{note}",
             [*kinds(data, data.number.astype(float), data.objective),
@@ -42,7 +44,15 @@ def search(data: StudyData) -> list[Chart]:
              *baseline(np.array([0, told.seconds[-1] / unit]))],
             {"xaxis": {"title": {"text": f"time [{name}]"}, "rangemode": "tozero"}, "yaxis": label},
         ),
+        Chart(
+            "effort", f"Best network over {series.worker_time(data)}", "What all evaluations took together.",
+            [*step(told.worker_seconds / amount, told.best),
+             *baseline(np.array([0, told.worker_seconds[-1] / amount]))],
+            {"xaxis": {"title": {"text": f"{series.worker_time(data)} [{amount_name}]"}, "rangemode": "tozero"},
+             "yaxis": {"title": {"text": objective_name(data)}}}, wide=True, height=300,
+        ),
     ]  # fmt: skip
+    return [chart for chart in found if chart.traces]
 
 
 def constraints(data: StudyData) -> list[Chart]:
@@ -150,7 +160,52 @@ def best(data: StudyData) -> list[Chart]:
             axes["xaxis"]["dtick"] = 10
         caption = "Mean spikes of a layer for a sample of each class."
         charts.append(Chart("spikes", "Spikes per class", caption, bars, axes))
-    return charts
+    return charts + _silent_rates(curves) + confusion(data)
+
+
+def _silent_rates(curves: Mapping[str, Any]) -> list[Chart]:
+    """Silent samples while the best network was trained."""
+    layers = {name.removeprefix("silent_rate_"): np.ravel(curve) for name, curve in curves.items()
+              if name.startswith("silent_rate_") and np.size(curve)}  # fmt: skip
+    if not layers:
+        return []
+    colours = (points.FEASIBLE.colour, points.STOPPED.colour, points.BASELINE)
+    lines = [
+        line(np.arange(1, len(rate) + 1) / len(rate), rate, layer, colours[i % 3], dash=("solid", "dash", "dot")[i % 3])
+        for i, (layer, rate) in enumerate(layers.items())
+    ]
+    axes = {
+        "xaxis": {"title": {"text": "share of the training"}, "tickformat": ".0%", "rangemode": "tozero"},
+        "yaxis": {"title": {"text": "silent samples"}, "tickformat": ".1~%", "rangemode": "tozero"},
+    }
+    caption = "Share of silent samples in each layer; the count restarts with each epoch."
+    return [Chart("rates", "Silence in training", caption, lines, axes, 420)]
+
+
+def confusion(data: StudyData) -> list[Chart]:
+    """What was read instead of each class."""
+    table, title = repeats.best_confusion(data)
+    if table is None:
+        return []
+    share = repeats.shares(table)
+    classes = [str(j) for j in range(len(share))]
+    heat = {
+        "type": "heatmap", "x": classes + ["none"] * (share.shape[1] - len(share)), "y": classes, "zmin": 0, "zmax": 1,
+        "z": [numbers(row) for row in share], "colorscale": [[0, points.PAPER], [1, points.FEASIBLE.colour]],
+        "colorbar": {"tickformat": ".0%", "thickness": 12},
+        "hovertemplate": "%{y} read as %{x}: %{z:.0%}<extra></extra>",
+    }  # fmt: skip
+    if len(classes) <= 12:
+        heat |= {
+            "texttemplate": "%{text}",
+            "text": [[f"{100 * v:.0f}" if v >= 0.005 else "" for v in row] for row in share],
+        }
+    axes = {
+        "xaxis": {"title": {"text": "class read"}, "type": "category", "showgrid": False},
+        "yaxis": {"title": {"text": "true class"}, "type": "category", "autorange": "reversed", "showgrid": False},
+        "hovermode": "closest",
+    }
+    return [Chart("confusion", "Confusion matrix", f"{title[0].upper()}{title[1:]}.", [heat], axes, 420)]
 
 
 def _baseline_line(data: StudyData) -> Any:

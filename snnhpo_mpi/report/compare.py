@@ -13,7 +13,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from snnhpo_mpi.record import StudyData
-from snnhpo_mpi.report import plots, series
+from snnhpo_mpi.report import series
+from snnhpo_mpi.report.canvas import PAGE_IN, STYLE
 from snnhpo_mpi.report.summary import Summary, objective_name, summarise
 from snnhpo_mpi.report.words import duration, percent, rough_duration, time_unit
 
@@ -129,8 +130,8 @@ def as_dict(compared: Sequence[Compared]) -> dict[str, Any]:
 
 def draw(compared: Sequence[Compared]) -> Figure:
     """Best feasible objective over time and over the time of all workers."""
-    with mpl.rc_context(plots.STYLE):
-        figure = Figure((plots.PAGE_IN, 2.8))
+    with mpl.rc_context(STYLE):
+        figure = Figure((PAGE_IN, 2.8))
         left, right = figure.subplots(1, 2, sharey=True)
         for ax, part, what in ((left, "seconds", "time"), (right, "worker_seconds", "time of all workers")):
             spans = [getattr(one.incumbent, part) for one in compared]
@@ -149,5 +150,5 @@ def draw(compared: Sequence[Compared]) -> Figure:
 def write_figure(compared: Sequence[Compared], path: Path) -> None:
     """Write the figure; the file's suffix says in which format."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with mpl.rc_context(plots.STYLE):
+    with mpl.rc_context(STYLE):
         draw(compared).savefig(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape  # plotly.js reads simple HTML in its texts
 from typing import Any
 
@@ -9,20 +10,19 @@ import numpy as np
 
 from snnhpo_mpi.record import StudyData
 from snnhpo_mpi.report import points
-from snnhpo_mpi.report.influence import influences
-from snnhpo_mpi.report.summary import best_trials
-from snnhpo_mpi.report.traces import Chart, kinds
+from snnhpo_mpi.report.along import Along
+from snnhpo_mpi.report.importance import Importance, importances
+from snnhpo_mpi.report.series import best_tenth
+from snnhpo_mpi.report.traces import Chart, Trace, kinds, line, numbers
 from snnhpo_mpi.report.words import figure, rounded
 
 _MOST_SLICE_POINTS = 600
-_MOST_LINES = 60
 
 
 def parallel(data: StudyData) -> list[Chart]:
     """The best tenth of the feasible trials across all hyperparameters."""
     axes = points.axes(data)
-    n = int(np.clip(data.feasible.sum() // 10, 5, _MOST_LINES))
-    rows = [int(np.flatnonzero(data.number == found.number)[0]) for found in best_trials(data, n)]
+    rows = best_tenth(data)
     if not axes or len(rows) < 2:
         return []
     values = data.objective[rows]
@@ -91,29 +91,85 @@ def _value(axis: points.Axis, row: int) -> str:
     return figure(value.item() if isinstance(value, np.generic) else value)
 
 
-def influence(data: StudyData) -> list[Chart]:
-    """How much each hyperparameter alone explains."""
-    found = [one for one in influences(data) if not np.isnan(one.silence) or not np.isnan(one.objective)]
-    if not found:
-        return []
+def importance(data: StudyData) -> list[Chart]:
+    """Which hyperparameters matter: permutation importance, and the model's lengthscales."""
+    found = importances(data)
     found.sort(key=lambda one: float(np.nansum([one.silence, one.objective])))
-    bars = [
-        {"type": "bar", "orientation": "h", "name": name, "x": [_share(getattr(one, part)) for one in found],
-         "y": [one.name for one in found], "marker": {"color": look.colour},
-         "hovertemplate": "%{y}: %{x:.0%}<extra>%{fullData.name}</extra>"}
-        for name, part, look in (
-            ("of silence", "silence", points.STOPPED), ("of the objective", "objective", points.FEASIBLE)
-        )
-    ]  # fmt: skip
-    caption = (
-        "Share of the variation that each hyperparameter alone explains: of being stopped as silent, and of the "
-        "objective of the networks trained to the end. Five groups by value; corrected for chance; blind to "
-        "interactions. A hint, since a search does not sample at random."
+    parts = (
+        ("of silence", "silence", points.STOPPED.colour),
+        ("of the objective", "objective", points.FEASIBLE.colour),
     )
-    layout = {"xaxis": {"tickformat": ".0%", "rangemode": "tozero"}, "yaxis": {"dtick": 1}, "bargap": 0.25}
+    permutation = [trace for name, part, colour in parts if (trace := _bars(found, part, name, colour))]
+    lengthscales = _bars(found, "sensitivity", "inverse lengthscale", points.BASELINE)
+    layout: dict[str, Any] = {"xaxis": {"rangemode": "tozero"}, "yaxis": {"dtick": 1}, "bargap": 0.25}
     height = 130 + 24 * len(found)
-    return [Chart("influence", "Which hyperparameters matter", caption, bars, layout, height, wide=True)]
+    charts = []
+    if permutation:
+        caption = (
+            "A random forest learns half of the trials and predicts the others. The bar is what shuffling one "
+            "hyperparameter takes from the share of the variance that it predicts (R²): of being silent, and of the "
+            "objective of the networks trained to the end. Interactions count. A hint, since a search does not sample "
+            "at random."
+        )
+        charts.append(
+            Chart(
+                "importance",
+                "Which hyperparameters matter",
+                caption,
+                permutation,
+                _with_x_title(layout, "loss of R²"),
+                height,
+            )
+        )
+    if lengthscales:
+        caption = (
+            "The search's own model of the objective: inverse lengthscale, as a share of the largest. Long bars: a "
+            "small step along this hyperparameter changes the objective."
+        )
+        charts.append(
+            Chart(
+                "lengthscales",
+                "What the model has learnt",
+                caption,
+                [lengthscales],
+                _with_x_title(layout, "of the largest"),
+                height,
+            )
+        )
+    return charts
 
 
-def _share(value: float) -> float | None:
-    return None if np.isnan(value) else round(value, 4)
+def _with_x_title(layout: dict[str, Any], title: str) -> dict[str, Any]:
+    return layout | {"xaxis": layout["xaxis"] | {"title": {"text": title}}}
+
+
+def _bars(found: list[Importance], part: str, name: str, colour: str) -> Trace | None:
+    values = [getattr(one, part) for one in found]
+    if np.isnan(values).all():
+        return None
+    return {"type": "bar", "orientation": "h", "name": name, "x": numbers(values), "y": [one.name for one in found],
+            "marker": {"color": colour}, "hovertemplate": "%{y}: %{x:.2f}<extra>%{fullData.name}</extra>"}  # fmt: skip
+
+
+def feasible(data: StudyData, along: Sequence[Along]) -> list[Chart]:
+    """Where networks are silent: the feasible probability along each hyperparameter."""
+    axes = {axis.name: axis for axis in points.axes(data)}
+    charts = []
+    for i, one in enumerate(along):
+        axis = axes[one.name]
+        curves = [
+            line(one.position, one.anywhere, "others at random", points.STOPPED.colour),
+            line(one.position, one.near_best, "others as in the best", points.FEASIBLE.colour, dash="dash"),
+        ]
+        x_axis: dict[str, Any] = {"title": {"text": one.name}, "range": [-0.05, 1.05]}
+        if axis.choices:
+            x_axis |= {"tickvals": one.position.tolist(), "ticktext": [escape(choice) for choice in axis.choices]}
+            curves = [curve | {"mode": "markers", "marker": {"size": 7}} for curve in curves]
+        else:
+            x_axis |= {"tickvals": [0, 1], "ticktext": [rounded(axis.low), rounded(axis.high)]}
+        y_axis = {"range": [-0.03, 1.03], "tickformat": ".0%", "title": {"text": ""}}
+        for curve in curves:
+            curve["hovertemplate"] = "%{y:.0%}<extra>%{fullData.name}</extra>"
+            curve["marker"] = {**curve.get("marker", {}), "color": curve["line"]["color"]}
+        charts.append(Chart(f"feasible{i}", "", "", curves, {"xaxis": x_axis, "yaxis": y_axis}, 190))
+    return charts

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,9 @@ from plotly.offline import get_plotlyjs
 
 from snnhpo_mpi.record import StudyData
 from snnhpo_mpi.report import charts, landscape
+from snnhpo_mpi.report.along import Along
 from snnhpo_mpi.report.points import axes
+from snnhpo_mpi.report.repeats import repeats, retrainings, tested_on
 from snnhpo_mpi.report.summary import Summary, failures, summarise
 from snnhpo_mpi.report.traces import Chart
 from snnhpo_mpi.report.words import duration, figure, percent, rough_duration
@@ -24,20 +26,20 @@ FILE_NAME = "report.html"
 _MOST_REASONS = 20
 
 
-def write_page(data: StudyData, folder: Path) -> Path:
-    """Writes ``report.html`` into a folder; its path."""
+def write_page(data: StudyData, folder: Path, along: Sequence[Along] = ()) -> Path:
+    """Writes ``report.html`` into a folder; its path. ``along``: the constraints' models, see ``Along``."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / FILE_NAME
     beside = path.with_name(f"{FILE_NAME}.new")
-    beside.write_text(render_page(data), encoding="utf-8")
+    beside.write_text(render_page(data, along), encoding="utf-8")
     beside.replace(path)  # a browser that reloads never sees half a page
     return path
 
 
-def render_page(data: StudyData) -> str:
+def render_page(data: StudyData, along: Sequence[Along] = ()) -> str:
     """The page's HTML. Everything that a study, a config or an error says is escaped."""
     summary = summarise(data)
-    sections = _sections(data)
+    sections = _sections(data, along)
     # Not fetched from anywhere: the loader reads a file of this package.
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
@@ -47,6 +49,8 @@ def render_page(data: StudyData) -> str:
         tiles=_tiles(summary),
         sections=sections,
         parameters=_parameters(data, summary),
+        retrained=[repeated for one in retrainings(data) for repeated in repeats(one)],
+        tested=[tested_on(one) for one in retrainings(data)][:1],
         failures=failures(data)[:_MOST_REASONS],
         config=json.dumps(data.config, indent=2),
         config_text=data.config_text,
@@ -95,7 +99,7 @@ class ParameterRow:
     beside: float | None = None
 
 
-def _sections(data: StudyData) -> list[Section]:
+def _sections(data: StudyData, along: Sequence[Along]) -> list[Section]:
     none_ended = "No trial with an objective has ended yet."
     return [
         Section("search", "The search", charts.search(data), none_ended),
@@ -103,7 +107,14 @@ def _sections(data: StudyData) -> list[Section]:
         Section("best", "The best network", charts.best(data), "No feasible network with curves yet."),
         Section("workers", "The workers", charts.workers(data), "No trial was sent out yet."),
         Section(
-            "space", "The search space", landscape.influence(data) + landscape.parallel(data), "Too few trials yet."
+            "space", "The search space", landscape.importance(data) + landscape.parallel(data), "Too few trials yet."
+        ),
+        Section(
+            "feasible",
+            "Where networks are silent",
+            landscape.feasible(data, along),
+            "No border between silent and feasible networks was seen yet.",
+            small=True,
         ),
         Section("slices", "Along each hyperparameter", landscape.slices(data), none_ended, small=True),
     ]

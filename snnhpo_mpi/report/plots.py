@@ -2,50 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from snnhpo_mpi.record import StudyData
-from snnhpo_mpi.report import points, series
-from snnhpo_mpi.report.summary import best_trials, objective_label, objective_name, saved_seconds, summarise
-from snnhpo_mpi.report.words import percent, rounded, time_unit
+from snnhpo_mpi.report import panels, points, repeats, series
+from snnhpo_mpi.report.along import Along
+from snnhpo_mpi.report.canvas import COLUMN_IN, PAGE_IN, STYLE, empty, scatter
+from snnhpo_mpi.report.summary import best_trials, failures, objective_label, objective_name, saved_seconds, summarise
+from snnhpo_mpi.report.words import percent, time_unit
 
-COLUMN_IN, PAGE_IN = 3.5, 7.2  # width of a column and of a page of a journal
-STYLE: Any = {
-    "font.size": 8,
-    "axes.titlesize": 8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.alpha": 0.25,
-    "grid.linewidth": 0.5,
-    "legend.frameon": False,
-    "legend.fontsize": 7,
-    "savefig.dpi": 200,
-    "figure.constrained_layout.use": True,
-    "pdf.fonttype": 42,
-}
-_MOST_POINTS = 4000
 _MOST_LANES = 64
+_MOST_REASONS = 12
 
 
-def write_figures(data: StudyData, folder: Path, formats: Iterable[str]) -> list[Path]:
-    """Writes every figure in every format (``png``, ``pdf``); the paths written.
+def write_figures(data: StudyData, folder: Path, formats: Iterable[str], along: Sequence[Along] = ()) -> list[Path]:
+    """Writes every figure in every format; the paths written. A figure that has nothing to show says so instead.
 
-    A figure that has nothing to show says so instead.
+    Args:
+        data: the study.
+        folder: where to.
+        formats: ``png``, ``pdf``.
+        along: the constraints' models, see ``Along``.
     """
     formats = list(formats)
     written: list[Path] = []
     if formats:
         folder.mkdir(parents=True, exist_ok=True)
-    for name, draw in DRAWINGS.items() if formats else ():
+    drawings: dict[str, Callable[[StudyData], Figure]] = {
+        **DRAWINGS,
+        "feasible": partial(panels.draw_along, along=along),
+    }
+    for name, draw in drawings.items() if formats else ():
         with mpl.rc_context(STYLE):
             figure = draw(data)
             for kind in formats:
@@ -56,27 +51,30 @@ def write_figures(data: StudyData, folder: Path, formats: Iterable[str]) -> list
 
 
 def draw_incumbent(data: StudyData) -> Figure:
-    """Best feasible objective over trials and over time, above all trials."""
+    """Best feasible objective over trials, over time and over the time of all workers, above all trials."""
     figure = Figure((PAGE_IN, 2.6))
-    left, right = figure.subplots(1, 2, sharey=True)
+    left, right, spent = figure.subplots(1, 3, sharey=True)
     progress = series.incumbent(data)
     if np.isnan(data.objective).all():
-        return _empty(figure, "no trial with an objective has ended yet")
+        return empty(figure, "no trial with an objective has ended yet")
     when = series.elapsed(series.windows(data), data.ended_at)
     unit, name = time_unit(progress.seconds[-1])
-    _scatter(left, data, data.number.astype(float), data.objective)
-    _scatter(right, data, when / unit, data.objective)
+    scatter(left, data, data.number.astype(float), data.objective)
+    scatter(right, data, when / unit, data.objective)
     best: Any = {"color": points.BEST, "linewidth": 1.5, "label": "best feasible so far", "drawstyle": "steps-post"}
     by_number = series.incumbent_by_number(data)
     left.plot(data.number[by_number.row], by_number.best, **best)
     right.plot(progress.seconds / unit, progress.best, **best)
+    amount, amount_name = time_unit(progress.worker_seconds[-1])
+    spent.plot(progress.worker_seconds / amount, progress.best, **best)
     baseline = summarise(data).baseline
-    for ax in (left, right):
+    for ax in (left, right, spent):
         if baseline is not None and baseline.objective is not None:
             ax.axhline(baseline.objective, color=points.BASELINE, linestyle="--", linewidth=1, label=baseline.name)
     left.set(xlabel="trial", ylabel=objective_label(data))
     left.xaxis.set_major_locator(MaxNLocator(integer=True))
     right.set_xlabel(f"time [{name}]")
+    spent.set_xlabel(f"{series.worker_time(data)} [{amount_name}]")
     figure.legend(*left.get_legend_handles_labels(), loc="outside upper center", ncols=5)
     return figure
 
@@ -86,12 +84,12 @@ def draw_constraints(data: StudyData) -> Figure:
     m = len(data.constraint_names)
     figure = Figure((PAGE_IN if m > 1 else COLUMN_IN, 2.6))
     if not m or np.isnan(data.constraints).all():
-        return _empty(figure, "no constraint was measured yet")
+        return empty(figure, "no constraint was measured yet")
     panels = figure.subplots(1, m, sharey=True, squeeze=False)[0]
     for j, ax in enumerate(panels):
         ax.axvspan(min(np.nanmin(data.constraints[:, j]), 0), 0, color=points.BASELINE, alpha=0.08, linewidth=0)
         ax.axvline(0, color=points.BASELINE, linewidth=1)
-        _scatter(ax, data, data.constraints[:, j], data.objective)
+        scatter(ax, data, data.constraints[:, j], data.objective)
         ax.set_xlabel(f"constraint {data.constraint_names[j]} (feasible: ≤ 0)")
     panels[0].set_ylabel(objective_label(data))
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=5)
@@ -104,7 +102,7 @@ def draw_silence(data: StudyData) -> Figure:
     left, right = figure.subplots(1, 2)
     told = series.silence(data, saved_seconds(data))
     if not len(told.seconds):
-        return _empty(figure, "no network was trained yet")
+        return empty(figure, "no network was trained yet")
     unit, name = time_unit(told.seconds[-1])
     amount, amount_name = time_unit(max(told.saved[-1], told.spent[-1]))
     left.plot(told.seconds / unit, told.recent_share, color=points.STOPPED.colour, label=f"latest {told.window}")
@@ -125,7 +123,7 @@ def draw_workers(data: StudyData) -> Figure:
     shown = lanes[:_MOST_LANES]
     figure = Figure((PAGE_IN, 1.2 + max(0.12 * len(shown), 0.4)))
     if not lanes:
-        return _empty(figure, "no trial was sent out yet")
+        return empty(figure, "no trial was sent out yet")
     ax = figure.subplots()
     unit, name = time_unit(max(lane.end.max() for lane in lanes))
     for look, rows in points.by_kind(data):
@@ -153,7 +151,7 @@ def draw_best(data: StudyData) -> Figure:
     figure = Figure((PAGE_IN, 2.4))
     best = best_trials(data, 1)
     if not best:
-        return _empty(figure, "no feasible network yet")
+        return empty(figure, "no feasible network yet")
     curves = data.curves(best[0].number)
     left, right = figure.subplots(1, 2)
     accuracy = np.ravel(curves.get("train_accuracy", np.empty(0)))
@@ -178,54 +176,45 @@ def draw_best(data: StudyData) -> Figure:
     return figure
 
 
-def draw_hyperparameters(data: StudyData) -> Figure:
-    """Objective along every hyperparameter."""
-    axes = points.axes(data)
-    n_rows = max(-(-len(axes) // 4), 1)
-    figure = Figure((PAGE_IN, 1.5 * n_rows + 0.5))
-    if not axes or np.isnan(data.objective).all():
-        return _empty(figure, "no trial with an objective has ended yet")
-    panels = figure.subplots(n_rows, 4, sharey=True, squeeze=False)
-    for ax, axis in zip(panels.flat, axes, strict=False):
-        if axis.choices:
-            at = axis.position * len(axis.choices) - 0.5
-            jitter = np.random.default_rng(0).uniform(-0.25, 0.25, len(at))
-            ax.set_xticks(range(len(axis.choices)), axis.choices)
-            _scatter(ax, data, at + jitter, data.objective, size=5)
-        else:
-            _scatter(ax, data, np.asarray(axis.values, dtype=float), data.objective, size=5)
-            _ticks(ax, axis)
-        ax.set_title(axis.name)
-        ax.tick_params(labelsize=6)
-    for ax in panels.flat[len(axes) :]:
-        ax.set_axis_off()
-    figure.supylabel(objective_label(data), fontsize=8)
-    figure.legend(*panels.flat[0].get_legend_handles_labels(), loc="outside upper center", ncols=5)
+def draw_failures(data: StudyData) -> Figure:
+    """Failures by reason."""
+    found = failures(data)[:_MOST_REASONS]
+    figure = Figure((PAGE_IN, 0.7 + 0.25 * max(len(found), 2)))
+    if not found:
+        return empty(figure, "no trial failed")
+    ax = figure.subplots()
+    names = [reason if len(reason) <= 70 else f"{reason[:67]}..." for reason, _ in found]
+    ax.barh(range(len(found)), [count for _, count in found], color=points.FAILED.colour)
+    ax.set_yticks(range(len(found)), [name.replace("$", r"\$") for name in names])
+    ax.invert_yaxis()
+    ax.set_xlabel("trials failed")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.grid(visible=False, axis="y")
     return figure
 
 
-def _ticks(ax: Axes, axis: points.Axis) -> None:
-    """Few ticks: panels are small, and a logarithmic axis of one decade has none at a power of ten."""
-    if axis.log:
-        ax.set_xscale("log")
-        ticks = np.geomspace(axis.low, axis.high, 3)
-        ax.set_xticks(ticks, [rounded(tick) for tick in ticks])
-        ax.xaxis.set_minor_formatter(NullFormatter())
-    else:
-        ax.xaxis.set_major_locator(MaxNLocator(nbins=4, integer=axis.values.dtype.kind == "i"))
-
-
-def _scatter(ax: Axes, data: StudyData, x: series.Floats, y: series.Floats, size: float = 12) -> None:
-    for look, rows in points.by_kind(data):
-        drawn = points.thinned(rows[~np.isnan(x[rows]) & ~np.isnan(y[rows])], _MOST_POINTS)
-        if len(drawn):
-            marker: Any = {"marker": look.marker, "s": size, "linewidths": 0.7, "alpha": 0.7}
-            ax.scatter(x[drawn], y[drawn], color=look.colour, label=look.name, **marker)
-
-
-def _empty(figure: Figure, text: str) -> Figure:
-    figure.clear()
-    figure.text(0.5, 0.5, text, ha="center", va="center", color="gray")
+def draw_confusion(data: StudyData) -> Figure:
+    """What the best network, or the retrained ones, read instead of each class."""
+    table, title = repeats.best_confusion(data)
+    figure = Figure((COLUMN_IN, 3.1))
+    if table is None:
+        return empty(figure, "no feasible network whose readings are known")
+    share = repeats.shares(table)
+    ax = figure.subplots()
+    image = ax.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    n_classes = len(share)
+    if n_classes <= 12:
+        for i, j in np.argwhere(share >= 0.005):
+            ax.text(j, i, f"{100 * share[i, j]:.0f}", ha="center", va="center", fontsize=6,
+                    color="white" if share[i, j] > 0.5 else "black")  # fmt: skip
+    step = max(1, n_classes // 12)
+    ax.set_yticks(range(0, n_classes, step))
+    ticks = list(range(0, n_classes, step))
+    none = [n_classes] if share.shape[1] > n_classes else []
+    ax.set_xticks(ticks + none, [str(tick) for tick in ticks] + ["none"] * len(none))
+    ax.set(xlabel="class read", ylabel="true class", title=title)
+    ax.grid(visible=False)
+    figure.colorbar(image, ax=ax, format=PercentFormatter(1.0), shrink=0.8)
     return figure
 
 
@@ -235,5 +224,9 @@ DRAWINGS: dict[str, Callable[[StudyData], Figure]] = {
     "silence": draw_silence,
     "workers": draw_workers,
     "best": draw_best,
-    "hyperparameters": draw_hyperparameters,
+    "hyperparameters": panels.draw_hyperparameters,
+    "parallel": panels.draw_parallel,
+    "importance": panels.draw_importance,
+    "failures": draw_failures,
+    "confusion": draw_confusion,
 }

@@ -40,6 +40,7 @@ FAILED = Look("failed", "#7F7F7F", "s", "square-open")
 RUNNING = Look("running", "#56B4E9", "d", "diamond-open")
 BEST = "#D55E00"
 BASELINE = "#009E73"
+PAPER = "#F4F8FB"  # where there is nothing; dark on a dark page
 
 
 def by_kind(data: StudyData) -> list[tuple[Look, Rows]]:

@@ -5,6 +5,7 @@ Notation: K classes; a retraining's trial i is candidate i modulo their count.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from snnhpo_mpi.record import StudyData
+from snnhpo_mpi.errors import RecordError
+from snnhpo_mpi.record import StudyData, read
+from snnhpo_mpi.report.summary import best_trials
 from snnhpo_mpi.report.words import duration
 
 Floats = NDArray[np.float64]
@@ -61,6 +64,28 @@ def repeats(data: StudyData) -> list[Repeats]:
         values = tuple(data.objective[done].tolist())
         found.append(Repeats(int(candidate["number"]), float(candidate["objective"]), values, n_failed, confusion))
     return found
+
+
+def retrainings(data: StudyData) -> list[StudyData]:
+    """The retrainings of a search, which lie in its folder."""
+    found = []
+    for path in sorted(data.folder.glob("*/journal.jsonl")):
+        with contextlib.suppress(RecordError):
+            if (one := read(path.parent)).config.get("retrain"):
+                found.append(one)
+    return found
+
+
+def best_confusion(data: StudyData) -> tuple[Floats | None, str]:
+    """The confusion matrix to show for a study, and what it is of: of its retraining, else of its best network."""
+    for one in [data, *retrainings(data)]:
+        told = repeats(one)
+        if told and told[0].confusion is not None:
+            n = len(told[0].values)
+            return told[0].confusion, f"trial {told[0].number} retrained, {n} seed{'s' * (n > 1)}, test data [%]"
+    best = best_trials(data, 1)
+    table = data.curves(best[0].number).get("confusion") if best else None
+    return table, f"trial {best[0].number}, held-out data [%]" if best else ""
 
 
 def tested_on(data: StudyData) -> str:

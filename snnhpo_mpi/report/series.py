@@ -17,6 +17,7 @@ from snnhpo_mpi.record import StudyData
 from snnhpo_mpi.trial import State
 
 Floats = NDArray[np.float64]
+FEWEST_BEST, MOST_BEST = 5, 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,19 @@ class Incumbent:
     seconds: Floats
     worker_seconds: Floats
     best: Floats
+
+
+def worker_time(data: StudyData) -> str:
+    """What the evaluations' own time is called: GPU time where every worker has a GPU."""
+    on_gpus = bool(data.workers) and all(worker.device.startswith("GPU") for worker in data.workers.values())
+    return "GPU time" if on_gpus else "time of all workers"
+
+
+def best_tenth(data: StudyData) -> list[int]:
+    """Rows of the best tenth of the feasible trials, at least 5 and at most 60 of them, the best first."""
+    rows = np.flatnonzero(data.feasible)
+    n = int(np.clip(len(rows) // 10, FEWEST_BEST, MOST_BEST))
+    return [int(row) for row in rows[np.argsort(-data.objective[rows], kind="stable")][:n]]
 
 
 def incumbent(data: StudyData) -> Incumbent:

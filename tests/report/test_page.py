@@ -3,18 +3,20 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import fake_study
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from snnhpo_mpi.record import StudyData, read
-from snnhpo_mpi.report import charts, live, page, plots, traces
-from snnhpo_mpi.report.summary import summarise
-from snnhpo_mpi.trial import State
+from snnhpo_mpi.record import StudyData, Worker, read
+from snnhpo_mpi.report import charts, live, page, plots, repeats, series, traces
+from snnhpo_mpi.report.summary import best_trials, summarise
+from snnhpo_mpi.trial import Asked, Ended, Outcome, Started, State, Trial
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
 KINDS: dict[str, dict[str, Any]] = {
@@ -67,7 +69,7 @@ def test_every_trace_has_as_many_x_as_y(data: StudyData) -> None:
     for figure in figures_of(page.render_page(data)).values():
         assert figure["traces"]
         for trace in figure["traces"]:
-            assert len(trace["x"]) == len(trace["y"]) > 0
+            assert len(trace["x"]) == len(trace["y"]) > 0 or trace["type"] == "heatmap"
 
 
 @pytest.mark.parametrize("draw", plots.DRAWINGS.values(), ids=plots.DRAWINGS)
@@ -89,10 +91,10 @@ def test_figures_are_written_in_the_formats_asked_for(tmp_path: Path, monkeypatc
     some = {name: plots.DRAWINGS[name] for name in ("workers", "hyperparameters")}
     monkeypatch.setattr(plots, "DRAWINGS", some)
     pictures = plots.write_figures(data, tmp_path / "figures", ["png"])
-    assert [path.name for path in pictures] == ["workers.png", "hyperparameters.png"]
+    assert [path.name for path in pictures] == ["workers.png", "hyperparameters.png", "feasible.png"]
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures)
     monkeypatch.setattr(plots, "DRAWINGS", {"silence": plots.draw_silence})
-    (document,) = plots.write_figures(data, tmp_path / "figures", ["pdf"])
+    document, _ = plots.write_figures(data, tmp_path / "figures", ["pdf"])
     assert document.read_bytes().startswith(b"%PDF")
 
 
@@ -126,7 +128,9 @@ def test_the_line_of_the_best_ends_at_the_best(tmp_path: Path) -> None:
     data = read(fake_study.written(tmp_path / "s", 40))
     best = summarise(data).best
     assert best is not None
-    for chart in charts.search(data):
+    found = charts.search(data)
+    assert [chart.key for chart in found] == ["trials", "time", "effort"]
+    for chart in found:
         (line,) = (trace for trace in chart.traces if trace["name"] == "best feasible so far")
         assert line["y"][-1] == pytest.approx(best.objective, rel=1e-4)
         assert line["y"] == sorted(line["y"])
@@ -139,3 +143,48 @@ def test_large_studies_are_thinned(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert "at most 5 trials" in chart.caption
     drawn = traces.kinds(data, data.number.astype(float), data.objective, limit=5)
     assert drawn and all(len(trace["x"]) <= 5 for trace in drawn)
+
+
+def retrained(search: Path) -> None:
+    """A retraining in the folder of a search, as the program records it."""
+    best = best_trials(read(search), 1)[0]
+    candidate = {"number": best.number, "objective": best.objective, "params": dict(best.params)}
+    configuration = fake_study.config(retrain={"candidates": [candidate], "networks": None}, stopping=[])
+    record = fake_study.create(search / "retrain", configuration)
+    table = [[9.0, 1.0, 0.0], [3.0, 5.0, 2.0]]
+    for number, accuracy in enumerate((0.5, 0.75)):
+        again = Trial(number, best.params, number)
+        outcome = Outcome(number, State.COMPLETED, accuracy, (-0.1, -0.1), {}, {"confusion": table})
+        record.append(Asked(again, 1.0), Started(number, 1, 2.0), Ended(outcome, 1, 3.0, 1.0))
+    record.close("complete")
+
+
+def test_a_retraining_is_in_the_report_of_its_search(tmp_path: Path) -> None:
+    search = fake_study.written(tmp_path / "s", 40)
+    before = page.render_page(read(search))
+    assert "trained again" not in before and "confusion" not in figures_of(before)
+    retrained(search)
+    data = read(search)
+    html = page.render_page(data)
+    assert "0.6250" in html and "0.1768" in html  # mean and standard deviation of 0.5 and 0.75
+    (heat,) = figures_of(html)["confusion"]["traces"]
+    assert heat["z"] == [[0.9, 0.1, 0.0], [0.3, 0.5, 0.2]]
+    assert heat["x"] == ["0", "1", "none"] and heat["y"] == ["0", "1"]
+    assert plots.draw_confusion(data).axes[0].get_title().endswith("retrained, 2 seeds, test data [%]")
+    text = repeats.conclusion(read(search / "retrain"))
+    assert "0.6250" in text and "0.1768" in text
+    assert "digits that the search never" in text
+    assert text.splitlines()[-3:-1] == ["   0   90   10    .", "   1   30   50   20"]
+
+
+def test_the_best_tenth_are_the_best_feasible_ones_at_least_five(tmp_path: Path) -> None:
+    data = read(fake_study.written(tmp_path / "s", 60))
+    rows = series.best_tenth(data)
+    expected = np.sort(data.objective[data.feasible])[::-1][:5]
+    assert data.objective[rows].tolist() == expected.tolist()
+
+
+def test_time_of_workers_is_gpu_time_where_all_have_gpus(tmp_path: Path) -> None:
+    data = read(fake_study.written(tmp_path / "s", 10))
+    assert series.worker_time(data) == "GPU time"
+    assert series.worker_time(replace(data, workers={1: Worker(1, "node", "cpu x 4")})) == "time of all workers"
