@@ -12,15 +12,15 @@ import json
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
-from scipy.linalg import cho_solve, solve_triangular
 from scipy.special import ndtr
 
 from snnhpo_mpi.config import StudyConfig
 from snnhpo_mpi.optim.candidates import column_groups
 from snnhpo_mpi.optim.history import Told, admit
 from snnhpo_mpi.optim.models import outputs
+from snnhpo_mpi.optim.posterior import Posterior
 from snnhpo_mpi.optim.sobol import generator
-from snnhpo_mpi.optim.surrogate import Posterior, condition, fit_anchor
+from snnhpo_mpi.optim.surrogate import condition, fit_anchor
 from snnhpo_mpi.record import StudyData
 from snnhpo_mpi.report.along import Along
 from snnhpo_mpi.report.summary import best_trials
@@ -77,7 +77,7 @@ def _posteriors(told: Told, groups: NDArray[np.intp]) -> list[Posterior]:
     found = []
     for j, output in enumerate(outputs(told)[1:], start=1):
         if output is not None:
-            fitted = fit_anchor(told.X[output.rows], output.y, groups, generator(0, KEY, j), True, MOST_TRIALS)
+            fitted = fit_anchor(told.X[output.rows], output.y, groups, generator(0, KEY, j))
             found.append(condition(fitted, none, output.y, none))
     return found
 
@@ -99,11 +99,6 @@ def _probability(posteriors: list[Posterior], X: Array) -> Array:
     """``r x d`` -> ``r``: that every constraint is <= 0 there, the models being independent."""
     probability = np.ones(len(X))
     for posterior in posteriors:
-        kernel = posterior.fitted.hyper.kernel
-        cross = kernel(X, posterior.X)
-        mean = posterior.mu + cross @ cho_solve((posterior.factor, True), posterior.residual, check_finite=False)
-        known = solve_triangular(posterior.factor, cross.T, lower=True, check_finite=False)
-        prior = kernel.variance + np.sum(kernel.trend(X) ** 2, axis=1)
-        deviation = np.sqrt(np.maximum(prior - np.sum(known**2, axis=0), 1e-12))
-        probability *= ndtr(-mean / deviation)
+        mean, variance = posterior.moments(X)
+        probability *= ndtr(-mean / np.sqrt(variance))
     return probability

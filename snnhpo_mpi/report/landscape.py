@@ -124,7 +124,7 @@ def importance(data: StudyData) -> list[Chart]:
     if lengthscales:
         caption = (
             "The search's own model of the objective: inverse lengthscale, as a share of the largest. Long bars: a "
-            "small step along this hyperparameter changes the objective."
+            "small step along this hyperparameter changes the objective, in other ways than by an overall trend."
         )
         charts.append(
             Chart(
