@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import traceback
 from collections.abc import Iterator
 
 import yaml
@@ -62,7 +63,7 @@ def check_data(config: StudyConfig, import_function: bool) -> str:
     if isinstance(trainer, PythonSettings):
         file = function_file(trainer.function)
         if import_function:
-            load_function(trainer.function)
+            _import(trainer.function)
         elif file and not file.is_file():
             raise ConfigError(f"trainer.function: there is no file {file} (seen from {os.getcwd()})")  # noqa: PTH109
         return f"from {trainer.function}" + ("" if import_function else " (not imported: --import does)")
@@ -78,6 +79,21 @@ def check_data(config: StudyConfig, import_function: bool) -> str:
         f"{trainer.dataset.name}: {len(split.train_y):,} training and {len(split.held_y):,} {held} samples, "
         f"{shape}, {split.n_classes} classes"
     )
+
+
+def _import(function: str) -> None:
+    """Import a user's function, whose module may do and raise anything.
+
+    Raises:
+        ConfigError: it cannot be imported.
+    """
+    try:
+        load_function(function)
+    except ConfigError:
+        raise
+    except (Exception, SystemExit) as error:
+        reason = traceback.format_exception_only(error)[-1].strip()
+        raise ConfigError(f"trainer.function: importing {function} failed: {reason}") from error
 
 
 def _devices(config: StudyConfig) -> str:

@@ -385,8 +385,6 @@ def _prepare_evaluator(results: Path, place: _Place, config_json: str) -> Evalua
         n_granted=host.granted_gpus(launcher),
     )
     folder = results / config.study.name
-    logs = folder / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
     if config.retrain is not None and config.retrain.networks is not None:
         retrain = config.retrain.model_copy(update={"networks": str(folder / config.retrain.networks)})
         config = config.model_copy(update={"retrain": retrain})
@@ -396,7 +394,7 @@ def _prepare_evaluator(results: Path, place: _Place, config_json: str) -> Evalua
         environment={**variables(scratch, os.environ), **device.environment},
         n_constraints=len(config.constraint_names),
         time_limit_s=config.trainer.time_limit,
-        log=logs / f"rank_{rank:03d}.log",
+        log=folder / "logs" / f"rank_{rank:03d}.log",
         device=device.label,
     )
 

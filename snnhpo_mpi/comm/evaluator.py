@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from pathlib import Path
 
+from snnhpo_mpi.comm import log_file
 from snnhpo_mpi.comm.evaluator_process import Order, TrainerFactory
 from snnhpo_mpi.comm.messages import (
     MESSAGE_LIMIT,
@@ -41,6 +42,7 @@ _PROGRAM = (
 _MPI_VARIABLES = ("PMI_", "PMIX_", "OMPI_", "PRTE_", "HYDRA_", "HYDI_", "MPI_LOCAL", "MPIR_", "I_MPI_")
 _TAIL_BYTES = 4_000
 _REAP_S = 10.0
+_LOOK_AT_LOG_S = 1.0
 _CLOSED_S = 2.0  # from a closed line to the death that explains it
 
 
@@ -93,7 +95,8 @@ class Evaluator:
         self._kill_at = float("inf")
         self._closed_at = float("inf")  # when its end of the line closed: normally with its death
         self._received = b""
-        self._log_start = _size(settings.log)
+        self._log_start = log_file.size(settings.log)
+        self._looked_at_log = self._phase_began
         self._socket, theirs = socket.socketpair()
         with theirs:
             self._process = self._spawn(theirs)
@@ -104,7 +107,7 @@ class Evaluator:
         order = Order(settings.factory, settings.n_constraints, settings.report_every_s)
         payload = pickle.dumps(sys.path) + pickle.dumps(order)
         program = _PROGRAM.format(fd=theirs.fileno(), supervisor=os.getpid())
-        with Path(settings.log or os.devnull).open("ab") as log:
+        with log_file.open_log(settings.log) as log:
             process = subprocess.Popen(
                 [sys.executable, "-P", "-c", program],
                 stdin=subprocess.PIPE,
@@ -145,7 +148,7 @@ class Evaluator:
         assert self.phase is Phase.IDLE
         self._trial = trial
         self._enter(Phase.RUNNING)
-        self._log_start = _size(self._settings.log)
+        self._log_start = log_file.size(self._settings.log)
         try:
             self._socket.sendall(encode(Run(trial)) + b"\n")
         except OSError as error:  # it just ended, or sits there without reading
@@ -157,6 +160,7 @@ class Evaluator:
             return []
         said = [message for line in self._lines() if (message := self._take(line)) is not None]
         self._enforce_limits()
+        self._bound_log()
         if self._alive and self._has_ended():
             said += [message for line in self._lines() if (message := self._take(line)) is not None]
             said += self._bury()
@@ -235,6 +239,13 @@ class Evaluator:
             self._kill_at = float("inf")
             self._kill_group(signal.SIGKILL)
 
+    def _bound_log(self) -> None:
+        now = time.monotonic()
+        if now - self._looked_at_log > _LOOK_AT_LOG_S:
+            self._looked_at_log = now
+            if log_file.shorten(self._settings.log):
+                self._log_start = 0
+
     def _condemn(self, reason: str, grace_s: float | None = None) -> None:
         """End the process for a reason: SIGINT, and SIGKILL after the grace."""
         if self._condemned is None:
@@ -265,7 +276,7 @@ class Evaluator:
             return ""
         try:
             with self._settings.log.open("rb") as log:
-                log.seek(max(self._log_start, _size(self._settings.log) - _TAIL_BYTES))
+                log.seek(max(self._log_start, log_file.size(self._settings.log) - _TAIL_BYTES))
                 return log.read(_TAIL_BYTES).decode("utf-8", errors="replace").strip()
         except OSError:
             return ""
@@ -289,7 +300,3 @@ def _cause(returncode: int) -> str:
     except ValueError:
         name = f"signal {-returncode}"
     return f"the evaluator was killed by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
-
-
-def _size(path: Path | None) -> int:
-    return path.stat().st_size if path is not None and path.exists() else 0

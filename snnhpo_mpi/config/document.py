@@ -21,6 +21,10 @@ MAX_DEPTH = 40
 KeyPath = tuple[str | int, ...]
 
 
+_STANDARD = "tag:yaml.org,2002:"
+_SCALARS = ("null", "bool", "int", "float", "str")
+
+
 class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's own attribute
 
@@ -34,7 +38,7 @@ for _tag, _pattern in (
         r"^(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$",
     ),
 ):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), None)
+    _Loader.add_implicit_resolver(f"{_STANDARD}{_tag}", re.compile(_pattern), None)
 
 
 @dataclass
@@ -122,7 +126,20 @@ class _Builder:
             case yaml.SequenceNode():
                 return [self._item(child, (*path, index)) for index, child in enumerate(node.value)]
             case _:
-                return self._scalars.construct_object(node)
+                return self._scalar(node)
+
+    def _scalar(self, node: yaml.Node) -> Any:
+        """Text, a number, a truth or nothing. A tag may ask for more (``!!binary``, ``!!python/...``): refused."""
+        where = f"{self._document.name}, line {node.start_mark.line + 1}"
+        if node.tag.removeprefix(_STANDARD) not in _SCALARS:
+            raise ConfigError(f"{where}: the tag {node.tag} is not allowed; none is needed")
+        try:
+            value = self._scalars.construct_object(node)
+            if isinstance(value, str):
+                value.encode("utf-8")  # half a character, written as an escape, is no text
+        except (ValueError, LookupError) as error:
+            raise ConfigError(f"{where}: {node.value[:60]!r} is not understood: {error}") from None
+        return value
 
     def _item(self, node: yaml.Node, path: KeyPath) -> Any:
         self._document.lines[path] = node.start_mark.line + 1

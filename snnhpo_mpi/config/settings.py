@@ -293,7 +293,7 @@ class RetrainSettings(Settings):
 
     candidates: Annotated[tuple[Candidate, ...], Field(min_length=1)]
     """The best first; trial i of the retraining is candidate i modulo their count."""
-    networks: str | None = None
+    networks: Name | None = None
     """Folder, in that of the study, for the trained networks; none to forget them."""
 
 

@@ -28,6 +28,7 @@ from snnhpo_mpi.trial import Asked, Curve, Ended, Event, Outcome, Progress, Stat
 
 FLUSH_EVERY_S = 30.0
 LIVE_EVERY_S = 3.0
+MAX_METRICS = 500  # names in a study: each is a column with a row a trial, in memory and in the file
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +60,7 @@ class StudyRecord:
         states = table.column("trials/state")
         self._asked = set(table.row)
         self._ended = {number for number, row in table.row.items() if states[row].decode() in set(State)}
+        self._metrics = {name for name in table.columns if name.startswith("trials/metrics/")}
         self._progress: dict[int, Progress] = {}
         self._live_at = time.monotonic()
         self._news = False
@@ -148,10 +150,22 @@ class StudyRecord:
                     number = event.outcome.number
                     self._expect(number in self._asked and number not in self._ended, number, "ended, but is not out")
                     self._ended.add(number)
-                    entries.append(replace(event, outcome=_usable(event.outcome)))
+                    entries.append(replace(event, outcome=self._bounded(_usable(event.outcome))))
                 case _:
                     entries.append(event)
         self._write(entries)
+
+    def _bounded(self, outcome: Outcome) -> Outcome:
+        """The outcome without metrics under ever new names, their number noted as ``metrics_cut``."""
+        known = {f"trials/metrics/{name}": name for name in outcome.metrics}
+        room = max(0, MAX_METRICS - len(self._metrics))
+        refused = {known[key] for key in [key for key in known if key not in self._metrics][room:]}
+        self._metrics.update(key for key, name in known.items() if name not in refused)
+        if not refused:
+            return outcome
+        metrics = {name: value for name, value in outcome.metrics.items() if name not in refused}
+        metrics["metrics_cut"] = len(refused) + metrics.get("metrics_cut", 0.0)
+        return replace(outcome, metrics=metrics)
 
     def worker(self, rank: int, host: str, device: str) -> None:
         """Records where a worker is."""

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -32,6 +33,14 @@ def raises(answer):
 
 def nan(answer):
     return answer | {"objective": float("nan")}
+
+
+def infinite(answer):
+    return answer | {"objective": float("inf")}
+
+
+def beyond_floats(answer):
+    return answer | {"objective": 10**400}
 
 
 def infinite_constraint(answer):
@@ -71,6 +80,16 @@ def killed(answer):
 
 def out_of_memory(answer):
     return bytearray(1 << 60)
+
+
+def runs_into_a_memory_limit(answer):
+    limit = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() + (64 << 20)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
+    return [bytearray(1 << 20) for _ in range(1000)]
+
+
+def many_metrics(answer):
+    return answer | {"metrics": answer["metrics"] | {f"{answer['objective']}_{i}": 0.5 for i in range(20_000)}}
 
 
 def hangs(answer):

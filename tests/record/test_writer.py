@@ -15,6 +15,7 @@ import pytest
 from snnhpo_mpi.errors import RecordError
 from snnhpo_mpi.record import read
 from snnhpo_mpi.record import snapshot as snapshot_module
+from snnhpo_mpi.record.writer import MAX_METRICS
 from snnhpo_mpi.trial import Asked, Ended, Outcome, Progress, Started, State
 
 
@@ -152,6 +153,20 @@ def test_an_outcome_of_garbage_is_recorded_without_it(tmp_path: Path) -> None:
     data = read(tmp_path / "s")
     assert {name: values[0] for name, values in data.metrics.items()} == {"a/b": 1.0, "..": 2.0, "n\0": 4.0}
     assert list(data.curves(0)) == ["a/b"]
+
+
+def test_metrics_under_ever_new_names_do_not_fill_memory_and_file(tmp_path: Path) -> None:
+    record = fake_study.create(tmp_path / "s")
+    for number in range(3):
+        metrics = {"accuracy": 0.5} | {f"loss_{number}_{i}": 1.0 for i in range(MAX_METRICS)}
+        outcome = Outcome(number, State.COMPLETED, 0.5, (-1.0, -1.0), metrics)
+        record.append(Asked(fake_study.trial(number), 1.0), Ended(outcome, 1, 2.0, 1.0))
+    record.close("interrupted")
+    fake_study.resume(tmp_path / "s").close("complete")
+    data = read(tmp_path / "s")
+    assert len(data.metrics) == MAX_METRICS + 1
+    assert data.metrics["accuracy"].tolist() == [0.5, 0.5, 0.5]
+    assert data.metrics["metrics_cut"].tolist() == [1.0, MAX_METRICS, MAX_METRICS]
 
 
 def test_news_of_running_trials_are_seen_only_while_the_run_goes_on(tmp_path: Path) -> None:

@@ -1,0 +1,76 @@
+"""Loaded by every Python of a fault test: kills rank 0 inside a write, or gives this machine another name.
+
+``FAULTY_KILL=<where>:<n>`` kills at the n-th write of that kind; ``FAULTY_HOST`` is the other name.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import sys
+import threading
+from pathlib import Path
+
+WHERE = ("torn", "unsynced", "synced", "copying", "hdf5", "renaming", "renamed")
+
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+    signal.pause()
+
+
+def kill_inside(where, n):
+    write, sync, replace, copy = os.write, os.fsync, os.replace, shutil.copyfile
+    left = {"n": n}
+
+    def due():
+        left["n"] -= 1
+        return left["n"] == 0
+
+    def torn(fd, data):
+        if due():
+            write(fd, data[: len(data) // 2])
+            die()
+        return write(fd, data)
+
+    def synced(fd):
+        if where == "unsynced" and due():
+            die()
+        sync(fd)
+        if where == "synced" and due():
+            die()
+
+    def renamed(source, target, **options):
+        if where == "renaming" and due():
+            die()
+        replace(source, target, **options)
+        if where == "renamed" and due():
+            die()
+
+    def copied(source, target, **options):
+        now = due()
+        if now and where == "copying":
+            content = Path(source).read_bytes()
+            Path(target).write_bytes(content[: len(content) // 2])
+            die()
+        copy(source, target, **options)
+        if now:
+            threading.Timer(0.001 * (n % 8), die).start()
+
+    if where == "torn":
+        os.write = torn
+    os.fsync = synced
+    os.replace = renamed
+    if where in ("copying", "hdf5"):
+        shutil.copyfile = copied
+
+
+def is_rank_0():
+    rank = os.environ.get("OMPI_COMM_WORLD_RANK") or os.environ.get("PMI_RANK") or "0"
+    return rank == "0" and "snnhpo_mpi" in sys.orig_argv
+
+
+if is_rank_0() and (moment := os.environ.get("FAULTY_KILL")):
+    kill_inside(moment.partition(":")[0], int(moment.partition(":")[2]))
+if name := os.environ.get("FAULTY_HOST"):
+    socket.gethostname = lambda: name
