@@ -1,15 +1,17 @@
 """``study.h5``: a snapshot of the study up to some line of the journal, replaced as a whole.
 
-A new snapshot is a copy of the last one plus what is new, written beside it, brought to the disk and renamed; so at any
-moment the file opens and is consistent, and saving costs what is new, not what is there. HDF5's own locks are not used:
-they fail or hang on many network file systems. The file format is that of HDF5 1.8, which old readers know as well.
+A new snapshot is the last one plus what is new, put together in memory, written beside it, brought to the disk and
+renamed; so at any moment the file opens and is consistent. HDF5 itself never writes to the disk: it does not survive
+one that is full, and makes many small writes where network file systems like a large one. Its own locks are not used:
+they fail or hang on many of them. The file format is that of HDF5 1.8, which old readers know as well.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -45,18 +47,20 @@ def save(path: Path, table: Table, extras: Extras, journal_bytes: int, *, anew: 
     """
     beside = path.with_name(path.name + ".new")
     try:
-        if not anew:
-            shutil.copyfile(path, beside)
-        with h5py.File(beside, "w" if anew else "r+", libver=("v108", "v108"), locking=False) as file:
+        image = io.BytesIO(b"" if anew else path.read_bytes())
+        with h5py.File(image, "w" if anew else "r+", libver=("v108", "v108")) as file:
             for name, column in table.columns.items():
                 _write_column(file, _escaped(name), column)
             _write_extras(file, extras)
             _write_facts(file, table, journal_bytes)
-        with beside.open("rb+") as written:
+        with beside.open("wb") as written:
+            written.write(image.getbuffer())
+            written.flush()
             os.fsync(written.fileno())
         beside.replace(path)
-    except (OSError, RuntimeError, ValueError) as error:  # h5py tells a full disk in several ways
-        beside.unlink(missing_ok=True)
+    except (OSError, RuntimeError, ValueError, MemoryError) as error:  # a damaged file is told in several ways
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
         raise OSError(f"{path} was not renewed: {error}") from error
     sync_folder(path.parent)
 

@@ -1,6 +1,6 @@
 """The long form of the fault tests: inject every fault many times, print what it cost, keep the table.
 
-    python tests/faults/faults.py [--times 100] [--only WORD ...]
+    python tests/faults/faults.py [--times 100] [--only WORD ...] [--add]
 
 The table in ``results/reference/reliability.md`` is renewed row by row, after each fault.
 """
@@ -23,6 +23,8 @@ import kills  # noqa: E402
 from faulty_study import Study  # noqa: E402
 from kills import Cost, Make  # noqa: E402
 from mpi_families import families  # noqa: E402
+
+from snnhpo_mpi.errors import SnnhpoError  # noqa: E402
 
 REPORT = HERE.parents[1] / "results" / "reference" / "reliability.md"
 BEGIN, END = "<!-- faults -->\n", "<!-- end of faults -->\n"
@@ -66,12 +68,16 @@ def row(cost: Cost) -> str:
     return f"| {cost.fault} | {cost.times} | {cost.lost} | {stall} |\n"
 
 
-def keep(cost: Cost) -> None:
-    """Put the row in the place of the fault's former one, or at the end."""
+def keep(cost: Cost, add: bool) -> None:
+    """Put the row in the place of the fault's former one, or at the end; with ``add``, counted on top of that."""
     before, _, rest = REPORT.read_text().partition(BEGIN)
     table, _, after = rest.partition(END)
     rows = table.removeprefix(HEAD).splitlines(keepends=True)
     same = [i for i, old in enumerate(rows) if old.startswith(f"| {cost.fault} |")]
+    if same and add:
+        times, lost, stall = (part.strip() for part in rows[same[0]].split("|")[2:5])
+        worst_s = max(cost.stall_s, 0.0 if stall == "-" else float(stall))
+        cost = Cost(cost.fault, cost.times + int(times), cost.lost + int(lost), worst_s)
     rows[same[0] if same else len(rows) :] = [row(cost), *(rows[same[0] + 1 :] if same else [])]
     REPORT.write_text(before + BEGIN + HEAD + "".join(rows) + END + after)
 
@@ -81,6 +87,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--times", type=int, default=100, help="kills of rank 0 under each MPI; others in proportion")
     parser.add_argument("--only", nargs="+", default=[], help="words: rank_0, worker, recovery, evaluator, ...")
+    parser.add_argument("--add", action="store_true", help="count on top of the rows that are there")
     parser.add_argument("--seed", type=int, default=int(time.time()))
     args = parser.parse_args()
     print(f"seed {args.seed}\n{HEAD}", end="", flush=True)
@@ -101,7 +108,7 @@ def main() -> int:
             except files.CannotMountError as error:
                 print(f"{word}: skipped, a small disk cannot be mounted: {error}", flush=True)
                 continue
-            except AssertionError as error:
+            except (AssertionError, SnnhpoError) as error:
                 print(f"{word}: NOT SURVIVED: {error}", flush=True)
                 n_bad += 1
                 continue
@@ -109,7 +116,7 @@ def main() -> int:
                 for one in made:
                     one.kill_everything()
         print(row(cost), end="", flush=True)
-        keep(cost)
+        keep(cost, args.add)
         n_bad += cost.lost
     return n_bad > 0
 

@@ -12,6 +12,8 @@ from faulty_study import LIMIT_S, Study, longest_stall
 from inject.sitecustomize import WHERE
 from mpi_families import Family
 
+from snnhpo_mpi.record import exists
+
 END_S = 30.0  # from a rank's death to the end of its job, where the MPI does not go on
 Make = Callable[..., Study]
 ULFM = ("--enable-recovery", "--with-ft", "ulfm")
@@ -40,16 +42,19 @@ class Cost:
         self.stall_s = max(self.stall_s, stall_s)
 
 
-def kill_rank_0(make: Make, family: Family, times: int, rng: random.Random, trials: int = 60) -> Cost:
+def kill_rank_0(make: Make, family: Family, times: int, rng: random.Random, trials: int = 200) -> Cost:
     """By turns at a moment by the clock and inside a write; each time the study is resumed, and in the end complete."""
     cost = Cost(f"rank 0 killed, {family}")
     while cost.times < times:
         one = make(family, trials=trials, seconds=0.05, seed=rng.randrange(1000))
         acknowledged: dict[int, dict] = {}
         for _ in range(10):
-            if cost.times < times and (killed := _kill_once(one, rng, acknowledged, cost.times % 2 == 1)) is not None:
-                cost.add(0, killed, times=1)
-            one.data()  # what a reader sees of it
+            fallen_s = _kill_once(one, rng, acknowledged, cost.times % 2 == 1) if cost.times < times else None
+            if fallen_s is None:
+                break
+            cost.add(0, fallen_s, times=1)
+            if exists(one.record):  # the very first write may have been cut
+                one.data()  # what a reader sees of it
         assert one.run("--resume") == 0, one.output
         cost.add(one.check_whole(acknowledged), longest_stall(one.events()))
     return cost
@@ -57,7 +62,7 @@ def kill_rank_0(make: Make, family: Family, times: int, rng: random.Random, tria
 
 def _kill_once(one: Study, rng: random.Random, acknowledged: dict[int, dict], inside: bool) -> float | None:
     """Seconds until all of the job is gone; None if the search was complete before."""
-    where = {"FAULTY_KILL": f"{rng.choice(WHERE)}:{rng.randint(1, 20)}"} if inside else {}
+    where = {"FAULTY_KILL": f"{rng.choice(WHERE)}:{rng.randint(1, 12)}"} if inside else {}
     n_sessions = len(one.events("session"))
     process = one.start("--resume", **where)
     end = time.monotonic() + LIMIT_S
