@@ -1,9 +1,11 @@
-# demo, test, lint: each sets up what it needs by itself, in .venv, and is quick when that is there.
+# demo, test, faults, lint: each sets up what it needs by itself, in .venv, and is quick when that is there.
 PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
 MPIEXEC ?= $(shell command -v mpiexec 2>/dev/null || echo $(VENV)/bin/mpiexec)
 DEMO := configs/quickstart.yaml
+# Open MPI 5 can go on with the others when a worker rank is killed; other MPIs end the job, which then resumes.
+RECOVERY = $(shell $(MPIEXEC) --version 2>/dev/null | grep -q 'Open MPI. 5' && echo --enable-recovery --with-ft ulfm)
 
 # More ranks than cores, also as root: settings of Open MPI, which other MPIs ignore.
 export OMPI_ALLOW_RUN_AS_ROOT := 1
@@ -11,7 +13,7 @@ export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM := 1
 export OMPI_MCA_rmaps_base_oversubscribe := 1
 export PRTE_MCA_rmaps_default_mapping_policy := :oversubscribe
 
-.PHONY: install demo test slurm-test lint format clean
+.PHONY: install demo test faults slurm-test lint format clean
 
 install: $(STAMP)
 
@@ -26,7 +28,7 @@ $(STAMP): pyproject.toml constraints.txt Makefile
 
 demo: $(STAMP)
 	@echo "Searching with 2 workers on real digits; up to 8 minutes. Ctrl-C stops it, make demo resumes it."
-	@$(MPIEXEC) -n 3 $(VENV)/bin/snnhpo run $(DEMO) --resume || test $$? -eq 75  # 75: out of time, reported all the same
+	@$(MPIEXEC) $(RECOVERY) -n 3 $(VENV)/bin/snnhpo run $(DEMO) --resume || test $$? -eq 75  # 75: out of time, reported all the same
 	@$(VENV)/bin/snnhpo report results/quickstart
 
 # The tests launch both MPI families; the one that .venv or the system lacks lives beside.
@@ -48,6 +50,11 @@ slurm-test: $(STAMP) $(MPI_STAMP)
 	    { $(APT) update && $(APT) install -y --no-install-recommends slurm-wlm munge libpmix-dev >/dev/null; }
 	$(ROOT) env SNNHPO_SLURM_TESTS=1 PYTHONPATH="$(PYTHONPATH)" SNNHPO_TEST_MPI="$(SNNHPO_TEST_MPI)" \
 	    $(VENV)/bin/python -m pytest -m slurm
+
+# Half an hour or more: every fault many times, the table that results/reference/reliability.md shows.
+faults: $(STAMP) $(MPI_STAMP)
+	$(VENV)/bin/python tests/faults/faults.py
+	$(VENV)/bin/python tests/faults/scale.py
 
 lint: $(STAMP)
 	$(VENV)/bin/ruff check .
