@@ -4,14 +4,11 @@
 """
 
 import os
-import shutil
 import signal
 import socket
 import sys
-import threading
-from pathlib import Path
 
-WHERE = ("torn", "unsynced", "synced", "copying", "hdf5", "renaming", "renamed")
+WHERE = ("torn", "unsynced", "synced", "renaming", "renamed")
 
 
 def die():
@@ -20,7 +17,7 @@ def die():
 
 
 def kill_inside(where, n):
-    write, sync, replace, copy = os.write, os.fsync, os.replace, shutil.copyfile
+    write, sync, replace = os.write, os.fsync, os.replace
     left = {"n": n}
 
     def due():
@@ -47,22 +44,10 @@ def kill_inside(where, n):
         if where == "renamed" and due():
             die()
 
-    def copied(source, target, **options):
-        now = due()
-        if now and where == "copying":
-            content = Path(source).read_bytes()
-            Path(target).write_bytes(content[: len(content) // 2])
-            die()
-        copy(source, target, **options)
-        if now:
-            threading.Timer(0.001 * (n % 8), die).start()
-
     if where == "torn":
         os.write = torn
     os.fsync = synced
     os.replace = renamed
-    if where in ("copying", "hdf5"):
-        shutil.copyfile = copied
 
 
 def is_rank_0():
