@@ -16,7 +16,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from snnhpo_mpi.errors import SnnhpoError
+from snnhpo_mpi.errors import ConfigError, SnnhpoError
 
 EXAMPLES = {
     "run": "mpiexec -n 3 snnhpo run configs/quickstart.yaml\n  snnhpo run configs/quickstart.yaml --workers 2 --resume",
@@ -31,6 +31,7 @@ EXAMPLES = {
     "  snnhpo retrain results/quickstart --top 3 --repeats 5 --workers 2",
     "kernels": "snnhpo kernels build --arch 80 90      # A100 and H100, on a login node",
     "schema": "snnhpo schema > snnhpo.schema.json",
+    "data": "snnhpo data list\n  snnhpo data fetch mnist --path /shared/data",
     "bench": "snnhpo bench optimizer --problem ackley10 --method scbo --budget 200 --seeds 5 --json",
 }
 
@@ -138,6 +139,11 @@ def _parser() -> argparse.ArgumentParser:
     kernels.add_argument("--force", action="store_true", help="also those that are there")
 
     _command(commands, "schema", _schema, "JSON schema of the configuration, for editors")
+
+    data = _command(commands, "data", _data, "which data sets are where; download them on a login node; verify them")
+    data.add_argument("what", choices=["list", "fetch", "check"], help="tell what there is, download, or read it all")
+    data.add_argument("name", nargs="?", help="the data set (not for list)")
+    data.add_argument("--path", type=Path, help="folder of the data sets (default: $SNNHPO_DATA)")
 
     bench = _command(commands, "bench", _bench, "measure parts of the program")
     bench.add_argument("what", choices=["optimizer", "trainer"], help="what to measure; bench WHAT --help tells more")
@@ -339,6 +345,27 @@ def _kernels(args: argparse.Namespace) -> int:
 
     for library in build([parse_architecture(text) for text in args.arch], args.force):
         _say(str(library))
+    return 0
+
+
+def _data(args: argparse.Namespace) -> int:
+    from snnhpo_mpi.snn.data import catalog
+
+    given = args.path or os.environ.get("SNNHPO_DATA")
+    root = Path(given).expanduser() if given else None
+    if args.what == "list":
+        for line in catalog.overview(root):
+            _say(line)
+        return 0
+    if args.name not in catalog.WHAT:
+        raise ConfigError(f"data {args.what} needs a data set: {', '.join(catalog.WHAT)}")
+    if root is None and args.name != "digits5000":
+        raise ConfigError("--path, or the variable SNNHPO_DATA, must name the folder of the data sets")
+    root = root or Path()
+    if args.what == "fetch":
+        catalog.fetch(args.name, root)
+    for line in catalog.verify(args.name, root):
+        _say(line)
     return 0
 
 

@@ -32,7 +32,7 @@ ALLOWED = {
     "scalars": {"errors", "progress", "trial"},
     "bench": {"config", "errors", "optim", "snn", "space", "trial"},
     "cli": {"bench", "check", "comm", "config", "errors", "feasibility", "record", "report", "retrain", "study"}
-    | {"snn.kernels"},
+    | {"snn.data", "snn.kernels"},
 }  # fmt: skip
 LIBRARIES = {
     "torch": ("bench/", "optim/", "snn/"),

@@ -1,9 +1,12 @@
 import math
 
+import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 
-from snnhpo_mpi.snn.encode import poisson, spike_generator
+from snnhpo_mpi.config import EncodingSettings
+from snnhpo_mpi.snn.encode import encoded, input_shape, poisson, spike_generator, unpacked
 
 
 def encode(images: torch.Tensor, n_steps: int, max_rate_hz: float, seed: int = 1, dt_ms: float = 1.0) -> torch.Tensor:
@@ -41,3 +44,74 @@ def test_spikes_do_not_repeat_the_numbers_of_the_initial_weights() -> None:
     assert not torch.equal(torch.rand(50, generator=spike_generator(7, cpu)), weights)
     assert spike_generator(7, cpu).initial_seed() == spike_generator(7, cpu).initial_seed()
     assert spike_generator(7, cpu).initial_seed() != spike_generator(8, cpu).initial_seed()
+
+
+ENCODINGS = {
+    "poisson": {"max_rate_hz": 128},
+    "bernoulli": {"max_probability": 0.4},
+    "latency": {},
+    "rank_order": {},
+    "receptive_fields": {"fields": 5},
+}
+
+
+def by(name: str, images: torch.Tensor, steps: int, seed: int = 1) -> torch.Tensor:
+    settings = EncodingSettings(name=name, steps=steps, **ENCODINGS[name])
+    return encoded(images, settings, torch.Generator().manual_seed(seed))
+
+
+def grey(*levels: int, n_samples: int = 1) -> torch.Tensor:
+    return torch.tensor(levels, dtype=torch.uint8).repeat(n_samples, 1).reshape(n_samples, 1, 1, len(levels))
+
+
+@pytest.mark.parametrize("name", ENCODINGS)
+def test_every_encoding_has_the_shape_it_announces_and_follows_its_generator(name: str) -> None:
+    images = 50 * torch.randint(0, 6, (3, 2, 4, 5), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    spikes = by(name, images, 9)
+    settings = EncodingSettings(name=name, steps=9, **ENCODINGS[name])
+    assert (spikes.shape, spikes.dtype) == ((3, 9, *input_shape(images.shape, settings)), torch.bool)
+    assert spikes.any()
+    assert torch.equal(spikes, by(name, images, 9))
+    assert not torch.equal(spikes, by(name, images, 9, seed=2))
+
+
+def test_bernoulli_fires_in_proportion_to_the_intensity() -> None:
+    share = by("bernoulli", grey(0, 51, 255), 40_000).float().mean(1).flatten()
+    assert share.tolist() == pytest.approx([0.0, 0.08, 0.4], abs=4 * math.sqrt(0.24 / 40_000))
+
+
+def test_latency_fires_once_and_the_brighter_the_earlier() -> None:
+    spikes = by("latency", grey(0, 85, 170, 255, n_samples=4000), 20)[:, :, 0, 0]
+    assert spikes.sum(1).unique(dim=0).tolist() == [[0, 1, 1, 1]]
+    times = (spikes * torch.arange(20)[:, None]).sum(1).float().mean(0)
+    assert times[1:].tolist() == pytest.approx([19 * 2 / 3, 19 / 3, 0], abs=4 * 0.5 / math.sqrt(4000))
+
+
+def test_rank_order_tells_the_order_alone_and_breaks_ties_at_random() -> None:
+    spikes = by("rank_order", grey(0, 9, 7, 250, 7), 4)[0, :, 0, 0]
+    assert spikes.sum(0).tolist() == [0, 1, 1, 1, 1]
+    assert spikes[:, 3].nonzero().item() == 0 and spikes[:, 1].nonzero().item() == 1
+    assert spikes[2:, 2].any() and spikes[2:, 4].any()
+    first = by("rank_order", grey(7, 7, n_samples=2000), 2)[:, 0, 0, 0, 0].float().mean()
+    assert float(first) == pytest.approx(0.5, abs=4 * 0.5 / math.sqrt(2000))
+
+
+def test_a_receptive_field_fires_the_earlier_the_nearer_it_is() -> None:
+    spikes = by("receptive_fields", grey(128, n_samples=4000), 30)[:, :, :, 0, 0]  # centres -1/6, 1/6, 1/2, 5/6, 7/6
+    assert spikes.sum(1).unique(dim=0).tolist() == [[0, 1, 1, 1, 0]]
+    times = (spikes * torch.arange(30)[:, None]).sum(1).float().mean(0)
+    wanted = [29 * (1 - math.exp(-0.5 * ((128 / 255 - c) * 4.5) ** 2)) for c in (1 / 6, 1 / 2, 5 / 6)]
+    assert times[1:4].tolist() == pytest.approx(wanted, abs=0.05)
+
+
+def test_bits_of_recordings_are_spikes_in_order_of_time() -> None:
+    frames = np.random.default_rng(0).random((2, 2, 3, 5, 11)) < 0.3
+    spikes = unpacked(torch.from_numpy(np.packbits(frames, axis=-1)), 11)
+    assert np.array_equal(spikes.numpy(), np.moveaxis(frames, -1, 1))
+
+
+def test_an_encoding_takes_its_own_keys_and_no_others() -> None:
+    with pytest.raises(ValidationError, match="encoding poisson needs max_rate_hz"):
+        EncodingSettings(steps=5)
+    with pytest.raises(ValidationError, match="fields belongs to the encoding receptive_fields, not to latency"):
+        EncodingSettings(name="latency", steps=5, fields=4)
