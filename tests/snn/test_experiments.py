@@ -1,4 +1,4 @@
-"""Every experiment of ``configs/`` on small data: valid, ``check`` passes, two of its random trials run to their end."""
+"""Every experiment of ``configs/`` on small data: valid, ``check`` passes, two of its random trials run to an end."""
 
 import os
 import tarfile
@@ -15,9 +15,7 @@ from snnhpo_mpi.trial import State
 CONFIGS = Path(__file__).parents[2] / "configs"
 STDP = ["mnist_stdp", "fashion_mnist_stdp", "mnist_latency_stdp", "gesture_stdp"]
 SLAYER = ["mnist_slayer", "gesture_slayer", "nmnist_slayer", "shd_slayer"]
-N_SEARCHED = (
-    {"gesture_stdp": 20, "shd_slayer": 14} | dict.fromkeys(SLAYER[:3], 17) | dict.fromkeys(STDP[:3], 19)
-)
+N_SEARCHED = {"gesture_stdp": 20, "shd_slayer": 14} | dict.fromkeys(SLAYER[:3], 17) | dict.fromkeys(STDP[:3], 19)
 SMALL = [  # what exists of these is made smaller
     "space.epochs.high=2", "space.map_size.high=40", "space.batch_size.high=6", "space.hidden.high=20",
     "space.c1_filters.high=3", "space.c2_filters.high=3",
