@@ -1,4 +1,4 @@
-"""The builder with a stand-in for the compiler; ``make kernel-test`` runs the real one."""
+"""The builder with a stand-in for the compiler, which would take minutes."""
 
 import os
 import socket
