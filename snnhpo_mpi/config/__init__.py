@@ -6,6 +6,7 @@
 from snnhpo_mpi.config.settings import (
     Candidate,
     CategoricalParameter,
+    ChanceSettings,
     DatasetSettings,
     EncodingSettings,
     FloatParameter,
@@ -14,6 +15,7 @@ from snnhpo_mpi.config.settings import (
     Parameter,
     PythonSettings,
     RetrainSettings,
+    SaturationSettings,
     Scale,
     SlayerSettings,
     StdpSettings,
@@ -24,6 +26,7 @@ from snnhpo_mpi.config.validation import load_config, outside
 __all__ = [
     "Candidate",
     "CategoricalParameter",
+    "ChanceSettings",
     "DatasetSettings",
     "EncodingSettings",
     "FloatParameter",
@@ -32,6 +35,7 @@ __all__ = [
     "Parameter",
     "PythonSettings",
     "RetrainSettings",
+    "SaturationSettings",
     "Scale",
     "SlayerSettings",
     "StdpSettings",

@@ -199,6 +199,27 @@ class MonitorSettings(Settings):
     network for some batches before it learns."""
 
 
+class SaturationSettings(Settings):
+    """Early stopping on a layer that fires as fast as it can, and one constraint of the search."""
+
+    layer: str
+    limit: Annotated[float, Field(gt=0, le=1)] = 0.9
+    """Share of the spikes that the refractory period allows, from which on a neuron counts as saturated."""
+    share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Of the layer's neurons: with so many saturated, a sample counts as saturated."""
+    beta: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Largest tolerated share of saturated samples."""
+    warm_up: Annotated[int, Field(ge=0)] = 0
+    """First samples of the training that do not count."""
+
+
+class ChanceSettings(Settings):
+    """Early stopping of a network that has learnt nothing, and one constraint of the search."""
+
+    after_epochs: Annotated[int, Field(ge=1)]
+    """From the end of this epoch on, a running training accuracy not above chance (at 99 %) stops the training."""
+
+
 class WorkerSettings(Settings):
     """What a worker rank gets."""
 
@@ -305,6 +326,8 @@ class StudyConfig(Settings):
     optimizer: OptimizerSettings = OptimizerSettings()
     trainer: Trainer
     stopping: tuple[MonitorSettings, ...] = ()
+    saturation: tuple[SaturationSettings, ...] = ()
+    chance: ChanceSettings | None = None
     workers: WorkerSettings = WorkerSettings()
     record: RecordSettings = RecordSettings()
     fixed: dict[Name, ParamValue] = {}
@@ -320,4 +343,6 @@ class StudyConfig(Settings):
         """One name a constraint, in the order of the outcomes' values."""
         if isinstance(self.trainer, PythonSettings):
             return self.trainer.constraints
-        return tuple(f"silent_{monitor.layer}" for monitor in self.stopping)
+        names = [f"silent_{monitor.layer}" for monitor in self.stopping]
+        names += [f"saturated_{monitor.layer}" for monitor in self.saturation]
+        return (*names, "at_chance") if self.chance else tuple(names)

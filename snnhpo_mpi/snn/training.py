@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from snnhpo_mpi.snn.activity import Activity, Counts
+from snnhpo_mpi.snn.limits import Limits, Shares
 from snnhpo_mpi.trial import Outcome, Progress, State
 
 REPORT_EVERY_S = 1.0
@@ -29,7 +31,8 @@ class TrainingLog:
     """Follows the training of one trial.
 
     Attributes:
-        activity: the monitors.
+        activity: the monitors of silence.
+        limits: of saturation and chance.
         n_samples: training samples seen, over all epochs.
         epoch: the one under way, from 1; 0 before the first.
     """
@@ -42,6 +45,7 @@ class TrainingLog:
         device: torch.device,
         report: Report,
         clock: Callable[[], float] = time.monotonic,
+        limits: Limits | None = None,
     ) -> None:
         """Start the clock.
 
@@ -52,7 +56,9 @@ class TrainingLog:
             device: where it trains.
             report: takes the progress, about every second.
             clock: in seconds.
+            limits: what else may stop it.
         """
+        self.limits = limits or Limits((), None, 1, 1)
         self.activity = activity
         self.n_samples = 0
         self._number, self._n_planned, self._device = number, n_planned, device
@@ -71,6 +77,16 @@ class TrainingLog:
         self.epoch += 1
         self._n_right = self._n_predicted = 0
         self.activity.start_epoch()
+        self.limits.start_epoch()
+
+    def end_epoch(self) -> None:
+        """Let the whole epoch be judged."""
+        self.limits.end_epoch()
+
+    @property
+    def should_stop(self) -> bool:
+        """Whether the training is to end here, and not to be scored."""
+        return self.activity.should_stop or self.limits.should_stop
 
     @property
     def accuracy(self) -> float | None:
@@ -79,15 +95,23 @@ class TrainingLog:
             return self._n_right / self._n_predicted
         return self._accuracies[-1] if self._accuracies else None
 
-    def observe(self, counts: Mapping[str, Counts], labels: Counts, right: Counts | None) -> None:
+    def observe(
+        self,
+        counts: Mapping[str, Counts],
+        labels: Counts,
+        right: Counts | None,
+        saturated: Mapping[str, Shares] = MappingProxyType({}),
+    ) -> None:
         """Take in a batch, and report if a second has passed.
 
         Args:
             counts: layer -> ``B`` spikes of each sample.
             labels: ``B`` classes.
             right: ``B``, 1 where the sample was predicted rightly; None where no prediction was made.
+            saturated: layer -> ``B``, share of its neurons that saturated, of the layers watched for it.
         """
         self.activity.observe(counts, labels)
+        self.limits.observe(right, saturated)
         self.n_samples += len(labels)
         if right is not None:
             self._n_right += int(right.sum())
@@ -118,6 +142,7 @@ class TrainingLog:
             "seconds": self._clock() - self._started,
             "peak_memory_mb": self._peak_mb(),
             "activity": self.activity.state_dict(),
+            "limits": self.limits.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -128,6 +153,7 @@ class TrainingLog:
         self._started = self._clock() - state["seconds"]
         self._peak_memory_mb, self._resumed_after = state["peak_memory_mb"], self.epoch
         self.activity.load_state_dict(state["activity"])
+        self.limits.load_state_dict(state["limits"])
 
     def end_training(self) -> None:
         """Stop the clock of training; what follows is scoring."""
@@ -135,7 +161,7 @@ class TrainingLog:
         self._train_seconds = self._clock() - self._started
 
     def stopped(self) -> Outcome:
-        """The outcome of a silent network: not scored, its objective is its running training accuracy."""
+        """The outcome of a network that was stopped: not scored, its objective is its running training accuracy."""
         metrics = self._metrics(score_seconds=0.0) | {"stopped_at": float(self.n_samples)}
         return self._outcome(State.STOPPED, self._accuracies[-1], metrics)
 
@@ -172,7 +198,7 @@ class TrainingLog:
             number=self._number,
             state=state,
             objective=objective,
-            constraints=self.activity.constraints,
+            constraints=(*self.activity.constraints, *self.limits.constraints),
             metrics=metrics,
             curves={"train_accuracy": tuple(self._accuracies)} | self.activity.curves(),
         )

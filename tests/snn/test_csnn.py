@@ -157,7 +157,7 @@ def test_twenty_updates_in_double_precision_give_lava_dls_spikes_and_weights(lay
         seen = []
         for learner in learners:
             torch.manual_seed(update)
-            predicted, counts = learner.train(x.roll(update, 1), classes)
+            predicted, counts, _ = learner.train(x.roll(update, 1), classes)
             seen.append((predicted.tolist(), counts["output"].tolist()))
         assert seen[0] == seen[1]
     theirs = learnt(networks[1])

@@ -179,3 +179,20 @@ def test_running_readout_predicts_a_batch_from_those_before_it(monkeypatch: pyte
     readout.observe(batch(2, 3), np.array([0, 1]))
     # The first batch is forgotten: neuron 1 was last heard there, and neuron 0 has fired for both classes alike.
     assert readout.fit().predict(batch(1, 2)).tolist() == [-1, 0]
+
+
+def test_saturation_and_chance_stop_training_and_are_constraints() -> None:
+    from snnhpo_mpi.snn.stdp import StdpTrainer
+
+    settings = config()
+    limits = {"saturation": [{"layer": "inhibitory", "share": 0.4, "limit": 0.5}], "chance": {"after_epochs": 1}}
+    watching = StudyConfig.model_validate(settings.model_dump() | limits)
+    assert watching.constraint_names == (
+        "silent_excitatory", "silent_inhibitory", "saturated_inhibitory", "at_chance",
+    )  # fmt: skip
+    trainer = StdpTrainer(watching, "cpu", lambda progress: None)
+    assert len(trainer.evaluate(Trial(0, PARAMS, 7)).constraints) == 4
+    wild = {"i_rest": -30.0, "i_thresh": -40.0, "i_refrac": 3}  # inhibitory neurons fire by themselves
+    outcome = trainer.evaluate(Trial(1, PARAMS | wild, 7))
+    assert outcome.state is State.STOPPED
+    assert outcome.constraints[2] > 0
