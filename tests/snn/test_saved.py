@@ -35,7 +35,9 @@ def config(trainer: str, networks: Path | None) -> StudyConfig:
         }
     )
     candidate = Candidate(number=3, objective=0.5, params={})
-    retrain = RetrainSettings(candidates=(candidate,), networks=str(networks) if networks else None)
+    retrain = RetrainSettings(candidates=(candidate,))
+    if networks:  # a whole path, as the study makes of the name
+        retrain = retrain.model_copy(update={"networks": str(networks)})
     return written.model_copy(update={"retrain": retrain})
 
 
