@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,8 @@ PERMISSIVE = {
     "OMPI_MCA_rmaps_base_oversubscribe": "1",
     "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
 }
+# Open MPI's launchers of one user share a folder there; one that ends takes it from another that begins.
+_SESSIONS = tempfile.TemporaryDirectory(prefix="mpi_")
 _LIBRARIES = {"libmpi.so.40": "openmpi", "libmpi.so.12": "mpich"}
 
 
@@ -37,7 +40,8 @@ class Family:
 
     def variables(self) -> dict[str, str]:
         """The shell's environment without a launcher around us, with what this family needs."""
-        return dict(os.environ) | PERMISSIVE | {"OMP_NUM_THREADS": "1"} | dict(self.environment)
+        own = {"OMP_NUM_THREADS": "1", "TMPDIR": tempfile.mkdtemp(dir=_SESSIONS.name)}
+        return dict(os.environ) | PERMISSIVE | own | dict(self.environment)
 
 
 def families() -> list[Family]:
