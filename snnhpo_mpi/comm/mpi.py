@@ -17,6 +17,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -32,7 +33,7 @@ START_LIMIT = "SNNHPO_START_LIMIT"  # [s] for all ranks to come up
 _START_LIMIT_S = 300
 _MAX_ERRORS_IN_A_ROW = 1000
 _SENDS_TIMEOUT_S = 5.0
-_FORWARD_S = 0.5  # what a launcher needs to pass on a traceback: an abort cuts off what it has not read yet
+_FORWARD_S = 0.5  # what a launcher needs to pass on the last lines: an abort cuts off what it has not read yet
 _LEAVE_TIMEOUT_S = (10.0, 120.0)  # of rank 0, which has nothing left to do then; of workers, which wait for it
 
 
@@ -110,7 +111,11 @@ class MpiTransport:
         faulthandler.cancel_dump_traceback_later()
 
     def abort(self, exit_code: int) -> NoReturn:
-        """End all ranks at once."""
+        """End all ranks at once, after what was said has reached the terminal."""
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):  # a closed pipe must not keep the ranks alive
+                stream.flush()
+        time.sleep(_FORWARD_S)
         self._comm.Abort(exit_code)
         os._exit(exit_code)  # MPICH comes back from it
 
@@ -216,8 +221,6 @@ def _abort_on_exceptions(transport: MpiTransport) -> None:
 
     def show_and_abort(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         show(kind, error, trace)
-        sys.stderr.flush()
-        time.sleep(_FORWARD_S)
         transport.abort(1)
 
     sys.excepthook = show_and_abort
