@@ -18,8 +18,8 @@ from snnhpo_mpi.config import StudyConfig
 from snnhpo_mpi.optim.candidates import column_groups
 from snnhpo_mpi.optim.history import Told, admit
 from snnhpo_mpi.optim.models import outputs
-from snnhpo_mpi.optim.posterior import Posterior
 from snnhpo_mpi.optim.sobol import generator
+from snnhpo_mpi.optim.stack import Moments
 from snnhpo_mpi.optim.surrogate import condition, fit_anchor
 from snnhpo_mpi.record import StudyData
 from snnhpo_mpi.report.along import Along
@@ -47,11 +47,11 @@ def feasible_along(data: StudyData) -> list[Along]:
         return []
     if len(np.unique(told.feasible)) < 2:  # no border between feasible and not: nothing to show
         return []
-    posteriors = _posteriors(told, column_groups(space))
+    models = _models(told, column_groups(space))
     rng = generator(config.study.seed, KEY, 0)
     anywhere = space.snap(rng.random((N_BASE, space.dim)))
     rows = [int(np.flatnonzero(data.number == found.number)[0]) for found in best_trials(data, N_BEST)]
-    return [_along(space, name, posteriors, anywhere, data.x[rows]) for name in space.names]
+    return [_along(space, name, models, anywhere, data.x[rows]) for name in space.names]
 
 
 def _told(data: StudyData) -> Told:
@@ -71,7 +71,7 @@ def _outcome(data: StudyData, row: int) -> Outcome:
     return Outcome(int(data.number[row]), State(data.state[row]), objective, constraints)
 
 
-def _posteriors(told: Told, groups: NDArray[np.intp]) -> list[Posterior]:
+def _models(told: Told, groups: NDArray[np.intp]) -> Moments:
     """Models of the constraints, and of failing where trials failed."""
     none = told.X[:0]
     found = []
@@ -79,10 +79,10 @@ def _posteriors(told: Told, groups: NDArray[np.intp]) -> list[Posterior]:
         if output is not None:
             fitted = fit_anchor(told.X[output.rows], output.y, groups, generator(0, KEY, j))
             found.append(condition(fitted, none, output.y, none))
-    return found
+    return Moments(found)
 
 
-def _along(space: Space, name: str, posteriors: list[Posterior], anywhere: Array, best: Array) -> Along:
+def _along(space: Space, name: str, models: Moments, anywhere: Array, best: Array) -> Along:
     columns = space.columns[name]
     width = columns.stop - columns.start
     grid = np.eye(width) if width > 1 else np.linspace(0.0, 1.0, N_GRID)[:, None]
@@ -91,14 +91,12 @@ def _along(space: Space, name: str, posteriors: list[Posterior], anywhere: Array
     for base in (anywhere, best):
         X = np.repeat(base, len(grid), axis=0)
         X[:, columns] = np.tile(grid, (len(base), 1))
-        curves.append(_probability(posteriors, space.snap(X)).reshape(len(base), len(grid)).mean(axis=0))
+        curves.append(_probability(models, space.snap(X)).reshape(len(base), len(grid)).mean(axis=0))
     return Along(name, position, curves[0], curves[1])
 
 
-def _probability(posteriors: list[Posterior], X: Array) -> Array:
+def _probability(models: Moments, X: Array) -> Array:
     """``r x d`` -> ``r``: that every constraint is <= 0 there, the models being independent."""
-    probability = np.ones(len(X))
-    for posterior in posteriors:
-        mean, variance = posterior.moments(X)
-        probability *= ndtr(-mean / np.sqrt(variance))
+    means, variances = models(X)
+    probability: Array = ndtr(-means / np.sqrt(variances)).prod(axis=0)
     return probability

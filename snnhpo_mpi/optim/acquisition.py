@@ -10,19 +10,18 @@ Source: Eriksson & Poloczek, AISTATS 2021 (SCBO), section 3; Gardner et al., ICM
 NeurIPS 2023 (in logarithms, which keep a gradient where the product underflows).
 
 Notation
-    r points    d columns    m constraints    Z  r x d    F  r sampled objective    G  r x m sampled constraints
+    r points    d columns    q outputs, m of them constraints    Z  r x d
+    F  r  sampled objective    G  r x m  sampled constraints
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erfcx, log_ndtr
-
-from snnhpo_mpi.optim.posterior import Path, Posterior
 
 Array = NDArray[np.float64]
 PENALTIES = (1e2, 1e4)  # times the squared sampled violation, one climb after the other: a stiff one alone stalls
@@ -32,60 +31,88 @@ LOG_SQRT_2PI = 0.5 * float(np.log(2.0 * np.pi))
 TAIL = -30.0  # below it log h(u) is its asymptote; above it the difference in it keeps five digits
 
 
+class Functions(Protocol):
+    """Functions of a point, one an output."""
+
+    def __call__(self, Z: Array) -> Array:
+        """Values ``q x r``."""
+        ...
+
+    def value_and_gradient(self, Z: Array) -> tuple[Array, Array]:
+        """Values ``q x r`` and gradients ``q x r x d``."""
+        ...
+
+
+class Normals(Protocol):
+    """Normal distributions at a point, one an output."""
+
+    def __call__(self, Z: Array) -> tuple[Array, Array]:
+        """Means and variances, each ``q x r``."""
+        ...
+
+    def with_gradients(self, Z: Array) -> tuple[Array, Array, Array, Array]:
+        """Means and variances ``q x r``, then their gradients ``q x r x d``."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """One joint draw of all outputs; ``objective`` is None while no trial has a score."""
+    """One joint draw of all outputs.
 
-    objective: Path | None
-    constraints: Sequence[Path]
+    Attributes:
+        outputs: the objective, if any trial has a score, and the constraints.
+        coarse: the same in single precision.
+        scored: whether the objective is there.
+    """
 
-    def values(self, Z: Array) -> tuple[Array, Array]:
+    outputs: Functions
+    coarse: Functions
+    scored: bool
+
+    def values(self, Z: Array, coarse: bool = False) -> tuple[Array, Array]:
         """(F ``r``, G ``r x m``); without an objective F is the depth inside the feasible region."""
-        G = np.stack([path(Z) for path in self.constraints], axis=1) if self.constraints else np.zeros((len(Z), 0))
-        if self.objective is not None:
-            return self.objective(Z), G
-        return -G.max(axis=1) if self.constraints else np.zeros(len(Z)), G
+        values = (self.coarse if coarse else self.outputs)(Z)
+        if self.scored:
+            return values[0], values[1:].T
+        return -values.max(axis=0), values.T
 
     def merits(self) -> list[Depth | Penalised]:
         """What is climbed, one after the other: the penalised objective, or the depth while there is none."""
-        if self.objective is None:
-            return [Depth(self.constraints)] if self.constraints else []
-        return [Penalised(self.objective, self.constraints, penalty) for penalty in PENALTIES]
+        if not self.scored:
+            return [Depth(self.outputs)]
+        return [Penalised(self.outputs, penalty) for penalty in PENALTIES]
 
 
 @dataclass(frozen=True, slots=True)
 class Penalised:
-    """A drawn objective less ``penalty`` times the squared violations."""
+    """A drawn objective, the first of the outputs, less ``penalty`` times the squared violations."""
 
-    objective: Path
-    constraints: Sequence[Path]
+    outputs: Functions
     penalty: float
 
     def value_and_gradient(self, Z: Array) -> tuple[Array, Array]:
         """Values ``r`` and gradients ``r x d``."""
-        value, gradient = self.objective.value_and_gradient(Z)
-        for path in self.constraints:
-            g, slope = path.value_and_gradient(Z)
-            excess = np.maximum(g + MARGIN, 0.0)
-            value = value - self.penalty * excess**2
-            gradient = gradient - (2.0 * self.penalty * excess)[:, None] * slope
-        return value, gradient
+        values, gradients = self.outputs.value_and_gradient(Z)
+        excess = np.maximum(values[1:] + MARGIN, 0.0)
+        total = values[0] - self.penalty * (excess * excess).sum(axis=0)
+        pull = (2.0 * self.penalty * excess)[:, :, None] * gradients[1:]
+        return total, gradients[0] - pull.sum(axis=0)
 
 
 @dataclass(frozen=True, slots=True)
 class Depth:
     """Minus the smooth maximum of drawn constraints."""
 
-    constraints: Sequence[Path]
+    constraints: Functions
 
     def value_and_gradient(self, Z: Array) -> tuple[Array, Array]:
         """Values ``r`` and gradients ``r x d``."""
-        pairs = [path.value_and_gradient(Z) for path in self.constraints]
-        G = SHARPNESS * np.stack([g for g, _ in pairs])
+        G, slopes = self.constraints.value_and_gradient(Z)
+        G = SHARPNESS * G
         top = G.max(axis=0)
         share = np.exp(G - top)
         total = share.sum(axis=0)
-        gradient: Array = -np.einsum("mr,mrd->rd", share / total, np.stack([slope for _, slope in pairs]))
+        gradient: Array = -np.einsum("mr,mrd->rd", share / total, slopes)
         return -(top + np.log(total)) / SHARPNESS, gradient
 
 
@@ -100,52 +127,46 @@ class Improvement:
     """Logarithm of the constrained expected improvement over ``best``.
 
     Attributes:
-        objective: its posterior; None to look for feasibility alone.
-        best: the objective's mean at the incumbent, in units of the model.
-        constraints: their posteriors.
+        outputs: posteriors of the objective, unless ``best`` is None, and of the constraints.
+        best: the objective's mean at the incumbent, in units of the model; None to look for feasibility alone.
     """
 
-    objective: Posterior | None
-    best: float
-    constraints: Sequence[Posterior]
+    outputs: Normals
+    best: float | None
 
     def __call__(self, Z: Array) -> Array:
         """Values ``r``."""
-        total = np.zeros(len(Z))
-        if self.objective is not None:
-            mean, variance = self.objective.moments(Z)
-            deviation = np.sqrt(variance)
-            total += log_h((mean - self.best) / deviation) + np.log(deviation)
-        for posterior in self.constraints:
-            mean, variance = posterior.moments(Z)
-            total += log_ndtr(-mean / np.sqrt(variance))
+        means, variances = self.outputs(Z)
+        deviations = np.sqrt(variances)
+        first = self._n_objectives
+        total: Array = log_ndtr(-means[first:] / deviations[first:]).sum(axis=0)
+        if self.best is not None:
+            total += log_h((means[0] - self.best) / deviations[0]) + np.log(deviations[0])
         return total
 
     def value_and_gradient(self, Z: Array) -> tuple[Array, Array]:
         """Values ``r`` and gradients ``r x d``."""
-        total, gradient = np.zeros(len(Z)), np.zeros_like(Z)
-        if self.objective is not None:
-            mean, deviation, by_mean, by_deviation = _deviations(self.objective, Z)
-            u = (mean - self.best) / deviation
+        means, variances, by_mean, by_variance = self.outputs.with_gradients(Z)
+        deviations = np.sqrt(variances)
+        by_deviation = by_variance / (2.0 * deviations[:, :, None])
+        first = self._n_objectives
+        u = -means[first:] / deviations[first:]
+        log_probability = log_ndtr(u)
+        slope = np.exp(-0.5 * u * u - LOG_SQRT_2PI - log_probability) / deviations[first:]
+        total: Array = log_probability.sum(axis=0)
+        gradient: Array = -(slope[:, :, None] * (by_mean[first:] + u[:, :, None] * by_deviation[first:])).sum(axis=0)
+        if self.best is not None:
+            u = (means[0] - self.best) / deviations[0]
             log_gain = log_h(u)
             slope = np.exp(log_ndtr(u) - log_gain)  # d log h / du
-            total += log_gain + np.log(deviation)
-            gradient += (slope[:, None] * (by_mean - u[:, None] * by_deviation) + by_deviation) / deviation[:, None]
-        for posterior in self.constraints:
-            mean, deviation, by_mean, by_deviation = _deviations(posterior, Z)
-            u = -mean / deviation
-            log_probability = log_ndtr(u)
-            slope = np.exp(-0.5 * u * u - LOG_SQRT_2PI - log_probability)
-            total += log_probability
-            gradient -= slope[:, None] * (by_mean + u[:, None] * by_deviation) / deviation[:, None]
+            moved = slope[:, None] * (by_mean[0] - u[:, None] * by_deviation[0]) + by_deviation[0]
+            total += log_gain + np.log(deviations[0])
+            gradient += moved / deviations[0][:, None]
         return total, gradient
 
-
-def _deviations(posterior: Posterior, Z: Array) -> tuple[Array, Array, Array, Array]:
-    """Mean ``r``, standard deviation ``r`` and their gradients ``r x d``."""
-    mean, variance, by_mean, by_variance = posterior.moments_and_gradients(Z)
-    deviation = np.sqrt(variance)
-    return mean, deviation, by_mean, by_variance / (2.0 * deviation[:, None])
+    @property
+    def _n_objectives(self) -> int:
+        return 0 if self.best is None else 1
 
 
 def log_h(u: Array) -> Array:

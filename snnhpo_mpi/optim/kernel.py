@@ -53,66 +53,11 @@ class Kernel:
         )
         return scaled
 
-    def sites(self, X: Array) -> Sites:
-        """The rows of X ``n x d``, ready for many evaluations against other points."""
-        centre, scale = X.mean(axis=0), np.sqrt(5.0) / self.lengthscales
-        scaled = (X - centre) * scale
-        return Sites(X, centre, scale, scaled, (scaled * scaled).sum(axis=1), self.trend(X))
-
-    def gradient(self, Z: Array, sites: Sites, weights: Array, rho: Array) -> Array:
-        """``r x d``: derivative of each row's sum_i weights_i k(z, x_i) by the row z of Z.
-
-        Args:
-            Z: ``r x d``.
-            sites: the ``n`` points x_i.
-            weights: ``r x n``, or ``1 x n`` for the same ones in each row.
-            rho: ``r x n`` their ``sites.distance``.
-        """
-        return self.matern_gradient(Z, sites, weights, rho) + self.trend_gradient(Z, weights @ sites.trend)
-
-    def matern_gradient(self, Z: Array, sites: Sites, weights: Array, rho: Array) -> Array:
-        """As ``gradient``, of the Matern part alone."""
-        pull = self.variance * matern_slope(rho) * weights
-        moved: Array = (pull @ sites.X - pull.sum(axis=1)[:, None] * Z) / self.lengthscales**2
-        return moved
-
-    def trend_gradient(self, Z: Array, slopes: Array) -> Array:
-        """``r x d``: derivative of trend(z) . slopes by each row z of Z; slopes ``r x 2d`` or ``1 x 2d``."""
-        d = Z.shape[1]
-        linear: Array = 2.0 * np.sqrt(self.linear) * slopes[:, :d]
-        quadratic: Array = 6.0 * (2.0 * Z - 1.0) * np.sqrt(self.quadratic) * slopes[:, d:]
-        return linear + quadratic
-
-
-@dataclass(frozen=True, slots=True)
-class Sites:
-    """Points that a kernel is evaluated against many times: what depends on them alone.
-
-    Attributes:
-        X: ``n x d``.
-        centre: ``d`` their mean: small numbers lose less in the expanded square.
-        scale: ``d`` sqrt(5) / ell.
-        scaled: ``n x d`` (X - centre) scale.
-        squared: ``n`` squared norms of ``scaled``.
-        trend: ``n x 2d`` features of the trend.
-    """
-
-    X: Array
-    centre: Array
-    scale: Array
-    scaled: Array
-    squared: Array
-    trend: Array
-
-    def distance(self, Z: Array) -> Array:
-        """Distances rho ``r x n`` of the rows of Z ``r x d``, as ``scaled_distance``."""
-        z = (Z - self.centre) * self.scale
-        squared = z @ (-2.0 * self.scaled).T
-        squared += (z * z).sum(axis=1)[:, None]
-        squared += self.squared
-        np.maximum(squared, 0.0, out=squared)
-        rho: Array = np.sqrt(squared, out=squared)
-        return rho
+    def trend_polynomial(self, slopes: Array) -> tuple[float, Array, Array]:
+        """Constant, ``d`` linear and ``d`` quadratic coefficients of trend(x) . slopes as a polynomial of x."""
+        linear, quadratic = np.split(slopes, 2)
+        linear, quadratic = np.sqrt(self.linear) * linear, np.sqrt(self.quadratic) * quadratic
+        return float((quadratic - linear).sum()), 2.0 * linear - 6.0 * quadratic, 6.0 * quadratic
 
 
 def scaled_distance(A: Array, B: Array, lengthscales: Array) -> Array:
@@ -160,15 +105,6 @@ class Features:
         phi: Array = np.concatenate([np.cos(angles), np.sin(angles)], axis=1)
         phi *= X.dtype.type(self.amplitude)
         return phi
-
-    def value_and_gradient(self, Z: Array, weights: Array) -> tuple[Array, Array]:
-        """phi(z) . weights ``r`` and its gradient ``r x d`` at the rows of Z ``r x d``."""
-        angles = Z @ self.frequencies.T
-        cosine, sine = np.cos(angles), np.sin(angles)
-        half = len(self.frequencies)
-        value: Array = self.amplitude * (cosine @ weights[:half] + sine @ weights[half:])
-        gradient: Array = self.amplitude * ((cosine * weights[half:] - sine * weights[:half]) @ self.frequencies)
-        return value, gradient
 
 
 def draw_features(kernel: Kernel, n_features: int, rng: np.random.Generator) -> Features:

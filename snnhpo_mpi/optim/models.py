@@ -15,6 +15,7 @@ from snnhpo_mpi.optim.acquisition import Draw, Improvement
 from snnhpo_mpi.optim.history import Told, failure_labels
 from snnhpo_mpi.optim.posterior import Fitted, Posterior
 from snnhpo_mpi.optim.sobol import generator
+from snnhpo_mpi.optim.stack import Moments, Paths
 from snnhpo_mpi.optim.surrogate import condition, fit_anchor
 from snnhpo_mpi.optim.transforms import scale_constraint, scale_objective
 
@@ -84,12 +85,12 @@ class Models:
 
     def improvement(self, posteriors: list[Posterior | None], told: Told) -> Improvement:
         """Expected improvement over the best feasible trial's mean; of feasibility alone while there is none."""
-        constraints = [posterior for posterior in posteriors[1:] if posterior]
         known, objective = self._known(told), posteriors[0]
         if objective is None or not known.feasible.any():
-            return Improvement(None, 0.0, constraints)
+            return Improvement(Moments([posterior for posterior in posteriors[1:] if posterior]), None)
         means = objective.mean_at_told(int(known.scored.sum()))
-        return Improvement(objective, float(means[known.feasible[known.scored]].max()), constraints)
+        best = float(means[known.feasible[known.scored]].max())
+        return Improvement(Moments([posterior for posterior in posteriors if posterior]), best)
 
     def _known(self, told: Told) -> Told:
         """The answers that the models of the latest anchor are made of, and those told since."""
@@ -113,5 +114,5 @@ class Models:
 
 def draw(posteriors: list[Posterior | None], rng: np.random.Generator) -> Draw:
     """One joint draw; the outputs are independent."""
-    paths = [posterior.draw(rng) if posterior else None for posterior in posteriors]
-    return Draw(paths[0], [path for path in paths[1:] if path])
+    paths = [posterior.draw(rng) for posterior in posteriors if posterior]
+    return Draw(Paths(paths), Paths(paths, np.float32), scored=posteriors[0] is not None)

@@ -170,7 +170,7 @@ class Scbo:
     def _best_of(self, joint: Draw, center: Array, region: Region, rng: np.random.Generator) -> Array | None:
         """The draw's best unseen point in the region."""
         X = draw_candidates(self._space, center, *region, N_CANDIDATES, rng)
-        coarse = X[order(*joint.values(X.astype(np.float32)))[:N_KEPT]]
+        coarse = X[order(*joint.values(X, coarse=True))[:N_KEPT]]
         top = coarse[order(*joint.values(coarse))]
         found = np.concatenate([self._climbed(joint.merits(), top[:N_CLIMBED], center, region), top])
         return first_unseen(found[order(*joint.values(found))], self._seen)

@@ -90,7 +90,7 @@ def condition(fitted: Fitted, X_new: Array, y: Array, X_pending: Array) -> Poste
     residual = np.concatenate([y - mu, believed])
     return Posterior(
         fitted,
-        fitted.hyper.kernel.sites(X),
+        X,
         factor,
         phi,
         residual,

@@ -29,19 +29,39 @@ class Quadratic:
 
 
 @dataclass(frozen=True)
-class Normal:
-    """A posterior whose mean is a function and whose variance is linear in the first column."""
+class Functions:
+    """Several of them, as the paths of a draw."""
 
-    mean: Quadratic
-    variance: float
-    slope: float = 0.0
+    outputs: tuple[Quadratic, ...]
 
-    def moments(self, Z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return self.mean(Z), self.variance + self.slope * Z[:, 0]
+    def __call__(self, Z: np.ndarray) -> np.ndarray:
+        return np.stack([output(Z) for output in self.outputs])
 
-    def moments_and_gradients(self, Z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        mean, gradient = self.mean.value_and_gradient(Z)
-        return mean, self.moments(Z)[1], gradient, np.tile([self.slope, 0.0], (len(Z), 1))
+    def value_and_gradient(self, Z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        pairs = [output.value_and_gradient(Z) for output in self.outputs]
+        return np.stack([value for value, _ in pairs]), np.stack([gradient for _, gradient in pairs])
+
+
+@dataclass(frozen=True)
+class Normals:
+    """Posteriors whose means are functions and whose variances are linear in the first column."""
+
+    means: Functions
+    variances: tuple[float, ...]
+    slopes: tuple[float, ...]
+
+    def __call__(self, Z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        variances = [v + slope * Z[:, 0] for v, slope in zip(self.variances, self.slopes, strict=True)]
+        return self.means(Z), np.stack(variances)
+
+    def with_gradients(self, Z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        by_variance = np.stack([np.tile([slope, 0.0], (len(Z), 1)) for slope in self.slopes])
+        return *self(Z), self.means.value_and_gradient(Z)[1], by_variance
+
+
+def draw(objective: Quadratic | None, *constraints: Quadratic) -> Draw:
+    outputs = Functions(constraints if objective is None else (objective, *constraints))
+    return Draw(outputs, outputs, scored=objective is not None)
 
 
 PEAK = Quadratic(np.array([0.8, 0.5]))
@@ -60,7 +80,7 @@ def test_without_constraints_the_largest_objective_wins() -> None:
 
 
 def test_climbing_a_draw_ends_inside_at_the_boundary_of_the_constraint() -> None:
-    joint = Draw(PEAK, [DISC])
+    joint = draw(PEAK, DISC)
     found = np.array([[0.3, 0.45], [0.9, 0.9]])
     for merit in joint.merits():
         found = climb(merit, found, *UNIT)
@@ -69,13 +89,13 @@ def test_climbing_a_draw_ends_inside_at_the_boundary_of_the_constraint() -> None
 
 
 def test_a_draw_without_an_objective_climbs_to_the_deepest_point() -> None:
-    (depth,) = Draw(None, [DISC, DISC]).merits()
+    (depth,) = draw(None, DISC, DISC).merits()
     found = climb(depth, np.array([[0.9, 0.9]]), *UNIT)
     assert found[0] == pytest.approx([0.3, 0.5], abs=1e-3)
 
 
 def test_without_a_scored_trial_the_objective_is_the_depth() -> None:
-    F, G = Draw(None, [DISC]).values(np.array([[0.3, 0.5], [0.9, 0.5]]))
+    F, G = draw(None, DISC).values(np.array([[0.3, 0.5], [0.9, 0.5]]))
     assert pytest.approx(-G[:, 0]) == F
     assert F[0] > F[1]
 
@@ -90,23 +110,24 @@ def test_the_logarithm_of_the_gain_is_that_of_its_integral_and_has_no_step() -> 
 
 
 def test_improvement_is_the_product_of_the_gain_and_the_probabilities() -> None:
-    objective, constraint = Normal(PEAK, 0.04), Normal(DISC, 0.01)
+    outputs = Normals(Functions((PEAK, DISC)), (0.04, 0.01), (0.0, 0.0))
     z = np.array([[0.4, 0.5]])
     expected = np.log(0.2) + log_h(np.array([(-0.16 + 0.3) / 0.2]))[0] + norm.logcdf(0.03 / 0.1)
-    assert Improvement(objective, -0.3, [constraint])(z)[0] == pytest.approx(expected)  # type: ignore[arg-type]
+    assert Improvement(outputs, -0.3)(z)[0] == pytest.approx(expected)
 
 
 def test_without_a_best_value_the_safest_point_wins() -> None:
-    found = climb(Improvement(None, 0.0, [Normal(DISC, 0.01)]), np.array([[0.7, 0.9]]), *UNIT)  # type: ignore[arg-type]
+    safety = Improvement(Normals(Functions((DISC,)), (0.01,), (0.0,)), None)
+    found = climb(safety, np.array([[0.7, 0.9]]), *UNIT)
     assert found[0] == pytest.approx([0.3, 0.5], abs=1e-2)
 
 
 @pytest.mark.parametrize("best", [-0.5, 3.0])
 def test_the_gradients_agree_with_finite_differences(best: float) -> None:
     merits = [
-        Improvement(Normal(PEAK, 0.04, 0.02), best, [Normal(DISC, 0.01, 0.03)]),  # type: ignore[arg-type]
-        *Draw(PEAK, [DISC, PEAK]).merits(),  # type: ignore[arg-type]
-        *Draw(None, [DISC, PEAK]).merits(),  # type: ignore[arg-type]
+        Improvement(Normals(Functions((PEAK, DISC)), (0.04, 0.01), (0.02, 0.03)), best),
+        *draw(PEAK, DISC, PEAK).merits(),
+        *draw(None, DISC, PEAK).merits(),
     ]
     Z = np.array([[0.4, 0.6], [0.9, 0.1]])
     for merit in merits:

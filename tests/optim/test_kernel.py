@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from snnhpo_mpi.optim.kernel import Kernel, draw_features, scaled_distance
+from snnhpo_mpi.optim.kernel import Kernel, draw_features
 
 
 def test_the_kernel_of_two_points_is_the_formula() -> None:
@@ -32,25 +32,15 @@ def test_many_random_features_give_the_kernel() -> None:
     assert phi @ phi.T == pytest.approx(kernel(X, X), abs=0.06)
 
 
-def test_the_gradients_agree_with_finite_differences() -> None:
-    rng = np.random.default_rng(2)
-    kernel = Kernel(np.array([0.4, 0.8]), 2.0, linear=0.7, quadratic=0.3)
-    features = draw_features(kernel, 64, rng)
-    w, Z, X, weights = rng.standard_normal(64), rng.random((3, 2)), rng.random((5, 2)), rng.standard_normal((3, 5))
-    sites = kernel.sites(X)
-    assert sites.distance(Z) == pytest.approx(scaled_distance(Z, X, kernel.lengthscales))
-    value, of_features = features.value_and_gradient(Z, w)
-    of_kernel = kernel.gradient(Z, sites, weights, sites.distance(Z))
-    assert value == pytest.approx(features(Z) @ w)
-    for i in range(2):
-        h = 1e-6 * np.eye(2)[i]
-        slope = (features(Z + h) - features(Z - h)) @ w / 2e-6
-        assert of_features[:, i] == pytest.approx(slope, rel=1e-5)
-        slope = ((kernel(Z + h, X) - kernel(Z - h, X)) * weights).sum(axis=1) / 2e-6
-        assert of_kernel[:, i] == pytest.approx(slope, rel=1e-5)
-
-
 def test_the_trend_adds_its_linear_and_quadratic_terms() -> None:
     kernel = Kernel(np.ones(2), 0.0, linear=2.0, quadratic=3.0)
     a, b = np.array([0.0, 0.5]), np.array([1.0, 0.25])  # u = (-1, 0) and (1, -1/2); q = (1, -1/2) and (1, -1/8)
     assert kernel(a[None], b[None])[0, 0] == pytest.approx(2.0 * (-1.0 + 0.0) + 3.0 * (1.0 + 1.0 / 16.0))
+
+
+def test_the_trend_is_a_polynomial() -> None:
+    rng = np.random.default_rng(2)
+    kernel = Kernel(np.ones(2), 1.0, linear=0.7, quadratic=0.3)
+    X, slopes = rng.random((5, 2)), rng.standard_normal(4)
+    constant, linear, square = kernel.trend_polynomial(slopes)
+    assert constant + X @ linear + X**2 @ square == pytest.approx(kernel.trend(X) @ slopes)
