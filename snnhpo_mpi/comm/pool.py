@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 
+_LONG_WAIT = 0.01  # of a trial's duration
 _WEIGHT = 0.1  # of the newest observation in the running means
 
 
@@ -31,6 +32,12 @@ class PoolSize:
             mean_s = self._interval_s
             self._interval_s = interval_s if mean_s is None else mean_s + _WEIGHT * (interval_s - mean_s)
         self._arrived_at = at
+
+    def hurried(self, n_workers: int, n_waiting: int) -> bool:
+        """Whether so many workers wait too long for proposals; never of one worker, whose search repeats exactly."""
+        if n_workers <= 1 or self._interval_s is None:
+            return False
+        return n_waiting * self._ask_s > _LONG_WAIT * self._interval_s * n_workers
 
     def target(self, n_workers: int) -> int:
         """Proposals to hold ready: 1 to the number of workers, always 1 for one worker."""

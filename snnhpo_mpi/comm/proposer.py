@@ -1,7 +1,8 @@
 """The optimizer beside the loop: a thread that proposes ahead, so that no worker waits for a model.
 
-Commands are processed strictly in the order in which they were posted. Which results a proposal has seen therefore
-depends on that order alone, never on how fast the optimizer is.
+Commands are processed strictly in the order in which they were posted. With one worker, which results a proposal has
+seen depends on that order alone, never on how fast the optimizer is. With several, a proposal that waits while results
+come in is made anew.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from typing import Protocol
 from snnhpo_mpi.trial import Outcome, Trial
 
 N_TOLD = "n_told"  # diagnostic of every proposal: outcomes that it has seen
+STALE_S = 5.0  # a proposal is made anew when a result that it has not seen is older
+_RENEWAL_SHARE = 0.5  # of that time that making them anew may take
 
 
 class Optimizer(Protocol):
@@ -25,8 +28,11 @@ class Optimizer(Protocol):
     def adopt(self, trial: Trial) -> None:
         """A trial asked elsewhere is pending."""
 
-    def ask(self) -> Trial:
-        """The next trial."""
+    def ask(self, hurried: bool = False) -> Trial:
+        """The next trial; ``hurried``: one that is cheap to find, because workers wait."""
+
+    def withdraw(self, trial: Trial) -> None:
+        """Forget the latest trial asked, which was never sent."""
 
     def tell(self, outcome: Outcome) -> None:
         """What a pending trial gave."""
@@ -41,11 +47,13 @@ class Proposal:
 
     Attributes:
         trial: what to evaluate.
+        n_told: outcomes that the optimizer had seen.
         diagnostics: the optimizer's, of this ask.
         seconds: what the ask took, with the tells since the ask before.
     """
 
     trial: Trial
+    n_told: int
     diagnostics: Mapping[str, float | Sequence[float]]
     seconds: float
 
@@ -56,12 +64,15 @@ class Proposer:
     def __init__(self, optimizer: Optimizer, n_told: int = 0) -> None:
         """Hand in an optimizer that has been told ``n_told`` outcomes."""
         self._optimizer = optimizer
-        self._n_told = n_told
+        self._n_told = self._n_posted = n_told
+        self._told_at: deque[tuple[int, float]] = deque()  # number and moment of outcomes that some proposal lacks
+        self.hurried = False  # whether workers wait for proposals; set by the loop
         self._commands: queue.SimpleQueue[Outcome | str] = queue.SimpleQueue()
         self._proposals: deque[Proposal] = deque()
         self._error: BaseException | None = None
         self._n_asked = 0
         self._n_taken = 0
+        self._spent_s = 0.0  # on tells since the latest ask
         self._thread = threading.Thread(target=self._work, name="optimizer", daemon=True)
 
     @property
@@ -85,7 +96,26 @@ class Proposer:
 
     def post_tell(self, outcome: Outcome) -> None:
         """Tell an outcome; proposals asked for later have seen it."""
+        self._n_posted += 1
+        self._told_at.append((self._n_posted, time.monotonic()))
         self._commands.put(outcome)
+
+    def renew_stale(self, now: float) -> None:
+        """Have the proposals that are ready made anew if the oldest lacks an old result, and there is time for it.
+
+        Args:
+            now: [s] of ``time.monotonic``.
+        """
+        try:
+            oldest = self._proposals[0]
+        except IndexError:
+            return
+        while self._told_at and self._told_at[0][0] <= oldest.n_told:
+            self._told_at.popleft()
+        stale = bool(self._told_at) and now - self._told_at[0][1] > STALE_S
+        at_rest = self._commands.empty() and self.n_ready == self.n_ahead
+        if stale and at_rest and self.n_ready * oldest.seconds < _RENEWAL_SHARE * STALE_S:
+            self._commands.put("renew")
 
     def take(self) -> Proposal | None:
         """The oldest proposal, None if none is ready.
@@ -111,19 +141,35 @@ class Proposer:
             self._thread.join(timeout_s)
 
     def _work(self) -> None:
-        spent_s = 0.0
         try:
             while (command := self._commands.get()) != "end":
                 began = time.perf_counter()
                 if isinstance(command, Outcome):
                     self._optimizer.tell(command)
                     self._n_told += 1
-                    spent_s += time.perf_counter() - began
+                    self._spent_s += time.perf_counter() - began
                     continue
-                trial = self._optimizer.ask()
-                diagnostics = {**self._optimizer.diagnostics(), N_TOLD: self._n_told}
-                spent_s += time.perf_counter() - began
-                self._proposals.append(Proposal(trial, diagnostics, spent_s))
-                spent_s = 0.0
+                for _ in range(self._take_back() if command == "renew" else 1):
+                    self._make()
         except BaseException as error:  # raised again in the loop, whatever it is
             self._error = error
+
+    def _make(self) -> None:
+        began = time.perf_counter()
+        trial = self._optimizer.ask(self.hurried)
+        diagnostics = {**self._optimizer.diagnostics(), N_TOLD: self._n_told}
+        seconds = self._spent_s + time.perf_counter() - began
+        self._proposals.append(Proposal(trial, self._n_told, diagnostics, seconds))
+        self._spent_s = 0.0
+
+    def _take_back(self) -> int:
+        """Withdraw the proposals that are still there, the latest first; their number."""
+        n = 0
+        while self._proposals:
+            try:
+                proposal = self._proposals.pop()
+            except IndexError:  # the loop took it meanwhile
+                break
+            self._optimizer.withdraw(proposal.trial)
+            n += 1
+        return n

@@ -26,6 +26,7 @@ from scipy.special import erfcx, log_ndtr
 Array = NDArray[np.float64]
 PENALTIES = (1e2, 1e4)  # times the squared sampled violation, one climb after the other: a stiff one alone stalls
 MARGIN = 1e-3  # to which the constraints are met on the way, so that the end is inside
+N_SCREENED = 64  # candidates that are ranked in double precision
 SHARPNESS = 10.0  # of the smooth maximum of the constraints
 LOG_SQRT_2PI = 0.5 * float(np.log(2.0 * np.pi))
 TAIL = -30.0  # below it log h(u) is its asymptote; above it the difference in it keeps five digits
@@ -75,6 +76,12 @@ class Draw:
         if self.scored:
             return values[0], values[1:].T
         return -values.max(axis=0), values.T
+
+    def best_first(self, X: Array) -> Array:
+        """The rows of X in order, the best first; of many those that single precision finds best."""
+        if len(X) > N_SCREENED:
+            X = X[order(*self.values(X, coarse=True))[:N_SCREENED]]
+        return X[order(*self.values(X))]
 
     def merits(self) -> list[Depth | Penalised]:
         """What is climbed, one after the other: the penalised objective, or the depth while there is none."""
@@ -143,6 +150,14 @@ class Improvement:
         if self.best is not None:
             total += log_h((means[0] - self.best) / deviations[0]) + np.log(deviations[0])
         return total
+
+    def best_first(self, X: Array) -> Array:
+        """The rows of X in order, the best first."""
+        return X[np.argsort(-self(X), kind="stable")]
+
+    def merits(self) -> list[Improvement]:
+        """What is climbed."""
+        return [self]
 
     def value_and_gradient(self, Z: Array) -> tuple[Array, Array]:
         """Values ``r`` and gradients ``r x d``."""

@@ -58,3 +58,11 @@ def draw_candidates(space: Space, center: Array, lower: Array, upper: Array, r: 
 def first_unseen(X: Array, seen: Collection[bytes]) -> Array | None:
     """First row ``d`` of X that was neither told nor is pending, if any."""
     return next((x for x in X if row_key(x) not in seen), None)
+
+
+def nearest(X: Array, center: Array, r: int) -> Array:
+    """The r rows of X that are nearest to ``center``, in their own order."""
+    if len(X) <= r:
+        return X
+    distance = np.abs(X - center).sum(axis=1)
+    return X[np.sort(np.argsort(distance, kind="stable")[:r])]

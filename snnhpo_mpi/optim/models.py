@@ -1,11 +1,17 @@
 """One model for each output, fitted at anchors on a fixed schedule and conditioned on everything told since.
 
+A fit takes seconds once there are hundreds of trials. It is then made in a thread beside the asks, which go on with the
+models of the anchor before, and comes into use a fixed number of answers later. So which models a proposal is made with
+depends on the number told alone, never on how fast a fit was.
+
 Notation
     n told    a told at the anchor    p pending    d columns    m constraints
 """
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,18 +29,24 @@ Array = NDArray[np.float64]
 
 N_EVERY = 20  # up to so many told, every answer brings a fit
 GROWTH = 1.06  # then one whenever the number told has grown by this factor
+N_BETWEEN = 100  # or by so many: all of them are in the models beside the anchor's
+N_BESIDE = 100  # told, from which on fits are made beside the asks and used half a stretch later
 N_MODELLED = 400  # most trials that a model is made of
 FIT_KEY = 1  # of the generator
 
 
-def anchor_of(n: int) -> int:
-    """The number told at which the models in use at n told were fitted."""
+def anchors(n: int) -> tuple[int, int]:
+    """Numbers told at which the models in use at n told, and the latest ones, were fitted."""
     if n <= N_EVERY:
-        return n
-    anchor = N_EVERY
-    while (following := max(anchor + 1, int(anchor * GROWTH))) <= n:
-        anchor = following
-    return anchor
+        return n, n
+    in_use = anchor = N_EVERY
+    while anchor <= n:
+        following = max(anchor + 1, min(int(anchor * GROWTH), anchor + N_BETWEEN))
+        lag = (following - anchor) // 2 if anchor >= N_BESIDE else 0
+        if anchor + lag <= n:
+            in_use = anchor
+        latest, anchor = anchor, following
+    return in_use, latest
 
 
 def modelled_rows(told: Told) -> NDArray[np.intp]:
@@ -63,25 +75,38 @@ def outputs(told: Told) -> list[Output | None]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """Fits of all outputs: the rows of the answers that they were made of, and the seconds that they took."""
+
+    n: int
+    rows: NDArray[np.intp]
+    fitted: list[Fitted | None]
+    seconds: float
+
+
 class Models:
-    """All models of a study; a cache of the latest anchor's fits is its only state."""
+    """All models of a study; the fits of the latest anchors are its only state."""
 
     def __init__(self, groups: NDArray[np.intp], seed: int) -> None:
         self._groups, self._seed = groups, seed
-        self._anchor = -1
-        self._rows: NDArray[np.intp] = np.zeros(0, dtype=np.intp)
-        self._fitted: list[Fitted | None] = []
+        self._beside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fits")
+        self._fits: dict[int, Future[Anchor]] = {}
+        self._anchor: Anchor | None = None
+
+    @property
+    def fit_seconds(self) -> float:
+        """What the fits in use took."""
+        return self._anchor.seconds if self._anchor else 0.0
 
     def posteriors(self, told: Told, X_pending: Array) -> list[Posterior | None]:
         """Models of all outputs given what was told and what is pending; None where there is nothing to model."""
-        anchor = anchor_of(len(told))
-        if anchor != self._anchor:
-            self._rows = modelled_rows(told.first(anchor))
-            known = told.take(self._rows)
-            self._fitted = [self._fit(anchor, j, known, output) for j, output in enumerate(outputs(known))]
-            self._anchor = anchor
+        in_use, latest = anchors(len(told))
+        fits = {n: self._fits.get(n) or self._beside.submit(self._fit_all, told.first(n)) for n in (in_use, latest)}
+        self._fits = fits
+        self._anchor = anchor = fits[in_use].result()
         known = self._known(told)
-        return [self._posterior(j, known, output, X_pending) for j, output in enumerate(outputs(known))]
+        return [self._posterior(j, anchor, known, output, X_pending) for j, output in enumerate(outputs(known))]
 
     def improvement(self, posteriors: list[Posterior | None], told: Told) -> Improvement:
         """Expected improvement over the best feasible trial's mean; of feasibility alone while there is none."""
@@ -93,8 +118,16 @@ class Models:
         return Improvement(Moments([posterior for posterior in posteriors if posterior]), best)
 
     def _known(self, told: Told) -> Told:
-        """The answers that the models of the latest anchor are made of, and those told since."""
-        return told.take(np.concatenate([self._rows, np.arange(self._anchor, len(told))]))
+        """The answers that the models in use are made of, and those told since."""
+        assert self._anchor is not None
+        return told.take(np.concatenate([self._anchor.rows, np.arange(self._anchor.n, len(told))]))
+
+    def _fit_all(self, told: Told) -> Anchor:
+        started, n = time.perf_counter(), len(told)
+        rows = modelled_rows(told)
+        known = told.take(rows)
+        fitted = [self._fit(n, j, known, output) for j, output in enumerate(outputs(known))]
+        return Anchor(n, rows, fitted, time.perf_counter() - started)
 
     def _fit(self, anchor: int, j: int, known: Told, output: Output | None) -> Fitted | None:
         if output is None:
@@ -102,11 +135,13 @@ class Models:
         rng = generator(self._seed, FIT_KEY, anchor, j)
         return fit_anchor(known.X[output.rows], output.y, self._groups, rng)
 
-    def _posterior(self, j: int, known: Told, output: Output | None, X_pending: Array) -> Posterior | None:
+    def _posterior(
+        self, j: int, anchor: Anchor, known: Told, output: Output | None, X_pending: Array
+    ) -> Posterior | None:
         if output is None:
             return None
         # An output without data at the anchor is fitted on what there is, again at each ask.
-        fitted = self._fitted[j] or self._fit(self._anchor, j, known, output)
+        fitted = anchor.fitted[j] or self._fit(anchor.n, j, known, output)
         assert fitted is not None
         X_new = known.X[output.rows[len(fitted.X) :]]
         return condition(fitted, X_new, output.y, X_pending)

@@ -29,7 +29,11 @@ class Replay:
         """Count a trial asked elsewhere as asked."""
         self._next_number = max(self._next_number, trial.number + 1)
 
-    def ask(self) -> Trial:
+    def withdraw(self, trial: Trial) -> None:
+        """Forget the latest trial, which was never sent."""
+        self._next_number = trial.number
+
+    def ask(self, hurried: bool = False) -> Trial:
         """Next trial of the list.
 
         Raises:

@@ -20,13 +20,14 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from snnhpo_mpi.optim.acquisition import Draw, Improvement, order
-from snnhpo_mpi.optim.candidates import column_groups, draw_candidates, first_unseen, widened
+from snnhpo_mpi.optim.acquisition import Draw, Improvement
+from snnhpo_mpi.optim.candidates import column_groups, draw_candidates, first_unseen, nearest, widened
 from snnhpo_mpi.optim.climb import Merit, climb
 from snnhpo_mpi.optim.history import History, Pending, Told
 from snnhpo_mpi.optim.models import Models, draw
@@ -41,7 +42,8 @@ Array = NDArray[np.float64]
 Region = tuple[Array, Array]  # lower and upper corner, each d
 
 N_CANDIDATES = 1500  # of a draw
-N_KEPT = 32  # candidates of the single-precision screening that are ranked again in double precision
+N_HURRIED = 512  # of a proposal that workers wait for
+N_KEPT = 32  # candidates, in case that the first were seen
 N_IMPROVING = 512  # candidates of an improvement, whose variances cost more
 N_CLIMBED = 4  # candidates that start a local search
 ANYWHERE = 1e3  # a length that covers the cube
@@ -50,6 +52,7 @@ NOWHERE = -1  # generation of a trial that no region answers for
 WANDERING = 8  # after a restart, two of so many trials are proposed anywhere
 FAILURES = 1.0  # in a row, per hyperparameter, after which the region shrinks
 ASK_KEY = 0  # of the generator
+MOST_PENDING = 256  # that the models believe: the nearest to the centre
 MIN_GAIN = 1e-3  # relative gain over the incumbent that counts as a success
 
 
@@ -71,7 +74,7 @@ class Scbo:
         self._models = Models(column_groups(space), seed)
         self._design = SobolDesign(space.dim, seed)
         self._next_number = 0
-        self._seen: set[bytes] = set()
+        self._seen: Counter[bytes] = Counter()
         self._diagnostics: dict[str, float | list[float]] = {}
 
     def adopt(self, trial: Trial) -> None:
@@ -80,14 +83,27 @@ class Scbo:
         self._next_number = max(self._next_number, trial.number + 1)
         generation = NOWHERE if self._wanders(trial.number) else self._region.generation
         self._history.pending[trial.number] = Pending(x, generation)
-        self._seen.add(row_key(x))
+        self._seen[row_key(x)] += 1
 
-    def ask(self) -> Trial:
-        """Next trial: inside the bounds and, while the space has others, neither told nor pending."""
+    def withdraw(self, trial: Trial) -> None:
+        """Forget the latest trial, which was never sent: what is told meanwhile gives a better one."""
+        x = self._history.pending.pop(trial.number).x
+        self._next_number = trial.number
+        key = row_key(x)
+        self._seen[key] -= 1
+        if not self._seen[key]:
+            del self._seen[key]
+
+    def ask(self, hurried: bool = False) -> Trial:
+        """Next trial: inside the bounds and, while the space has others, neither told nor pending.
+
+        Args:
+            hurried: workers wait for it: fewer candidates, and none is climbed.
+        """
         started = time.perf_counter()
         number = self._next_number
-        self._diagnostics = {}
-        x = self._proposal(number)
+        self._diagnostics = {"hurried": float(hurried)}
+        x = self._proposal(number, hurried)
         trial = Trial(number, self._space.decode(x), trial_seed(self._seed, number))
         self.adopt(trial)
         self._diagnostics["length"] = self._region.length
@@ -108,12 +124,12 @@ class Scbo:
         """Of the latest ask: length and restarts of the region, lengthscales, seconds of fits and of everything."""
         return dict(self._diagnostics)
 
-    def _proposal(self, number: int) -> Array:
+    def _proposal(self, number: int, hurried: bool) -> Array:
         """A point from the best of the ways that works: models, Sobol points of the region, of the cube, random."""
         rng = generator(self._seed, number, ASK_KEY)
         ways: list[Callable[[], Array | None]] = [lambda: self._from_design(number)]
         if number >= self._n_initial and not self._history.told.flat:  # nothing to model: on with the design
-            ways = [lambda: self._from_models(number, rng), lambda: self._from_region(rng), *ways]
+            ways = [lambda: self._from_models(number, rng, hurried), lambda: self._from_region(rng), *ways]
         for way in ways:
             try:
                 x = way()
@@ -140,22 +156,24 @@ class Scbo:
         lower, upper = box(told.X[row], self._region.length, np.ones(self._space.dim))
         return first_unseen(draw_candidates(self._space, told.X[row], lower, upper, 64, rng), self._seen)
 
-    def _from_models(self, number: int, rng: np.random.Generator) -> Array | None:
+    def _from_models(self, number: int, rng: np.random.Generator, hurried: bool) -> Array | None:
         told = self._history.told
         row = told.incumbent() if len(told) else None
         if row is None:
             return None
-        started = time.perf_counter()
-        posteriors = self._models.posteriors(told, self._history.pending_points())
-        self._diagnostics["fit_seconds"] = time.perf_counter() - started
+        pending = nearest(self._history.pending_points(), told.X[row], MOST_PENDING)
+        posteriors = self._models.posteriors(told, pending)
+        self._diagnostics["fit_seconds"] = self._models.fit_seconds
         if not any(posteriors):  # no constraint, and every trial stopped
             return None
         lengthscales = region_lengthscales(posteriors)
         self._diagnostics["lengthscales"] = lengthscales.tolist()
         region = box(told.X[row], self._length(number, told), relative_sides(lengthscales))
-        if number % 2:
-            return self._most_improving(self._models.improvement(posteriors, told), told.X[row], region, rng)
-        return self._best_of(draw(posteriors, rng), told.X[row], region, rng)
+        improving = number % 2 == 1
+        n = N_HURRIED if hurried else N_IMPROVING if improving else N_CANDIDATES
+        X = draw_candidates(self._space, told.X[row], *region, n, rng)
+        aim = self._models.improvement(posteriors, told) if improving else draw(posteriors, rng)
+        return self._best(aim, X, told.X[row], region, hurried)
 
     def _length(self, number: int, told: Told) -> float:
         """Of the region in which a trial is proposed: the trust region's, or now and then anywhere."""
@@ -167,22 +185,13 @@ class Scbo:
         """Whether a trial is proposed outside the region too: now and then, once the region has restarted."""
         return self._region.restarts > 0 and number % WANDERING < 2  # one draw and one improvement
 
-    def _best_of(self, joint: Draw, center: Array, region: Region, rng: np.random.Generator) -> Array | None:
-        """The draw's best unseen point in the region."""
-        X = draw_candidates(self._space, center, *region, N_CANDIDATES, rng)
-        coarse = X[order(*joint.values(X, coarse=True))[:N_KEPT]]
-        top = coarse[order(*joint.values(coarse))]
-        found = np.concatenate([self._climbed(joint.merits(), top[:N_CLIMBED], center, region), top])
-        return first_unseen(found[order(*joint.values(found))], self._seen)
-
-    def _most_improving(
-        self, improvement: Improvement, center: Array, region: Region, rng: np.random.Generator
-    ) -> Array | None:
-        """The unseen point in the region that promises most."""
-        X = draw_candidates(self._space, center, *region, N_IMPROVING, rng)
-        top = X[np.argsort(-improvement(X), kind="stable")[:N_CLIMBED]]
-        found = np.concatenate([self._climbed([improvement], top, center, region), top])
-        return first_unseen(found[np.argsort(-improvement(found), kind="stable")], self._seen)
+    def _best(self, aim: Draw | Improvement, X: Array, center: Array, region: Region, hurried: bool) -> Array | None:
+        """The first unseen point of X, or of those that the best of X climb to, in the order of an aim."""
+        found = aim.best_first(X)[:N_KEPT]
+        if not hurried:
+            climbed = self._climbed(aim.merits(), found[:N_CLIMBED], center, region)
+            found = aim.best_first(np.concatenate([climbed, found]))
+        return first_unseen(found, self._seen)
 
     def _climbed(self, merits: Sequence[Merit], X: Array, center: Array, region: Region) -> Array:
         lower, upper = (np.tile(corner, (len(X), 1)) for corner in widened(self._space, center, *region))

@@ -66,7 +66,12 @@ class _Search:
         self._next_number = max(self._next_number, trial.number + 1)
         self._asked.add(row_key(self._space.encode(trial.params)))
 
-    def ask(self) -> Trial:
+    def withdraw(self, trial: Trial) -> None:
+        """Forget the latest trial, which was never sent."""
+        self._next_number = trial.number
+        self._asked.discard(row_key(self._space.encode(trial.params)))
+
+    def ask(self, hurried: bool = False) -> Trial:
         """Next trial; one that was asked before only where the space seems to hold no other."""
         number = self._next_number
         rng = generator(self._seed, number, 0)

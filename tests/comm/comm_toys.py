@@ -34,7 +34,12 @@ class CountingOptimizer:
     def adopt(self, trial: Trial) -> None:
         self.next_number = max(self.next_number, trial.number + 1)
 
-    def ask(self) -> Trial:
+    def withdraw(self, trial: Trial) -> None:
+        assert trial.number == self.next_number - 1
+        self.next_number = trial.number
+        self.calls.append(("withdraw", trial.number))
+
+    def ask(self, hurried: bool = False) -> Trial:
         time.sleep(self.delay_s)
         number = self.next_number
         self.next_number += 1

@@ -32,3 +32,15 @@ def test_the_pool_is_never_larger_than_the_number_of_workers():
 
 def test_one_worker_has_one_proposal_held_whatever_the_timing():
     assert _pool(40.0, interval_s=0.1).target(n_workers=1) == 1
+
+
+def test_asks_are_hurried_when_a_waiting_worker_loses_more_than_a_hundredth_of_a_trial():
+    pool = _pool(0.1, interval_s=1.0)  # 20 workers: trials of 20 s, of which a hundredth is two asks
+    assert not pool.hurried(n_workers=20, n_waiting=2)
+    assert pool.hurried(n_workers=20, n_waiting=3)
+    assert not pool.hurried(n_workers=20, n_waiting=0)
+
+
+def test_a_single_worker_and_one_of_which_nothing_is_known_hurry_nobody():
+    assert not _pool(0.1, interval_s=0.1).hurried(n_workers=1, n_waiting=1)
+    assert not PoolSize().hurried(n_workers=16, n_waiting=16)

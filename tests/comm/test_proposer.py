@@ -1,9 +1,10 @@
 import time
+from dataclasses import replace
 
 import pytest
 from comm_toys import CountingOptimizer
 
-from snnhpo_mpi.comm.proposer import Proposer
+from snnhpo_mpi.comm.proposer import STALE_S, Proposer
 from snnhpo_mpi.trial import Outcome, State
 
 
@@ -53,3 +54,46 @@ def test_closing_before_the_start_or_twice_is_harmless():
     proposer.close()
     proposer.close()
     assert proposer.n_ahead == 0
+
+
+def _settle(proposer, n_ready):
+    while proposer.n_ready < n_ready:
+        time.sleep(0.001)
+
+
+def test_waiting_proposals_that_lack_an_old_result_are_made_anew_in_their_order():
+    optimizer = CountingOptimizer()
+    proposer = Proposer(optimizer)
+    proposer.start()
+    proposer.post_ask()
+    proposer.post_ask()
+    _settle(proposer, 2)
+    proposer.post_tell(Outcome(7, State.FAILED))
+    while ("tell", 7) not in optimizer.calls:
+        time.sleep(0.001)
+    now = time.monotonic()
+    proposer.renew_stale(now + 0.9 * STALE_S)
+    assert optimizer.calls[-1] == ("tell", 7)  # not old enough
+    proposer.renew_stale(now + 1.1 * STALE_S)
+    while optimizer.calls[-1] != ("ask", 1):
+        time.sleep(0.001)
+    _settle(proposer, 2)
+    assert optimizer.calls[-4:] == [("withdraw", 1), ("withdraw", 0), ("ask", 0), ("ask", 1)]
+    assert [_take(proposer).n_told for _ in range(2)] == [1, 1]
+    assert proposer.n_ahead == 0
+    proposer.renew_stale(now + 10 * STALE_S)  # nothing is ready
+    proposer.close()
+    assert optimizer.calls[-1] == ("ask", 1)
+
+
+def test_proposals_that_take_long_are_not_made_anew():
+    optimizer = CountingOptimizer(delay_s=0.02)
+    proposer = Proposer(optimizer)
+    proposer.start()
+    proposer.post_ask()
+    _settle(proposer, 1)
+    proposer._proposals[0] = replace(proposer._proposals[0], seconds=STALE_S)
+    proposer.post_tell(Outcome(7, State.FAILED))
+    proposer.renew_stale(time.monotonic() + 10 * STALE_S)
+    proposer.close()
+    assert ("withdraw", 0) not in optimizer.calls

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from snnhpo_mpi.optim.history import Told
-from snnhpo_mpi.optim.models import N_MODELLED, Models, anchor_of, modelled_rows, outputs
+from snnhpo_mpi.optim.models import N_BESIDE, N_MODELLED, Models, anchors, modelled_rows, outputs
 
 NOTHING = np.zeros((0, 2))
 
@@ -19,10 +19,21 @@ def told(n: int, failed: int = 0, scored: bool = True) -> Told:
 
 
 def test_fits_come_with_every_answer_at_first_and_then_geometrically() -> None:
-    anchors = sorted({anchor_of(n) for n in range(1, 2001)})
-    assert anchors[:20] == list(range(1, 21))
-    assert len(anchors) < 120
-    assert all(anchor_of(n) <= n for n in range(1, 2001))
+    in_use, latest = (sorted({anchors(n)[i] for n in range(1, 2001)}) for i in range(2))
+    assert in_use[:20] == list(range(1, 21))
+    assert len(in_use) < 120
+    assert set(in_use) <= set(latest)
+
+
+def test_long_fits_come_into_use_later_than_they_can_be_begun() -> None:
+    for n in range(1, 2001):
+        in_use, latest = anchors(n)
+        assert in_use <= latest <= n
+        assert in_use == latest or latest >= N_BESIDE
+    begun = min(n for n in range(500, 2001) if anchors(n)[1] == n)
+    used = min(n for n in range(begun, 2001) if anchors(n)[0] == begun)
+    assert used - begun >= 10
+    assert anchors(used - 1)[0] == anchors(begun - 1)[1]
 
 
 def test_an_output_without_data_has_no_model() -> None:
@@ -39,7 +50,7 @@ def test_failed_trials_are_in_the_failure_model_only() -> None:
 
 def test_the_first_score_and_the_first_failure_after_an_anchor_are_modelled_at_once() -> None:
     late = told(101, scored=False)
-    assert anchor_of(101) == anchor_of(102)
+    assert anchors(101) == anchors(102)
     grown = Told(
         np.concatenate([late.X, [[0.5, 0.5]]]),
         np.append(late.Y, 1.0),
@@ -53,8 +64,8 @@ def test_the_first_score_and_the_first_failure_after_an_anchor_are_modelled_at_o
 
 def test_models_do_not_depend_on_when_they_were_asked_for() -> None:
     often, once = Models(np.array([0, 1]), seed=0), Models(np.array([0, 1]), seed=0)
-    everything = told(60)
-    for n in range(1, 60):
+    everything = told(N_BESIDE + 20)
+    for n in range(1, len(everything)):
         often.posteriors(everything.first(n), NOTHING)
     for a, b in zip(often.posteriors(everything, NOTHING), once.posteriors(everything, NOTHING), strict=True):
         if a is None or b is None:

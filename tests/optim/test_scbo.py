@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snnhpo_mpi.config import CategoricalParameter, FloatParameter, IntParameter
+from snnhpo_mpi.optim import scbo
 from snnhpo_mpi.optim.scbo import Scbo
 from snnhpo_mpi.optim.sobol import SobolSearch
 from snnhpo_mpi.space import Space
@@ -98,6 +99,41 @@ def test_asking_with_everything_pending_neither_repeats_nor_needs_an_answer() ->
     run(optimizer, mixed, 10)
     asked = [optimizer.ask() for _ in range(20)]
     assert len({tuple(trial.params.items()) for trial in asked}) == 20
+
+
+def test_a_withdrawn_trial_leaves_no_trace() -> None:
+    one, other = Scbo(MIXED, 1, seed=5, n_initial=4), Scbo(MIXED, 1, seed=5, n_initial=4)
+    run(one, mixed, 12)
+    run(other, mixed, 12)
+    pending = one.ask(), one.ask()
+    for trial in reversed(pending):
+        one.withdraw(trial)
+    assert (one.ask(), one.ask()) == (other.ask(), other.ask())
+
+
+def test_a_hurried_proposal_is_new() -> None:
+    optimizer = Scbo(MIXED, 1, seed=5, n_initial=4)
+    asked = [optimizer.ask(hurried=True).params for _ in range(4)]
+    for number in range(4):
+        optimizer.tell(mixed(Trial(number, asked[number], 1)))
+    for _ in range(20):
+        trial = optimizer.ask(hurried=True)
+        assert trial.params not in asked
+        assert optimizer.diagnostics()["hurried"] == 1.0
+        asked.append(trial.params)
+        optimizer.tell(mixed(trial))
+
+
+def test_only_the_nearest_of_very_many_pending_trials_are_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scbo, "MOST_PENDING", 3)
+    seen: list[int] = []
+    optimizer = Scbo(PLANE, 1, seed=0, n_initial=4)
+    posteriors = optimizer._models.posteriors
+    monkeypatch.setattr(optimizer._models, "posteriors", lambda t, p: seen.append(len(p)) or posteriors(t, p))
+    run(optimizer, disc, 6)
+    for _ in range(6):
+        optimizer.ask()
+    assert seen[-6:] == [0, 1, 2, 3, 3, 3]
 
 
 def test_a_small_space_is_exhausted_before_anything_is_asked_again() -> None:
