@@ -146,7 +146,9 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument("--path", type=Path, help="folder of the data sets (default: $SNNHPO_DATA)")
 
     bench = _command(commands, "bench", _bench, "measure parts of the program")
-    bench.add_argument("what", choices=["optimizer", "trainer"], help="what to measure; bench WHAT --help tells more")
+    bench.add_argument(
+        "what", choices=["optimizer", "scale", "trainer"], help="what to measure; bench WHAT --help tells more"
+    )
     bench.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     return parser
 

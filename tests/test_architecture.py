@@ -30,7 +30,7 @@ ALLOWED = {
     "retrain": {"config", "errors", "record", "report", "study", "trial"},
     "progress": {"record", "report", "trial"},
     "scalars": {"errors", "progress", "trial"},
-    "bench": {"config", "errors", "optim", "snn", "space", "trial"},
+    "bench": {"comm", "config", "errors", "optim", "record", "snn", "space", "trial"},
     "cli": {"bench", "check", "comm", "config", "errors", "feasibility", "record", "report", "retrain", "study"}
     | {"snn.data", "snn.kernels"},
 }  # fmt: skip

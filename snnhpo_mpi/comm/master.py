@@ -107,6 +107,7 @@ class Master:
         settings: MasterSettings,
         waiting: Sequence[Trial] = (),
         time_left: Callable[[], float | None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Hand in the parts.
 
@@ -117,11 +118,13 @@ class Master:
             settings: how to behave.
             waiting: trials asked by an earlier run that did not end; sent first.
             time_left: seconds until the job ends, None if nobody knows; called about once a second.
+            clock: steady seconds; another one where a benchmark imitates days.
         """
+        self._clock = clock
         self._transport, self._proposer, self._record, self._settings = transport, proposer, record, settings
         self._time_left = time_left
         self._backlog = Backlog(waiting, settings.n_asked, settings.budget, settings.max_sendings)
-        self._roster = Roster(range(1, transport.size), time.monotonic())
+        self._roster = Roster(range(1, transport.size), self._clock())
         self._pool = PoolSize()
         self._events: list[Event] = []
         self._held: tuple[int, bytes] | None = None  # a message for the next turn
@@ -130,7 +133,7 @@ class Master:
         self._stopping: Ending | None = None
         self._stop_at = self._end_at = float("inf")
         self._looked_at_clock = self._beat_at = float("-inf")
-        self._turn_at = time.monotonic()
+        self._turn_at = self._clock()
 
     def request_stop(self) -> None:
         """Stop: no new trials, running ones may finish. A second call stops at once. For signal handlers."""
@@ -188,7 +191,7 @@ class Master:
         except MessageError as error:
             _log.error("rank %d sent nonsense: %s", rank, error)
             return False
-        self._roster[rank].heard_at = time.monotonic()
+        self._roster[rank].heard_at = self._clock()
         match message:
             case Hello(host, pid):
                 self._roster[rank].host = host
@@ -223,7 +226,7 @@ class Master:
         if not self._backlog.end(outcome.number):
             _log.warning("rank %d: another result of trial %d is discarded", rank, outcome.number)
             return
-        self._pool.observe_arrival(time.monotonic())
+        self._pool.observe_arrival(self._clock())
         self._events.append(Ended(outcome, rank, now, seconds))
 
     def _dispatch(self) -> bool:
@@ -260,7 +263,7 @@ class Master:
         self._record.append(*events)
         for event in events:
             if isinstance(event, Ended):
-                self._proposer.post_tell(event.outcome)
+                self._proposer.post_tell(event.outcome, self._clock())
 
     def _replenish(self) -> None:
         """Keep proposals ahead: one for each idle worker that no waiting trial serves, and the pool."""
@@ -272,11 +275,11 @@ class Master:
         wanted = min(self._backlog.n_left, demand + self._pool.target(self._roster.n_present))
         while self._proposer.n_ahead < wanted:
             self._proposer.post_ask()
-        self._proposer.renew_stale(time.monotonic())
+        self._proposer.renew_stale(self._clock())
 
     def _watch(self) -> None:
         """Give and look for signs of life."""
-        now = time.monotonic()
+        now = self._clock()
         if now - self._turn_at > self._beat_s:  # this process itself stood still: nobody else is to blame
             for worker in self._roster:
                 worker.heard_at = now
@@ -320,7 +323,7 @@ class Master:
             return Ending.INTERRUPTED
         if not self._roster.n_present:
             return Ending.WORKERS_LOST if self._roster.n_lost else Ending.NO_WORKERS
-        now = time.monotonic()
+        now = self._clock()
         self._consider_stopping(now)
         if self._stopping is not None and (not self._roster.n_running or now >= self._stop_at):
             return self._stopping

@@ -70,6 +70,7 @@ class Proposer:
         self._commands: queue.SimpleQueue[Outcome | str] = queue.SimpleQueue()
         self._proposals: deque[Proposal] = deque()
         self._error: BaseException | None = None
+        self._n_commands = self._n_done = 0  # the second is the thread's to write
         self._n_asked = 0
         self._n_taken = 0
         self._spent_s = 0.0  # on tells since the latest ask
@@ -85,6 +86,11 @@ class Proposer:
         """Proposals that can be taken at once."""
         return len(self._proposals)
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether everything posted is done."""
+        return self._n_done == self._n_commands
+
     def start(self) -> None:
         """Start the thread; the optimizer is its own from here on."""
         self._thread.start()
@@ -92,30 +98,37 @@ class Proposer:
     def post_ask(self) -> None:
         """One more proposal, made after everything posted before."""
         self._n_asked += 1
-        self._commands.put("ask")
+        self._post("ask")
 
-    def post_tell(self, outcome: Outcome) -> None:
-        """Tell an outcome; proposals asked for later have seen it."""
+    def post_tell(self, outcome: Outcome, now: float = float("inf")) -> None:
+        """Tell an outcome, at a moment [s] of a steady clock; proposals asked for later have seen it.
+
+        One of an earlier run has no moment: the proposals of that run had not seen it either.
+        """
         self._n_posted += 1
-        self._told_at.append((self._n_posted, time.monotonic()))
-        self._commands.put(outcome)
+        self._told_at.append((self._n_posted, now))
+        self._post(outcome)
+
+    def stale_at(self) -> float:
+        """When the oldest of the proposals that are ready lacks an old result, by the clock of ``post_tell``."""
+        try:
+            n_told = self._proposals[0].n_told
+        except IndexError:
+            return float("inf")
+        while self._told_at and self._told_at[0][0] <= n_told:
+            self._told_at.popleft()
+        return self._told_at[0][1] + STALE_S if self._told_at else float("inf")
 
     def renew_stale(self, now: float) -> None:
-        """Have the proposals that are ready made anew if the oldest lacks an old result, and there is time for it.
-
-        Args:
-            now: [s] of ``time.monotonic``.
-        """
-        try:
-            oldest = self._proposals[0]
-        except IndexError:
+        """Have the proposals that are ready made anew if one is stale, and there is time for it."""
+        if now < self.stale_at() or not self.at_rest:
             return
-        while self._told_at and self._told_at[0][0] <= oldest.n_told:
-            self._told_at.popleft()
-        stale = bool(self._told_at) and now - self._told_at[0][1] > STALE_S
-        at_rest = self._commands.empty() and self.n_ready == self.n_ahead
-        if stale and at_rest and self.n_ready * oldest.seconds < _RENEWAL_SHARE * STALE_S:
-            self._commands.put("renew")
+        if self.n_ready * self._proposals[0].seconds < _RENEWAL_SHARE * STALE_S:
+            self._post("renew")
+
+    def _post(self, command: Outcome | str) -> None:
+        self._n_commands += 1
+        self._commands.put(command)
 
     def take(self) -> Proposal | None:
         """The oldest proposal, None if none is ready.
@@ -136,23 +149,27 @@ class Proposer:
 
     def close(self, timeout_s: float = 5.0) -> None:
         """End the thread after its present command; a fit that takes longer is left to die with the process."""
-        self._commands.put("end")
+        self._post("end")
         if self._thread.is_alive():
             self._thread.join(timeout_s)
 
     def _work(self) -> None:
         try:
             while (command := self._commands.get()) != "end":
-                began = time.perf_counter()
                 if isinstance(command, Outcome):
-                    self._optimizer.tell(command)
-                    self._n_told += 1
-                    self._spent_s += time.perf_counter() - began
-                    continue
-                for _ in range(self._take_back() if command == "renew" else 1):
-                    self._make()
+                    self._learn(command)
+                else:
+                    for _ in range(self._take_back() if command == "renew" else 1):
+                        self._make()
+                self._n_done += 1
         except BaseException as error:  # raised again in the loop, whatever it is
             self._error = error
+
+    def _learn(self, outcome: Outcome) -> None:
+        began = time.perf_counter()
+        self._optimizer.tell(outcome)
+        self._n_told += 1
+        self._spent_s += time.perf_counter() - began
 
     def _make(self) -> None:
         began = time.perf_counter()

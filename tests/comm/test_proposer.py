@@ -68,10 +68,10 @@ def test_waiting_proposals_that_lack_an_old_result_are_made_anew_in_their_order(
     proposer.post_ask()
     proposer.post_ask()
     _settle(proposer, 2)
-    proposer.post_tell(Outcome(7, State.FAILED))
-    while ("tell", 7) not in optimizer.calls:
+    now = 100.0
+    proposer.post_tell(Outcome(7, State.FAILED), now)
+    while not proposer.at_rest:
         time.sleep(0.001)
-    now = time.monotonic()
     proposer.renew_stale(now + 0.9 * STALE_S)
     assert optimizer.calls[-1] == ("tell", 7)  # not old enough
     proposer.renew_stale(now + 1.1 * STALE_S)
@@ -94,6 +94,8 @@ def test_proposals_that_take_long_are_not_made_anew():
     _settle(proposer, 1)
     proposer._proposals[0] = replace(proposer._proposals[0], seconds=STALE_S)
     proposer.post_tell(Outcome(7, State.FAILED))
-    proposer.renew_stale(time.monotonic() + 10 * STALE_S)
+    while not proposer.at_rest:
+        time.sleep(0.001)
+    proposer.renew_stale(10 * STALE_S)
     proposer.close()
     assert ("withdraw", 0) not in optimizer.calls

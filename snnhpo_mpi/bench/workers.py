@@ -1,0 +1,148 @@
+"""Workers that train nothing: imitated ones in virtual time, and ranks that sleep. Both answer for a made-up problem.
+
+Virtual time is real time plus what was skipped: whenever rank 0 and its optimizer have nothing left to do, the clock
+jumps to the next result. So everything that rank 0 does takes as long as it really takes here, and days of training
+take none.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+import socket
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from snnhpo_mpi.bench.problems import Problem
+from snnhpo_mpi.comm.messages import Beat, Hello, Message, Ready, Result, Run, Stop, Stopped, decode, encode
+from snnhpo_mpi.comm.pause import Pause
+from snnhpo_mpi.comm.transport import Transport
+from snnhpo_mpi.trial import Trial
+
+Durations = Callable[[np.random.Generator], float]
+LONGEST_PAUSE_S = 0.001  # of a rank that waits for its next trial
+BEAT_S = 5.0
+PAPER = ((0.7, 800.0), (0.3, 20_000.0))  # shares and medians [s] of trials in the published runs
+PAPER_SIGMA = 0.5
+
+
+def parse_durations(text: str) -> Durations:
+    """``paper``, ``lognormal:MEDIAN,SIGMA``, ``uniform:LOW,HIGH`` or a file with a number of seconds a line.
+
+    Raises:
+        ValueError: none of these.
+    """
+    name, _, numbers = text.partition(":")
+    if name == "paper" and not numbers:
+        shares, medians = zip(*PAPER, strict=True)
+        return lambda rng: float(rng.choice(medians, p=shares) * np.exp(PAPER_SIGMA * rng.standard_normal()))
+    if name in ("lognormal", "uniform"):
+        try:
+            a, b = (float(number) for number in numbers.split(","))
+        except ValueError:
+            raise ValueError(f"{text!r}: {name} has two numbers, as in {name}:1,2") from None
+        if name == "uniform":
+            return lambda rng: float(rng.uniform(a, b))
+        return lambda rng: float(a * np.exp(b * rng.standard_normal()))
+    try:
+        seconds = np.atleast_1d(np.loadtxt(text))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"durations {text!r}: {error}") from None
+    return lambda rng: float(rng.choice(seconds.ravel()))
+
+
+def _duration(durations: Durations, trial: Trial) -> float:
+    """The trial's own, whoever runs it."""
+    return durations(np.random.default_rng(np.random.SeedSequence(trial.seed, spawn_key=(0xD0,))))
+
+
+class VirtualWorkers:
+    """Rank 0's transport to workers that exist on paper only, and the clock that they share."""
+
+    def __init__(self, n: int, problem: Problem, durations: Durations) -> None:
+        self.rank, self.size = 0, 1 + n
+        self.peers = set(range(1, 1 + n))
+        self.waits: list[float] = []  # [s] from a result's arrival to the next trial's departure
+        self.wakes_at: Callable[[], float] = lambda: float("inf")  # when rank 0 acts without a message, -inf: now
+        self._problem, self._durations = problem, durations
+        self._skipped_s = 0.0
+        self._due: list[tuple[float, int, bytes]] = []
+        self._idle_since: dict[int, float] = {}
+        self._a_turn_passed = False
+        for rank in sorted(self.peers):
+            self._arrive(0.0, rank, Hello("virtual", rank))
+
+    def clock(self) -> float:
+        """Virtual seconds."""
+        return time.monotonic() + self._skipped_s
+
+    def _arrive(self, at: float, rank: int, message: Message) -> None:
+        heapq.heappush(self._due, (at, rank, encode(message)))
+
+    def send(self, destination: int, message: bytes) -> None:
+        """The worker acts on it at once; a result comes when the trial's time is over."""
+        if message.startswith(b'{"Beat"'):
+            return
+        now = self.clock()
+        match decode(message):
+            case Run(trial):
+                if destination in self._idle_since:
+                    self.waits.append(now - self._idle_since.pop(destination))
+                seconds = _duration(self._durations, trial)
+                self._arrive(now + seconds, destination, Result(self._problem.evaluate(trial), seconds))
+            case Stop():
+                self._arrive(now, destination, Stopped())
+            case _:
+                self._arrive(now, destination, Ready("virtual"))
+
+    def receive(self) -> tuple[int, bytes] | None:
+        """The next message that is due; where nothing is left to do before, the clock jumps to its moment."""
+        if self._due and self._a_turn_passed:
+            self._skipped_s += max(0.0, min(self._due[0][0], self.wakes_at()) - self.clock())
+        self._a_turn_passed = not self._due or self._due[0][0] > self.clock()
+        if self._a_turn_passed:
+            return None
+        due, rank, message = heapq.heappop(self._due)
+        if message.startswith(b'{"Result"'):
+            self._idle_since[rank] = due
+        return rank, message
+
+    def close(self, exit_code: int = 0) -> None:
+        """Nobody has to be told."""
+
+
+def sleep_for(transport: Transport, problem: Problem, durations: Durations) -> int:
+    """A rank that sleeps through its trials until rank 0 says stop; the exit code.
+
+    Its results have the metric ``waited_s``: from the result before to this trial, both at the worker.
+    """
+    transport.send(0, encode(Hello(socket.gethostname(), os.getpid())))
+    pause = Pause(LONGEST_PAUSE_S)
+    answered_at = beat_at = float("-inf")
+    while True:
+        received = transport.receive()
+        if received is None:
+            if time.monotonic() - beat_at > BEAT_S:
+                beat_at = time.monotonic()
+                transport.send(0, encode(Beat()))
+            time.sleep(pause.after(False))
+            continue
+        pause.after(True)
+        match decode(received[1]) if received[1] else Stop(1):
+            case Run(trial):
+                waited_s = time.monotonic() - answered_at
+                outcome, seconds = problem.evaluate(trial), _duration(durations, trial)
+                time.sleep(seconds)
+                if answered_at > 0:
+                    outcome.metrics["waited_s"] = waited_s  # type: ignore[index]
+                transport.send(0, encode(Result(outcome, seconds)))
+                answered_at = time.monotonic()
+            case Stop(exit_code):
+                transport.send(0, encode(Stopped()))
+                return exit_code
+            case Beat():
+                pass
+            case _:
+                transport.send(0, encode(Ready("sleeps")))
