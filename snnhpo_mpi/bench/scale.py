@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from snnhpo_mpi.bench.optimizer import make_problem
-from snnhpo_mpi.bench.workers import Durations, VirtualWorkers, parse_durations, sleep_for
+from snnhpo_mpi.bench.workers import Durations, Timed, VirtualWorkers, parse_durations, sleep_for
 from snnhpo_mpi.comm.master import Master, MasterSettings
 from snnhpo_mpi.comm.proposer import N_TOLD, Proposer
 from snnhpo_mpi.comm.transport import Transport
@@ -49,7 +49,6 @@ class Watched:
         self.ended_at: list[float] = []
         self.joined_at: dict[int, float] = {}
         self.spans: dict[int, tuple[int, float, float]] = {}  # rank, start and seconds of each trial
-        self.waited_s: list[float] = []
         self.asked: list[Asked] = []
         self.unseen: list[int] = []  # results in the record that the model of a trial being sent had not seen
         self.oldest_unseen_s: list[float] = []
@@ -68,8 +67,6 @@ class Watched:
                 case Ended(outcome, rank, seconds=seconds):
                     self.spans[outcome.number] = (rank, self.spans[outcome.number][1], seconds)
                     self.ended_at.append(now)
-                    if "waited_s" in outcome.metrics:
-                        self.waited_s.append(outcome.metrics["waited_s"])
 
     def _look_at(self, event: Asked, now: float) -> None:
         n_seen = int(event.optimizer[N_TOLD]) - self._n_told  # type: ignore[arg-type]
@@ -180,10 +177,11 @@ def _over_mpi(args: argparse.Namespace, durations: Durations) -> dict[str, Any] 
         code = sleep_for(transport, make_problem(PROBLEM), durations)
         transport.close(code)
         return code
+    timed = Timed(transport)
     with tempfile.TemporaryDirectory(prefix="snnhpo-scale") as folder:
-        watched, until = lead(Path(folder) / "study", transport, time.monotonic, args.trials, args.told)
-    transport.close(0)
-    return summary(watched, until, watched.waited_s, args.told)
+        watched, until = lead(Path(folder) / "study", timed, time.monotonic, args.trials, args.told)
+    timed.close()
+    return summary(watched, until, timed.waits, args.told)
 
 
 def _durations(text: str) -> Durations:

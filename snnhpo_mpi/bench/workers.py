@@ -12,18 +12,19 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from snnhpo_mpi.bench.problems import Problem
 from snnhpo_mpi.comm.messages import Beat, Hello, Message, Ready, Result, Run, Stop, Stopped, decode, encode
-from snnhpo_mpi.comm.pause import Pause
+from snnhpo_mpi.comm.pause import LONGEST_PAUSE_S, Pause
 from snnhpo_mpi.comm.transport import Transport
 from snnhpo_mpi.trial import Trial
 
 Durations = Callable[[np.random.Generator], float]
-LONGEST_PAUSE_S = 0.001  # of a rank that waits for its next trial
 BEAT_S = 5.0
+SENT_AT = "sent_at"
 PAPER = ((0.7, 800.0), (0.3, 20_000.0))  # shares and medians [s] of trials in the published runs
 PAPER_SIGMA = 0.5
 
@@ -113,14 +114,57 @@ class VirtualWorkers:
         """Nobody has to be told."""
 
 
+class Timed:
+    """Rank 0's transport to ranks that sleep on the same machine: how long each waits for its next trial."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._sent_at: dict[int, float] = {}
+        self.waits: list[float] = []  # [s] from a result's sending to the next trial's departure
+
+    @property
+    def rank(self) -> int:
+        """0."""
+        return self._transport.rank
+
+    @property
+    def size(self) -> int:
+        """Ranks in all."""
+        return self._transport.size
+
+    @property
+    def peers(self) -> set[int]:
+        """Ranks that have not left."""
+        return self._transport.peers
+
+    def send(self, destination: int, message: bytes) -> None:
+        """Pass on; a trial ends its worker's wait."""
+        self._transport.send(destination, message)
+        if message.startswith(b'{"Run"') and destination in self._sent_at:
+            self.waits.append(time.monotonic() - self._sent_at.pop(destination))
+
+    def receive(self) -> tuple[int, bytes] | None:
+        """Pass on; a result begins its worker's wait."""
+        received = self._transport.receive()
+        if received is not None and received[1].startswith(b'{"Result"'):
+            message = decode(received[1])
+            assert isinstance(message, Result)
+            self._sent_at[received[0]] = message.outcome.metrics[SENT_AT]
+        return received
+
+    def close(self, exit_code: int = 0) -> None:
+        """Pass on."""
+        self._transport.close(exit_code)
+
+
 def sleep_for(transport: Transport, problem: Problem, durations: Durations) -> int:
     """A rank that sleeps through its trials until rank 0 says stop; the exit code.
 
-    Its results have the metric ``waited_s``: from the result before to this trial, both at the worker.
+    Its results have the metric ``sent_at``: their moment [s] by the clock that all processes of a machine share.
     """
     transport.send(0, encode(Hello(socket.gethostname(), os.getpid())))
     pause = Pause(LONGEST_PAUSE_S)
-    answered_at = beat_at = float("-inf")
+    beat_at = float("-inf")
     while True:
         received = transport.receive()
         if received is None:
@@ -132,15 +176,12 @@ def sleep_for(transport: Transport, problem: Problem, durations: Durations) -> i
         pause.after(True)
         match decode(received[1]) if received[1] else Stop(1):
             case Run(trial):
-                waited_s = time.monotonic() - answered_at
                 outcome, seconds = problem.evaluate(trial), _duration(durations, trial)
                 time.sleep(seconds)
-                if answered_at > 0:
-                    outcome.metrics["waited_s"] = waited_s  # type: ignore[index]
-                transport.send(0, encode(Result(outcome, seconds)))
-                answered_at = time.monotonic()
+                transport.send(0, encode(Result(replace(outcome, metrics={SENT_AT: time.monotonic()}), seconds)))
             case Stop(exit_code):
                 transport.send(0, encode(Stopped()))
+                transport.peers.discard(0)
                 return exit_code
             case Beat():
                 pass

@@ -29,7 +29,7 @@ from snnhpo_mpi.comm.messages import (
     decode,
     encode,
 )
-from snnhpo_mpi.comm.pause import LONGEST_PAUSE_S, Pause
+from snnhpo_mpi.comm.pause import MASTER_PAUSE_S, Pause
 from snnhpo_mpi.comm.pool import PoolSize
 from snnhpo_mpi.comm.proposer import Proposer
 from snnhpo_mpi.comm.roster import Roster, Standing
@@ -146,7 +146,7 @@ class Master:
             SnnhpoError: from the record; the workers are still there to be dismissed.
             BaseException: whatever the optimizer raises.
         """
-        pause = Pause(LONGEST_PAUSE_S)
+        pause = Pause(MASTER_PAUSE_S)
         self._proposer.start()
         try:
             while (ending := self._ending()) is None:

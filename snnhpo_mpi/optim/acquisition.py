@@ -135,15 +135,17 @@ class Improvement:
 
     Attributes:
         outputs: posteriors of the objective, unless ``best`` is None, and of the constraints.
+        coarse: the same, cheaper: candidates are screened and climb by them.
         best: the objective's mean at the incumbent, in units of the model; None to look for feasibility alone.
     """
 
     outputs: Normals
+    coarse: Normals
     best: float | None
 
-    def __call__(self, Z: Array) -> Array:
+    def __call__(self, Z: Array, coarse: bool = False) -> Array:
         """Values ``r``."""
-        means, variances = self.outputs(Z)
+        means, variances = (self.coarse if coarse else self.outputs)(Z)
         deviations = np.sqrt(variances)
         first = self._n_objectives
         total: Array = log_ndtr(-means[first:] / deviations[first:]).sum(axis=0)
@@ -152,7 +154,9 @@ class Improvement:
         return total
 
     def best_first(self, X: Array) -> Array:
-        """The rows of X in order, the best first."""
+        """The rows of X in order, the best first; of many those that the cheaper models find best."""
+        if len(X) > N_SCREENED:
+            X = X[np.argsort(-self(X, coarse=True), kind="stable")[:N_SCREENED]]
         return X[np.argsort(-self(X), kind="stable")]
 
     def merits(self) -> list[Improvement]:
@@ -160,8 +164,8 @@ class Improvement:
         return [self]
 
     def value_and_gradient(self, Z: Array) -> tuple[Array, Array]:
-        """Values ``r`` and gradients ``r x d``."""
-        means, variances, by_mean, by_variance = self.outputs.with_gradients(Z)
+        """Values ``r`` and gradients ``r x d``, of the cheaper models."""
+        means, variances, by_mean, by_variance = self.coarse.with_gradients(Z)
         deviations = np.sqrt(variances)
         by_deviation = by_variance / (2.0 * deviations[:, :, None])
         first = self._n_objectives

@@ -22,7 +22,7 @@ from snnhpo_mpi.optim.history import Told, failure_labels
 from snnhpo_mpi.optim.posterior import Fitted, Posterior
 from snnhpo_mpi.optim.sobol import generator
 from snnhpo_mpi.optim.stack import Moments, Paths
-from snnhpo_mpi.optim.surrogate import condition, fit_anchor
+from snnhpo_mpi.optim.surrogate import condition, fit_anchor, near
 from snnhpo_mpi.optim.transforms import scale_constraint, scale_objective
 
 Array = NDArray[np.float64]
@@ -32,6 +32,7 @@ GROWTH = 1.06  # then one whenever the number told has grown by this factor
 N_BETWEEN = 100  # or by so many: all of them are in the models beside the anchor's
 N_BESIDE = 100  # told, from which on fits are made beside the asks and used half a stretch later
 N_MODELLED = 400  # most trials that a model is made of
+N_NEAR = 200  # of them that a climb to an improvement looks at: its cost is quadratic in their number
 FIT_KEY = 1  # of the generator
 
 
@@ -108,14 +109,21 @@ class Models:
         known = self._known(told)
         return [self._posterior(j, anchor, known, output, X_pending) for j, output in enumerate(outputs(known))]
 
-    def improvement(self, posteriors: list[Posterior | None], told: Told) -> Improvement:
-        """Expected improvement over the best feasible trial's mean; of feasibility alone while there is none."""
+    def improvement(self, posteriors: list[Posterior | None], told: Told, center: Array) -> Improvement:
+        """Expected improvement over the best feasible trial's mean; of feasibility alone while there is none.
+
+        Args:
+            posteriors: of all outputs.
+            told: all answers.
+            center: ``d``; candidates near it are compared by the models of its neighbourhood.
+        """
         known, objective = self._known(told), posteriors[0]
-        if objective is None or not known.feasible.any():
-            return Improvement(Moments([posterior for posterior in posteriors[1:] if posterior]), None)
-        means = objective.mean_at_told(int(known.scored.sum()))
-        best = float(means[known.feasible[known.scored]].max())
-        return Improvement(Moments([posterior for posterior in posteriors if posterior]), best)
+        best = None
+        if objective is not None and known.feasible.any():
+            means = objective.mean_at_told(int(known.scored.sum()))
+            best = float(means[known.feasible[known.scored]].max())
+        used = [posterior for posterior in posteriors[best is None :] if posterior]
+        return Improvement(Moments(used), Moments([near(posterior, center, N_NEAR) for posterior in used]), best)
 
     def _known(self, told: Told) -> Told:
         """The answers that the models in use are made of, and those told since."""

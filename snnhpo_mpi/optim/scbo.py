@@ -172,7 +172,7 @@ class Scbo:
         improving = number % 2 == 1
         n = N_HURRIED if hurried else N_IMPROVING if improving else N_CANDIDATES
         X = draw_candidates(self._space, told.X[row], *region, n, rng)
-        aim = self._models.improvement(posteriors, told) if improving else draw(posteriors, rng)
+        aim = self._models.improvement(posteriors, told, told.X[row]) if improving else draw(posteriors, rng)
         return self._best(aim, X, told.X[row], region, hurried)
 
     def _length(self, number: int, told: Told) -> float:

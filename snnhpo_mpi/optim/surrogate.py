@@ -99,6 +99,17 @@ def condition(fitted: Fitted, X_new: Array, y: Array, X_pending: Array) -> Poste
     )
 
 
+def near(posterior: Posterior, center: Array, n: int) -> Posterior:
+    """The posterior given only the n told and pending points nearest to ``center`` ``d``; itself if it has no more."""
+    if len(posterior.X) <= n:
+        return posterior
+    rows = np.sort(np.argsort(np.abs(posterior.X - center).sum(axis=1), kind="stable")[:n])
+    X, residual, hyper = posterior.X[rows], posterior.residual[rows], posterior.fitted.hyper
+    factor = safe_cholesky(hyper.kernel(X, X), hyper)
+    alpha = cho_solve((factor, True), residual, check_finite=False)
+    return Posterior(posterior.fitted, X, factor, posterior.phi[rows], residual, posterior.mu, alpha)
+
+
 def _extended(fitted: Fitted, added: Array) -> Array:
     """Factor of the anchor's points and the added ones, by blocks."""
     if not len(added):

@@ -113,19 +113,20 @@ def test_improvement_is_the_product_of_the_gain_and_the_probabilities() -> None:
     outputs = Normals(Functions((PEAK, DISC)), (0.04, 0.01), (0.0, 0.0))
     z = np.array([[0.4, 0.5]])
     expected = np.log(0.2) + log_h(np.array([(-0.16 + 0.3) / 0.2]))[0] + norm.logcdf(0.03 / 0.1)
-    assert Improvement(outputs, -0.3)(z)[0] == pytest.approx(expected)
+    assert Improvement(outputs, outputs, -0.3)(z)[0] == pytest.approx(expected)
 
 
 def test_without_a_best_value_the_safest_point_wins() -> None:
-    safety = Improvement(Normals(Functions((DISC,)), (0.01,), (0.0,)), None)
-    found = climb(safety, np.array([[0.7, 0.9]]), *UNIT)
+    outputs = Normals(Functions((DISC,)), (0.01,), (0.0,))
+    found = climb(Improvement(outputs, outputs, None), np.array([[0.7, 0.9]]), *UNIT)
     assert found[0] == pytest.approx([0.3, 0.5], abs=1e-2)
 
 
 @pytest.mark.parametrize("best", [-0.5, 3.0])
 def test_the_gradients_agree_with_finite_differences(best: float) -> None:
+    outputs = Normals(Functions((PEAK, DISC)), (0.04, 0.01), (0.02, 0.03))
     merits = [
-        Improvement(Normals(Functions((PEAK, DISC)), (0.04, 0.01), (0.02, 0.03)), best),
+        Improvement(outputs, outputs, best),
         *draw(PEAK, DISC, PEAK).merits(),
         *draw(None, DISC, PEAK).merits(),
     ]

@@ -8,7 +8,7 @@ import pytest
 from snnhpo_mpi.optim.kernel import Kernel
 from snnhpo_mpi.optim.likelihood import Hyperparameters
 from snnhpo_mpi.optim.stack import Moments
-from snnhpo_mpi.optim.surrogate import condition, factorize, safe_cholesky
+from snnhpo_mpi.optim.surrogate import condition, factorize, near, safe_cholesky
 
 HYPER = Hyperparameters(Kernel(np.array([0.3, 0.5]), 1.5, 0.4, 0.2), 1e-4)
 NOTHING = np.zeros((0, 2))
@@ -46,3 +46,15 @@ def test_a_thousand_equal_points_have_a_factor() -> None:
 def test_no_factor_is_an_error_that_the_caller_can_name() -> None:
     with pytest.raises(np.linalg.LinAlgError):
         safe_cholesky(-10.0 * np.eye(3), HYPER)
+
+
+def test_the_nearest_points_suffice_near_them() -> None:
+    X, y = data(60)
+    whole = condition(factorize(X, HYPER, np.random.default_rng(2)), NOTHING, y, NOTHING)
+    center = np.array([0.3, 0.4])
+    part = near(whole, center, 40)
+    assert len(part.X) == 40
+    assert near(whole, center, 60) is whole
+    means, variances = Moments([whole, part])(center[None])
+    assert means[1] == pytest.approx(means[0], abs=0.01)
+    assert variances[0] <= variances[1] < 1.5 * variances[0]
