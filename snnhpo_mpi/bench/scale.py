@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 PROBLEM = "silent_ridge"  # 19 hyperparameters in 22 columns, two constraints
 SEED = 0
 SPREAD = 0.15  # of the half of the trials told beforehand that lie around a feasible one, as late in a search
-SWITCH_S = 0.0005
 ALWAYS_S = 1e9
 
 
@@ -209,7 +208,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Run the command."""
-    sys.setswitchinterval(SWITCH_S)
     if args.mpi:
         result = _over_mpi(args, args.durations)
         if isinstance(result, int):

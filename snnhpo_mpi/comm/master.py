@@ -289,8 +289,9 @@ class Master:
         self._beat_at = now
         for rank in self._roster.silent(now, self._settings.heartbeat_timeout_s):
             self._leave(rank, f"silent for {self._settings.heartbeat_timeout_s:g} s", Standing.LOST)
+        beat = encode(Beat())
         for rank in tuple(self._transport.peers):  # sending may find one gone
-            self._send(rank, Beat())
+            self._transport.send(rank, beat)
 
     def _leave(self, rank: int, reason: str, standing: Standing) -> None:
         """A rank works no more: its trial waits for another, or has waited too often."""

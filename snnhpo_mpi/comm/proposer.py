@@ -8,6 +8,7 @@ come in is made anew.
 from __future__ import annotations
 
 import queue
+import sys
 import threading
 import time
 from collections import deque
@@ -18,6 +19,7 @@ from typing import Protocol
 from snnhpo_mpi.trial import Outcome, Trial
 
 N_TOLD = "n_told"  # diagnostic of every proposal: outcomes that it has seen
+SWITCH_S = 0.0005  # for which the loop waits for Python's lock while the optimizer computes; by default ten times that
 STALE_S = 5.0  # a proposal is made anew when a result that it has not seen is older
 _RENEWAL_SHARE = 0.5  # of that time that making them anew may take
 
@@ -93,6 +95,7 @@ class Proposer:
 
     def start(self) -> None:
         """Start the thread; the optimizer is its own from here on."""
+        sys.setswitchinterval(SWITCH_S)
         self._thread.start()
 
     def post_ask(self) -> None:

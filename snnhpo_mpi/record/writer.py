@@ -62,6 +62,7 @@ class StudyRecord:
         self._ended = {number for number, row in table.row.items() if states[row].decode() in set(State)}
         self._metrics = {name for name in table.columns if name.startswith("trials/metrics/")}
         self._progress: dict[int, Progress] = {}
+        self._newcomers: list[WorkerSeen] = []
         self._live_at = time.monotonic()
         self._news = False
 
@@ -168,8 +169,8 @@ class StudyRecord:
         return replace(outcome, metrics=metrics)
 
     def worker(self, rank: int, host: str, device: str) -> None:
-        """Records where a worker is."""
-        self._write([WorkerSeen(rank, host, device, time.time())])
+        """Records where a worker is, with the next write: hundreds come at once."""
+        self._newcomers.append(WorkerSeen(rank, host, device, time.time()))
 
     def progress(self, rank: int, progress: Progress) -> None:
         """Takes the news of a running trial, for whoever watches; kept in memory until ``maintain``."""
@@ -183,6 +184,8 @@ class StudyRecord:
             RecordError: another process has taken the study over.
         """
         self._lock.renew()
+        if self._newcomers:
+            self._write([])
         if self._news and time.monotonic() - self._live_at >= LIVE_EVERY_S:
             self._write_live()
         if self._saver.due:
@@ -210,7 +213,9 @@ class StudyRecord:
 
     def _write(self, entries: Sequence[Entry]) -> None:
         self._lock.renew()  # whoever was stopped for minutes looks first whether the study is still his
+        entries = [*self._newcomers, *entries]
         self._journal.append(entries)
+        self._newcomers = []
         self._fresh += entries
         for entry in entries:
             if isinstance(entry, Ended):

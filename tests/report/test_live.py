@@ -68,6 +68,7 @@ def test_many_workers_leave_two_lines_for_the_log(tmp_path: Path) -> None:
 def test_a_worker_without_a_trial_is_idle(tmp_path: Path) -> None:
     folder = fake_study.written(tmp_path / "s", 20, live=True)
     fake_study.LIVE[-1].worker(9, "node09.cluster.example", "GPU 7")
+    fake_study.LIVE[-1].maintain()
     (row,) = (line for line in live.as_text(read(folder)).splitlines() if "GPU 7" in line)
     assert row.split()[:2] == ["9", "idle"] and row.endswith("GPU 7 on node09")
 
