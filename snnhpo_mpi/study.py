@@ -1,57 +1,47 @@
-"""The one place where the parts meet: configuration, optimizer, messages, trainers, record.
+"""The one place where the parts meet: configuration, optimizer, messages, record.
 
-Rank 0 leads (``_lead``), all others work (``_work``); with MPI they are processes, without it threads of this one.
+Rank 0 leads (``_lead``), all others work (``working.py``); with MPI they are processes, without it threads of this one.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import assert_never
 
 from threadpoolctl import threadpool_limits
 
 from snnhpo_mpi import host
 from snnhpo_mpi.check import check_data
-from snnhpo_mpi.comm.evaluator import EvaluatorSettings
-from snnhpo_mpi.comm.evaluator_process import Trainer
 from snnhpo_mpi.comm.launcher import announced
 from snnhpo_mpi.comm.master import Ending, Master, MasterSettings, dismiss
 from snnhpo_mpi.comm.proposer import N_TOLD, Optimizer, Proposer
 from snnhpo_mpi.comm.transport import LocalWorkers, Transport, local_transports
-from snnhpo_mpi.comm.worker import run_worker
 from snnhpo_mpi.config import (
-    PythonSettings,
-    RetrainSettings,
-    SlayerSettings,
-    StdpSettings,
     StudyConfig,
     load_config,
-    outside,
 )
 from snnhpo_mpi.errors import ConfigError, RecordError, SnnhpoError
+from snnhpo_mpi.parts import build_optimizer
 from snnhpo_mpi.progress import Announcer, FollowedRecord, Tally
-from snnhpo_mpi.record import StudyData, StudyRecord, exists, read
+from snnhpo_mpi.record import StudyData, StudyRecord, exists
 from snnhpo_mpi.scalars import FOLDER as SCALARS
 from snnhpo_mpi.scalars import Scalars, require_package
-from snnhpo_mpi.scratch import scratch_folder, variables
 from snnhpo_mpi.signals import StopSignals, ignore_stop_signals
 from snnhpo_mpi.snn import checkpoint
 from snnhpo_mpi.space import Space
-from snnhpo_mpi.trial import Asked, Ended, Outcome, ParamValue, Progress, Started, Trial, trial_seed
+from snnhpo_mpi.trial import Asked, Ended, Outcome, Started, Trial, trial_seed
+from snnhpo_mpi.working import work
 
 log = logging.getLogger(__name__)
 Say = Callable[[str], None]
 RANK_0_LOG = "rank_000.log"
-RETRAIN_SEED = 2**31  # in the place of a trial's number, where no search has one
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +98,7 @@ def run(request: Request, say: Say) -> int:
             host.leave_exit_code(None, os.environ)
         return _run_mpi(request, say)
     ends = local_transports(1 + (request.workers or 1))
-    with StopSignals() as signals, LocalWorkers(ends[1:], partial(_work, request.results, {})):
+    with StopSignals() as signals, LocalWorkers(ends[1:], partial(work, request.results, {})):
         return _lead_or_dismiss(request, ends[0], say, signals)
 
 
@@ -122,7 +112,7 @@ def _run_mpi(request: Request, say: Say) -> int:
     try:
         if transport.rank:
             ignore_stop_signals()
-            code = _work(request.results, os.environ, transport)
+            code = work(request.results, os.environ, transport)
         else:
             with StopSignals() as signals:
                 code = _lead_or_dismiss(request, transport, say, signals)
@@ -336,157 +326,3 @@ def _open_record(request: Request, config: StudyConfig, text: str, folder: Path)
     for notice in record.notices:
         log.warning("%s", notice)
     return record
-
-
-# All other ranks.
-
-
-def _work(results: Path, launcher: Mapping[str, str], transport: Transport) -> int:
-    """Train what rank 0 sends until it says stop; the exit code.
-
-    Args:
-        results: folder of the studies.
-        launcher: environment that tells this rank's place on its node; empty where threads are the ranks.
-        transport: to rank 0.
-    """
-    with ExitStack() as until_the_end:
-        place = _Place(transport.rank, transport.size, launcher, until_the_end)
-        return run_worker(transport, partial(_prepare_evaluator, results, place))
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a worker is: its rank of how many, what its launcher says, and what is tidied up when it ends."""
-
-    rank: int
-    size: int
-    launcher: Mapping[str, str]
-    until_the_end: ExitStack
-
-
-def _prepare_evaluator(results: Path, place: _Place, config_json: str) -> EvaluatorSettings:
-    """How this rank evaluates.
-
-    Raises:
-        ConfigError: it cannot: no GPU where there should be one, no place for temporary files.
-    """
-    rank, size, launcher = place.rank, place.size, place.launcher
-    config = StudyConfig.model_validate_json(config_json)
-    # Rank 0 trains nothing: where it shares a node with workers, their slots begin after it.
-    local_rank, local_size = host.local_rank(launcher), host.local_size(launcher)
-    with_rank_0 = local_rank is None or local_rank == rank
-    device = host.choose_device(
-        slot=(rank if local_rank is None else local_rank) - with_rank_0,
-        gpus=config.workers.gpus,
-        trials_per_gpu=config.workers.trials_per_gpu,
-        threads=config.workers.threads,
-        visible=host.visible_gpus(os.environ),
-        n_cores=host.cores_of_rank(launcher, (size if local_size is None else local_size) - with_rank_0),
-        n_granted=host.granted_gpus(launcher),
-    )
-    folder = results / config.study.name
-    if config.retrain is not None and config.retrain.networks is not None:
-        retrain = config.retrain.model_copy(update={"networks": str(folder / config.retrain.networks)})
-        config = config.model_copy(update={"retrain": retrain})
-    scratch = place.until_the_end.enter_context(scratch_folder(os.environ))
-    return EvaluatorSettings(
-        factory=partial(build_trainer, config, device.name, checkpoints=folder / checkpoint.FOLDER),
-        environment={**variables(scratch, os.environ), **device.environment},
-        n_constraints=len(config.constraint_names),
-        time_limit_s=config.trainer.time_limit,
-        log=folder / "logs" / f"rank_{rank:03d}.log",
-        device=device.label,
-    )
-
-
-# Which part has which name.
-
-
-def build_optimizer(config: StudyConfig) -> Optimizer:
-    """The optimizer that the configuration names.
-
-    Raises:
-        ConfigError, RecordError: a study to replay is not there or has another search space.
-    """
-    space, seed = Space(config.space), config.study.seed
-    if config.retrain is not None:
-        return _retraining(config.retrain, config)
-    match config.optimizer.name:
-        case "scbo":
-            from snnhpo_mpi.optim.scbo import Scbo
-
-            return Scbo(space, len(config.constraint_names), seed, config.optimizer.initial)
-        case "sobol":
-            from snnhpo_mpi.optim.sobol import SobolSearch
-
-            return SobolSearch(space, seed)
-        case "random":
-            from snnhpo_mpi.optim.sobol import RandomSearch
-
-            return RandomSearch(space, seed)
-        case "replay":
-            from snnhpo_mpi.optim.replay import Replay
-
-            return Replay(_replayed(config, space), seed)
-        case _:
-            assert_never(config.optimizer.name)
-
-
-def _retraining(retrain: RetrainSettings, config: StudyConfig) -> Optimizer:
-    """Asks the candidates over and over, a round a repeat, with seeds that no trial of the search had."""
-    from snnhpo_mpi.optim.replay import Replay
-
-    assert config.budget.trials is not None
-    params = [candidate.params for candidate in retrain.candidates]
-    rounds = -(-config.budget.trials // len(params))
-    return Replay(params * rounds, trial_seed(config.study.seed, RETRAIN_SEED))
-
-
-def _replayed(config: StudyConfig, space: Space) -> list[dict[str, ParamValue]]:
-    assert config.optimizer.study is not None  # validated
-    past = read(Path(config.optimizer.study))
-    if set(past.params) != set(space.names):
-        raise ConfigError(
-            f"optimizer.study: {config.optimizer.study} searched {', '.join(sorted(past.params))}, "
-            f"this study searches {', '.join(sorted(space.names))}"
-        )
-    trials = [dict(past.trial(row).params) for row in range(past.n_trials)]
-    for number, params in enumerate(trials):
-        for name, value in params.items():
-            if reason := outside(config.space[name], value):
-                raise ConfigError(f"optimizer.study: trial {number} has {name} = {value}: {reason}")
-    if config.budget.trials is None or config.budget.trials > len(trials):
-        raise ConfigError(f"budget.trials: at most {len(trials)} trials can be replayed from {config.optimizer.study}")
-    return trials
-
-
-def build_trainer(
-    config: StudyConfig, device: str, report: Callable[[Progress], None], checkpoints: Path | None = None
-) -> Trainer:
-    """The trainer that the configuration names; called in the evaluator process only.
-
-    Raises:
-        ConfigError: what it needs is not there: data, library, function, a working device.
-    """
-    match config.trainer:
-        case StdpSettings():
-            from snnhpo_mpi.snn.device import checked
-            from snnhpo_mpi.snn.stdp import StdpTrainer
-
-            return StdpTrainer(config, checked(device), report, checkpoints)
-        case SlayerSettings():
-            from snnhpo_mpi.snn.device import checked
-            from snnhpo_mpi.snn.slayer import SlayerTrainer
-
-            return SlayerTrainer(config, checked(device), report, checkpoints)
-        case PythonSettings():
-            from snnhpo_mpi.user_function import trainer_from
-
-            trainer = trainer_from(config, device)
-            if "torch" in sys.modules:  # the function works with it
-                from snnhpo_mpi.snn.device import checked
-
-                checked(device)
-            return trainer
-        case _:
-            assert_never(config.trainer)

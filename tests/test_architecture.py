@@ -24,8 +24,10 @@ ALLOWED = {
     "report": {"errors", "record", "trial"},
     "user_function": {"config", "errors", "trial"},
     "check": {"config", "errors", "host", "snn", "space", "user_function"},
-    "study": {"check", "comm", "config", "errors", "host", "optim", "progress", "record", "scalars", "signals", "snn"}
-    | {"scratch", "space", "trial", "user_function"},
+    "parts": {"comm", "config", "errors", "optim", "record", "snn", "space", "trial", "user_function"},
+    "working": {"comm", "config", "host", "parts", "scratch", "snn"},
+    "study": {"check", "comm", "config", "errors", "host", "parts", "progress", "record", "scalars", "signals", "snn"}
+    | {"space", "trial", "working"},
     "feasibility": {"config", "optim", "record", "report", "space", "trial"},
     "retrain": {"config", "errors", "record", "report", "study", "trial"},
     "progress": {"record", "report", "trial"},

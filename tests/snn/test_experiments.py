@@ -9,7 +9,7 @@ from recording_files import write_all, write_digits
 
 from snnhpo_mpi.check import describe
 from snnhpo_mpi.config import StudyConfig, load_config
-from snnhpo_mpi.study import build_optimizer, build_trainer
+from snnhpo_mpi.parts import build_optimizer, build_trainer
 from snnhpo_mpi.trial import State
 
 CONFIGS = Path(__file__).parents[2] / "configs"
