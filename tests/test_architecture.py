@@ -1,6 +1,8 @@
 """The table of arrows: which room may import which. A new arrow is a decision, made here."""
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -89,3 +91,10 @@ def test_every_file_says_what_it_is_for() -> None:
     for path in FILES:
         text = path.read_text()
         assert not text.strip() or ast.get_docstring(ast.parse(text)), path
+
+
+def test_a_worker_rank_loads_no_heavy_library() -> None:
+    heavy = ["torch", "scipy", "h5py", "pandas", "matplotlib", "rich", "snnhpo_mpi.optim.scbo"]
+    program = f"import sys, snnhpo_mpi.cli, snnhpo_mpi.study; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -14,10 +14,9 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,6 +24,9 @@ from snnhpo_mpi.errors import RecordError
 from snnhpo_mpi.record.entries import SCHEMA, Closed, Header, Session, WorkerSeen
 from snnhpo_mpi.record.journal import sync_folder
 from snnhpo_mpi.record.table import Column, Extras, SessionSpan, Table
+
+if TYPE_CHECKING:
+    import h5py
 
 FILE_NAME = "study.h5"
 _GROUPS = ("trials", "optimizer", "events")
@@ -48,7 +50,7 @@ def save(path: Path, table: Table, extras: Extras, journal_bytes: int, *, anew: 
     beside = path.with_name(path.name + ".new")
     try:
         image = io.BytesIO(b"" if anew else path.read_bytes())
-        with h5py.File(image, "w" if anew else "r+", libver=("v108", "v108")) as file:
+        with _opened(image, "w" if anew else "r+", libver=("v108", "v108")) as file:
             for name, column in table.columns.items():
                 _write_column(file, _escaped(name), column)
             _write_extras(file, extras)
@@ -73,7 +75,7 @@ def load(path: Path) -> tuple[Table, int]:
         RecordError: it is damaged, foreign, or of another schema.
     """
     try:
-        with h5py.File(path, "r", locking=False) as file:
+        with _opened(path, "r", locking=False) as file:
             if file.attrs["schema"] != SCHEMA:
                 raise RecordError(f"{path} has schema {file.attrs['schema']}; this version reads schema {SCHEMA}")
             columns: dict[str, Column] = {}
@@ -91,17 +93,23 @@ def load(path: Path) -> tuple[Table, int]:
 
 def load_curves(path: Path, number: int) -> dict[str, NDArray[np.float64]]:
     """The curves of a trial, none if it has none."""
-    with h5py.File(path, "r", locking=False) as file:
+    with _opened(path, "r", locking=False) as file:
         group = file.get(f"curves/{number}") or {}
         return {_unescaped(name): np.asarray(dataset[()], np.float64) for name, dataset in group.items()}
 
 
 def load_errors(path: Path, number: int | None = None) -> dict[int, str]:
     """Error texts by number of trial, of all trials or of one."""
-    with h5py.File(path, "r", locking=False) as file:
+    with _opened(path, "r", locking=False) as file:
         group = file.get("errors") or {}
         numbers = group if number is None else [str(number)] if str(number) in group else []
         return {int(key): group[key][()].decode("utf-8", "replace") for key in numbers}
+
+
+def _opened(source: Path | io.BytesIO, mode: str, **options: Any) -> h5py.File:
+    import h5py  # here, because worker ranks import this file and never open one: it takes 11 MB
+
+    return h5py.File(source, mode, **options)
 
 
 def _write_column(file: h5py.File, name: str, column: Column) -> None:
@@ -168,7 +176,7 @@ def _write_session(group: h5py.Group, span: SessionSpan) -> None:
 def _read_columns(group: h5py.Group, prefix: str, into: dict[str, Column]) -> None:
     for name, item in group.items():
         place = f"{prefix}/{_unescaped(name)}"
-        if isinstance(item, h5py.Group):
+        if hasattr(item, "keys"):  # a group
             _read_columns(item, place, into)
         else:
             into[place] = item[()]
