@@ -8,24 +8,19 @@ import time
 import numpy as np
 
 from snnhpo_mpi.bench.optimizer import make_problem
+from snnhpo_mpi.bench.scale import imagined_past
 from snnhpo_mpi.optim.scbo import Scbo
-from snnhpo_mpi.trial import Trial, trial_seed
 
 N_ASKS = 100
-SPREAD = 0.15  # of the half of the trials that lie around a feasible one, as late in a search
 
 
 def measure(n_told: int) -> None:
     """19 hyperparameters (22 columns), 2 constraints, 15 pending: every ask is followed by an answer."""
-    problem, rng = make_problem("silent_ridge"), np.random.default_rng(0)
-    space, optimizer = problem.space, Scbo(problem.space, problem.n_constraints, 0, problem.n_initial)
-    points = (space.snap(rng.random((1, space.dim)))[0] for _ in iter(int, 1))
-    center = next(x for x in points if problem.evaluate(Trial(0, space.decode(x), 1)).feasible)
-    for number in range(n_told):
-        x = np.clip(center + SPREAD * rng.standard_normal(space.dim), 0, 1) if number % 2 else rng.random(space.dim)
-        trial = Trial(number, space.decode(x), trial_seed(0, number))
+    problem = make_problem("silent_ridge")
+    optimizer = Scbo(problem.space, problem.n_constraints, 0, problem.n_initial)
+    for trial, outcome in imagined_past(problem, n_told):
         optimizer.adopt(trial)
-        optimizer.tell(problem.evaluate(trial))
+        optimizer.tell(outcome)
     started = time.perf_counter()
     optimizer.ask()
     cold = time.perf_counter() - started

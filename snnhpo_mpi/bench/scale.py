@@ -15,7 +15,7 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,14 +28,14 @@ from snnhpo_mpi.comm.proposer import N_TOLD, Proposer
 from snnhpo_mpi.comm.transport import Transport
 from snnhpo_mpi.optim.scbo import Scbo
 from snnhpo_mpi.record import StudyRecord
-from snnhpo_mpi.trial import Asked, Ended, Event, Progress, Started, Trial, trial_seed
+from snnhpo_mpi.trial import Asked, Ended, Event, Outcome, Progress, Started, Trial, trial_seed
 
 if TYPE_CHECKING:
     from snnhpo_mpi.bench.problems import Problem
 
 PROBLEM = "silent_ridge"  # 19 hyperparameters in 22 columns, two constraints
 SEED = 0
-SPREAD = 0.15  # of the half of the trials told beforehand that lie around a feasible one, as late in a search
+SPREAD = 0.15  # of the half of the trials told beforehand that lie around a feasible one
 ALWAYS_S = 1e9
 
 
@@ -91,18 +91,24 @@ class Watched:
         return busy / (len(self.joined_at) * (until - begin))
 
 
-def preload(optimizer: Scbo, record: StudyRecord, problem: Problem, n_told: int) -> None:
-    """Tell trials of an imagined past: every other one near a feasible one."""
-    rng, space, events = np.random.default_rng(0), problem.space, list[Event]()
+def imagined_past(problem: Problem, n: int) -> Iterator[tuple[Trial, Outcome]]:
+    """Trials and their answers as late in a search: every other one near a feasible one."""
+    rng, space = np.random.default_rng(0), problem.space
     points = (space.snap(rng.random((1, space.dim)))[0] for _ in iter(int, 1))
     center = next(x for x in points if problem.evaluate(Trial(0, space.decode(x), 1)).feasible)
-    for number in range(n_told):
+    for number in range(n):
         x = np.clip(center + SPREAD * rng.standard_normal(space.dim), 0, 1) if number % 2 else rng.random(space.dim)
         trial = Trial(number, space.decode(x), trial_seed(SEED, number))
-        outcome = problem.evaluate(trial)
+        yield trial, problem.evaluate(trial)
+
+
+def preload(optimizer: Scbo, record: StudyRecord, problem: Problem, n_told: int) -> None:
+    """Tell and record an imagined past."""
+    events: list[Event] = []
+    for trial, outcome in imagined_past(problem, n_told):
         optimizer.adopt(trial)
         optimizer.tell(outcome)
-        events += [Asked(trial, 0.0), Started(number, 1, 0.0), Ended(outcome, 1, 0.0, 1.0)]
+        events += [Asked(trial, 0.0), Started(trial.number, 1, 0.0), Ended(outcome, 1, 0.0, 1.0)]
     record.append(*events)
 
 
