@@ -53,9 +53,9 @@ class Watched:
         self.oldest_unseen_s: list[float] = []
 
     def append(self, *events: Event) -> None:
-        """Write, and take note."""
-        self._record.append(*events)
+        """Take note, and write."""
         now = self._clock()
+        self._record.append(*events)
         for event in events:
             match event:
                 case Asked():
