@@ -123,11 +123,18 @@ def lead(
     preload(optimizer, record, problem, n_told)
     watched, proposer = Watched(record, clock, n_told), Proposer(optimizer, n_told)
     if isinstance(transport, VirtualWorkers):
-        transport.wakes_at = lambda: proposer.stale_at() if proposer.at_rest else float("-inf")
+        transport.wakes_at = lambda: _wakes_at(proposer, transport)
     settings = MasterSettings(budget=n_told + n_trials, n_asked=n_told, heartbeat_timeout_s=ALWAYS_S)
     Master(transport, proposer, watched, settings, clock=clock).run()
     record.close("complete")
     return watched, max(start for _, start, _ in watched.spans.values())
+
+
+def _wakes_at(proposer: Proposer, workers: VirtualWorkers) -> float:
+    """When rank 0 acts without a message: now if something is computed, or waits to be sent."""
+    if not proposer.at_rest or (proposer.n_ready and workers.n_idle):
+        return float("-inf")
+    return proposer.stale_at()
 
 
 def measure(n_workers: int, durations: Durations, n_trials: int, n_told: int = 0) -> dict[str, Any]:

@@ -70,7 +70,8 @@ class VirtualWorkers:
         self._problem, self._durations = problem, durations
         self._skipped_s = 0.0
         self._due: list[tuple[float, int, bytes]] = []
-        self._idle_since: dict[int, float] = {}
+        self._idle_since: dict[int, float] = {}  # by rank: when its result arrived, or it was ready
+        self._worked: set[int] = set()
         self._a_turn_passed = False
         for rank in sorted(self.peers):
             self._arrive(0.0, rank, Hello("virtual", rank))
@@ -89,8 +90,10 @@ class VirtualWorkers:
         now = self.clock()
         match decode(message):
             case Run(trial):
-                if destination in self._idle_since:
-                    self.waits.append(now - self._idle_since.pop(destination))
+                wait_s = now - self._idle_since.pop(destination, now)
+                if destination in self._worked:
+                    self.waits.append(wait_s)
+                self._worked.add(destination)
                 seconds = _duration(self._durations, trial)
                 self._arrive(now + seconds, destination, Result(self._problem.evaluate(trial), seconds))
             case Stop():
@@ -106,9 +109,14 @@ class VirtualWorkers:
         if self._a_turn_passed:
             return None
         due, rank, message = heapq.heappop(self._due)
-        if message.startswith(b'{"Result"'):
+        if message.startswith((b'{"Result"', b'{"Ready"')):
             self._idle_since[rank] = due
         return rank, message
+
+    @property
+    def n_idle(self) -> int:
+        """Workers without a trial."""
+        return len(self._idle_since)
 
     def close(self, exit_code: int = 0) -> None:
         """Nobody has to be told."""
