@@ -104,6 +104,20 @@ def test_a_budget_is_spent_exactly_and_every_trial_ends_once():
     assert sum(name == "ask" for name, _ in optimizer.calls) == 20
 
 
+def test_a_faster_worker_gets_more_trials():
+    def answer(rank: int, message: Message) -> list[Message | bytes]:
+        if isinstance(message, Run):
+            workers.after({1: 0.01, 2: 0.04}[rank], rank, _result(message.trial.number))
+            return []
+        return list(_fine(rank, message))
+
+    workers = Workers(3, answer)
+    master, _, _ = _master(workers, budget=40)
+    assert master.run() is Ending.COMPLETE
+    fast, slow = (sum(rank == which for rank, _ in workers.runs()) for which in (1, 2))
+    assert fast + slow == 40 and fast > 2 * slow
+
+
 def test_workers_get_the_configuration_and_at_the_end_the_exit_code():
     workers = Workers(2)
     master, _, record = _master(workers, budget=1, config="the text", heartbeat_timeout_s=8.0)
