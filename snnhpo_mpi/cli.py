@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from snnhpo_mpi.errors import ConfigError, SnnhpoError
+from snnhpo_mpi.plain import PlainFormatter, plain
 
 EXAMPLES = {
     "run": "mpiexec -n 3 snnhpo run configs/quickstart.yaml\n  snnhpo run configs/quickstart.yaml --workers 2 --resume",
@@ -51,16 +52,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0 done, 2 user's mistake, 3 record damaged or busy, 75 stopped before the end and resumable.
     """
     args = _parser().parse_args(arguments)
-    logging.basicConfig(
-        level=logging.DEBUG if args.verbose else logging.INFO,
-        format="%(asctime)s %(levelname)s %(message)s",
-        datefmt="%H:%M:%S",
-        stream=sys.stderr,
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(PlainFormatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+    logging.basicConfig(level=logging.DEBUG if args.verbose else logging.INFO, handlers=[handler])
     try:
         return int(args.command(args))
     except SnnhpoError as error:
-        sys.stderr.write(f"snnhpo: {error}\n")
+        sys.stderr.write(f"snnhpo: {plain(str(error))}\n")
         return error.exit_code
     except KeyboardInterrupt:
         return 130  # as a shell counts it; a search has its own way to stop
@@ -231,7 +229,7 @@ class _Voice:
 
 
 def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
+    sys.stdout.write(f"{plain(text)}\n")
     sys.stdout.flush()
 
 

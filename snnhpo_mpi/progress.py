@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from snnhpo_mpi.record import StudyRecord
+from snnhpo_mpi.report.summary import reason
 from snnhpo_mpi.report.words import progress_line
 from snnhpo_mpi.trial import Asked, Ended, Event, Outcome, Progress, Started, State
 
@@ -91,9 +92,10 @@ class Announcer:
     def _say_failure(self, event: Ended) -> None:
         n_failed = self._tally.ended[State.FAILED]
         if n_failed <= self.MAX_FAILURES_SAID:
-            reason = (event.outcome.error or "no reason").partition("\n")[0]
             last = "; further failures are in the record only" if n_failed == self.MAX_FAILURES_SAID else ""
-            self._say(f"trial {event.outcome.number} failed on rank {event.rank}: {reason}{last}")
+            self._say(
+                f"trial {event.outcome.number} failed on rank {event.rank}: {reason(event.outcome.error or '')}{last}"
+            )
 
     def maintain(self) -> None:
         """Say a line if one is due."""

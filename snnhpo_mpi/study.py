@@ -29,6 +29,7 @@ from snnhpo_mpi.config import (
 )
 from snnhpo_mpi.errors import ConfigError, RecordError, SnnhpoError
 from snnhpo_mpi.parts import build_optimizer
+from snnhpo_mpi.plain import PlainFormatter
 from snnhpo_mpi.progress import Announcer, FollowedRecord, Tally
 from snnhpo_mpi.record import StudyData, StudyRecord, exists
 from snnhpo_mpi.scalars import FOLDER as SCALARS
@@ -198,7 +199,8 @@ def _search(
         waiting, proposer = past.unfinished(), _restore(optimizer, tally, past)
     else:
         waiting, proposer = _begin(optimizer, record, config), Proposer(optimizer)
-    say(f"{record.folder}: {transport.size - 1} workers, {tally.n_ended} trials done, {len(waiting)} to be sent first")
+    workers = f"{transport.size - 1} worker{'s' * (transport.size > 2)}"
+    say(f"{record.folder}: {workers}, {tally.n_ended} trials done, {len(waiting)} to be sent first")
     left_s = time_left()
     settings = MasterSettings(
         config=config.model_dump_json(),
@@ -231,7 +233,7 @@ def _kept(say: Say, path: Path) -> Iterator[Say]:
     """Keep what is said with the log of this rank in a file, where whoever watches the study can read it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(path, encoding="utf-8", delay=True)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+    handler.setFormatter(PlainFormatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
     logger = logging.getLogger("snnhpo_mpi")
     logger.addHandler(handler)
 

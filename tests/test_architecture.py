@@ -13,6 +13,7 @@ import snnhpo_mpi
 ROOT = Path(snnhpo_mpi.__file__).parent
 ALLOWED = {
     "errors": set(),
+    "plain": set(),
     "trial": set(),
     "host": {"errors"},
     "scratch": {"errors"},
@@ -23,20 +24,20 @@ ALLOWED = {
     "comm": {"errors", "trial"},
     "snn": {"config", "errors", "trial"},
     "record": {"errors", "space", "trial"},
-    "report": {"errors", "record", "trial"},
+    "report": {"errors", "plain", "record", "trial"},
     "user_function": {"config", "errors", "trial"},
     "check": {"config", "errors", "host", "snn", "space", "user_function"},
     "parts": {"comm", "config", "errors", "optim", "record", "snn", "space", "trial", "user_function"},
     "working": {"comm", "config", "host", "parts", "scratch", "snn"},
-    "study": {"check", "comm", "config", "errors", "host", "parts", "progress", "record", "scalars", "signals", "snn"}
-    | {"space", "trial", "working"},
+    "study": {"check", "comm", "config", "errors", "host", "parts", "plain", "progress", "record", "scalars"}
+    | {"signals", "snn", "space", "trial", "working"},
     "feasibility": {"config", "optim", "record", "report", "space", "trial"},
     "retrain": {"config", "errors", "record", "report", "study", "trial"},
     "progress": {"record", "report", "trial"},
     "scalars": {"errors", "progress", "trial"},
     "bench": {"comm", "config", "errors", "optim", "record", "snn", "space", "trial"},
     "cli": {"bench", "check", "comm", "config", "errors", "feasibility", "record", "report", "retrain", "study"}
-    | {"snn.data", "snn.kernels"},
+    | {"plain", "snn.data", "snn.kernels"},
 }  # fmt: skip
 LIBRARIES = {
     "torch": ("bench/", "optim/", "snn/"),

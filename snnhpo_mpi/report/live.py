@@ -17,6 +17,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from snnhpo_mpi.plain import plain
 from snnhpo_mpi.record import StudyData, read
 from snnhpo_mpi.report import words
 from snnhpo_mpi.report.summary import Summary, summarise
@@ -66,9 +67,10 @@ def _add_lines(study: Path, console: Console) -> None:
     while True:
         data = read(study)
         line = progress_line(summarise(data))
-        if line != said:
+        news = line.partition(words.TIME_LEFT)[0]  # the time left alone is none
+        if news != said:
             console.out(line, highlight=False)
-            said = line
+            said = news
         if not data.live:
             return
         time.sleep(LINE_EVERY_S)
@@ -113,7 +115,7 @@ def render(data: StudyData, height: int | None = None) -> RenderableType:
     for name, text in _facts(summary):
         facts.add_row(name, text)
     parts: list[RenderableType] = [_title(summary), _bar(summary), facts]
-    notes = [Text(f"note: {notice}", style="yellow") for notice in data.notices]
+    notes = [Text(f"note: {plain(notice)}", style="yellow") for notice in data.notices]
     said = [Text(line, style="dim", no_wrap=True, overflow="ellipsis") for line in last_log_lines(data.folder)]
     if data.live and data.workers:
         room = None if height is None else max(height - _ROWS_ABOVE_WORKERS - len(notes), 1)
@@ -137,7 +139,7 @@ def last_log_lines(folder: Path, n: int = _LOG_LINES) -> list[str]:
     for _, path in sorted(logs)[-_LOGS:]:
         rank = path.stem.removeprefix("rank_").lstrip("0") or "0"
         with contextlib.suppress(OSError):
-            lines += [f"{rank:>3}| {line}" for line in _tail(path)[-n:]]
+            lines += [f"{rank:>3}| {line.replace(' INFO ', ' ', 1)}" for line in _tail(path)[-n:]]
     return lines[-n:]
 
 
@@ -146,13 +148,12 @@ def _tail(path: Path) -> list[str]:
     with path.open("rb") as file:
         file.seek(max(file.seek(0, io.SEEK_END) - _LOG_BYTES, 0))
         text = file.read().decode("utf-8", "replace")
-    printable = "".join(c if c.isprintable() or c == "\n" else " " for c in text.replace("\r", "\n"))
-    return [line.rstrip() for line in printable.split("\n") if line.strip()]
+    return [line.rstrip().replace("\t", " ") for line in plain(text).split("\n") if line.strip()]
 
 
 def _title(summary: Summary) -> Text:
     colours = {"running": "green", "complete": "green", "killed": "red", "error": "red"}
-    title = Text(summary.study, style="bold")
+    title = Text(plain(summary.study), style="bold")
     title.append(f"  {summary.state}", style=colours.get(summary.state, "yellow"))
     title.append(f"  for {duration(summary.seconds)}", style="dim")
     if summary.seconds_left is not None:
@@ -187,7 +188,7 @@ def _facts(summary: Summary) -> list[tuple[str, Text]]:
         best.append(f" {summary.objective_name}, trial {summary.best.number}", style="not bold default")
         facts += [("best", best), ("", Text(sparkline(summary.incumbent, 50), style="green"))]
     if summary.baseline is not None and summary.baseline.objective is not None:
-        facts.append(("beside", Text(f"{summary.baseline.objective:.4f} {summary.baseline.name}")))
+        facts.append(("beside", Text(f"{summary.baseline.objective:.4f} {plain(summary.baseline.name)}")))
     saved = f", {duration(summary.saved_seconds)} of training saved" if summary.saved_seconds else ""
     facts.append(("silent", Text(f"{percent(summary.silent_share)} of the networks{saved}")))
     facts.append(("workers", Text(f"{percent(summary.busy_share)} busy")))
@@ -222,10 +223,10 @@ def _workers(data: StudyData, room: int | None) -> RenderableType:
     return Group(table, Text(f"and {hidden} more workers", style="dim")) if hidden else table
 
 
-def _where(data: StudyData, rank: int) -> str:
+def _where(data: StudyData, rank: int) -> Text:
     """Device and host, the host without its domain."""
     worker = data.workers.get(rank)
-    return f"{worker.device} on {worker.host.partition('.')[0]}" if worker else "-"
+    return Text(plain(f"{worker.device} on {worker.host.partition('.')[0]}") if worker else "-")
 
 
 def _doing(data: StudyData, rank: int, row: int | None) -> tuple[str, ...]:

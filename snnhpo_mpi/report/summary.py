@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from snnhpo_mpi.plain import plain
 from snnhpo_mpi.record import StudyData
 from snnhpo_mpi.report.pace import busy_share, seconds_left
 from snnhpo_mpi.report.series import incumbent, windows
@@ -163,8 +164,8 @@ def failures(data: StudyData) -> list[tuple[str, int]]:
 
 
 def reason(error: str) -> str:
-    """One line of an error text: the last of a traceback, else the first."""
-    lines = [line.strip() for line in error.splitlines() if line.strip()]
+    """One plain line of an error text: the last of a traceback, else the first."""
+    lines = [line.strip() for line in plain(error).splitlines() if line.strip()]
     if not lines:
         return "no reason given"
     return (lines[-1] if lines[0].startswith("Traceback") else lines[0])[:200]

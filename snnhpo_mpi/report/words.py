@@ -8,6 +8,8 @@ from snnhpo_mpi.record import StudyData
 from snnhpo_mpi.report.summary import Found, Summary
 from snnhpo_mpi.trial import ParamValue, State
 
+TIME_LEFT = "left "
+
 
 def duration(seconds: float) -> str:
     """Seconds as people say them: ``42 s``, ``3 min 20 s``, ``5 h 10 min``, ``2 d 3 h``."""
@@ -53,7 +55,7 @@ def progress_line(
         f"best {best[0]:.4f} (trial {best[1]})" if best else "best none yet",
     ]
     if seconds_left is not None:
-        parts.append(f"left {duration(seconds_left)}")
+        parts.append(f"{TIME_LEFT}{duration(seconds_left)}")
     return "  ".join(parts)
 
 

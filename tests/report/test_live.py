@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import io
+import itertools
 import math
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import fake_study
@@ -49,11 +51,11 @@ def logged(folder: Path, **ranks: str) -> None:
 
 def test_the_last_lines_of_the_logs_are_shown_below_the_workers(tmp_path: Path) -> None:
     folder = fake_study.written(tmp_path / "s", 20, live=True)
-    logged(folder, rank_002="old\nolder\n", rank_000="one\ntwo \x1b[31mred\a\n\n", rank_001="")
-    assert live.last_log_lines(folder) == ["  2| old", "  2| older", "  0| one", "  0| two  [31mred"]
+    logged(folder, rank_002="old\nolder\n", rank_000="12:00:00 INFO one\ntwo \x1b[31mred\a\n\n", rank_001="")
+    assert live.last_log_lines(folder) == ["  2| old", "  2| older", "  0| 12:00:00 one", "  0| two red\\x07"]
     lines = drawn(folder, 24)
-    assert lines[-1].rstrip() == "  0| two  [31mred" and len(lines) <= 23
-    assert "| one" in live.as_text(read(folder))
+    assert lines[-1].rstrip() == "  0| two red\\x07" and len(lines) <= 23
+    assert "| 12:00:00 one" in live.as_text(read(folder))
 
 
 def test_many_workers_leave_two_lines_for_the_log(tmp_path: Path) -> None:
@@ -114,3 +116,20 @@ def test_a_progress_line_is_plain_text_in_one_line(tmp_path: Path) -> None:
 def test_watching_an_ended_study_shows_it_and_returns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert live.watch(fake_study.written(tmp_path / "s", 8)) == 0
     assert capsys.readouterr().out.count("trials ") == 1
+
+
+def test_a_terminal_without_cursor_gets_a_line_when_something_but_the_time_left_changed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = read(fake_study.written(tmp_path / "a", 20, live=True))
+    ended = read(fake_study.written(tmp_path / "b", 20))
+    looks = iter([running, running, running, ended])
+    seconds = itertools.count(100)
+    summaries = lambda data: replace(summarise(data), seconds_left=float(next(seconds)))  # noqa: E731
+    monkeypatch.setattr(live, "read", lambda study: next(looks))
+    monkeypatch.setattr(live, "summarise", summaries)
+    monkeypatch.setattr(live, "LINE_EVERY_S", 0.0)
+    monkeypatch.setenv("TERM", "dumb")
+    assert live.watch(tmp_path) == 0
+    first, last = capsys.readouterr().out.splitlines()
+    assert first.endswith("left 1 min 40 s") and last.endswith("complete")
