@@ -54,7 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(arguments)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(PlainFormatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
-    logging.basicConfig(level=logging.DEBUG if args.verbose else logging.INFO, handlers=[handler])
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])  # libraries tell of every font that they write
+    logging.getLogger("snnhpo_mpi").setLevel(logging.DEBUG if args.verbose else logging.INFO)
     try:
         return int(args.command(args))
     except SnnhpoError as error:

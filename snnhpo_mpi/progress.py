@@ -93,9 +93,8 @@ class Announcer:
         n_failed = self._tally.ended[State.FAILED]
         if n_failed <= self.MAX_FAILURES_SAID:
             last = "; further failures are in the record only" if n_failed == self.MAX_FAILURES_SAID else ""
-            self._say(
-                f"trial {event.outcome.number} failed on rank {event.rank}: {reason(event.outcome.error or '')}{last}"
-            )
+            why = reason(event.outcome.error or "")
+            self._say(f"trial {event.outcome.number} failed on rank {event.rank}: {why}{last}")
 
     def maintain(self) -> None:
         """Say a line if one is due."""

@@ -27,7 +27,7 @@ def search(data: StudyData) -> list[Chart]:
     amount, amount_name = time_unit(float(told.worker_seconds[-1]))
     when = series.elapsed(series.windows(data), data.ended_at) / unit
     by_number = series.incumbent_by_number(data)
-    label = {"title": {"text": objective_label(data)}}
+    label = {"title": {"text": _objective_title(data)}}
     note = _thinning_note(data)
     baseline = _baseline_line(data)
     found = [
@@ -46,10 +46,11 @@ def search(data: StudyData) -> list[Chart]:
         ),
         Chart(
             "effort", f"Best network over {series.worker_time(data)}", "What all evaluations took together.",
-            [*step(told.worker_seconds / amount, told.best),
+            [*kinds(data, series.spent_by(told, data.n_trials) / amount, data.objective),
+             *step(told.worker_seconds / amount, told.best),
              *baseline(np.array([0, told.worker_seconds[-1] / amount]))],
             {"xaxis": {"title": {"text": f"{series.worker_time(data)} [{amount_name}]"}, "rangemode": "tozero"},
-             "yaxis": {"title": {"text": objective_name(data)}}}, wide=True, height=300,
+             "yaxis": label}, wide=True, height=300,
         ),
     ]  # fmt: skip
     return [chart for chart in found if chart.traces]
@@ -68,7 +69,7 @@ def constraints(data: StudyData) -> list[Chart]:
             Chart(
                 f"constraint{j}", f"Constraint {name}", "Satisfied left of zero, in the shaded part.",
                 kinds(data, column, data.objective),
-                {"xaxis": {"title": {"text": name}}, "yaxis": {"title": {"text": objective_label(data)}},
+                {"xaxis": {"title": {"text": name}}, "yaxis": {"title": {"text": _objective_title(data)}},
                  "shapes": [shade | look]},
             )
         )  # fmt: skip
@@ -206,6 +207,11 @@ def confusion(data: StudyData) -> list[Chart]:
         "hovermode": "closest",
     }
     return [Chart("confusion", "Confusion matrix", f"{title[0].upper()}{title[1:]}.", [heat], axes, 420)]
+
+
+def _objective_title(data: StudyData) -> str:
+    """In two lines: on paper and phones the axes are short."""
+    return objective_label(data).replace(" (", "<br>(")
 
 
 def _baseline_line(data: StudyData) -> Any:

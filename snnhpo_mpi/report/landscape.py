@@ -73,6 +73,8 @@ def slices(data: StudyData) -> list[Chart]:
             x_axis |= _log_axis(axis) if axis.log else {}
             if axis.values.dtype.kind == "i" and axis.high - axis.low <= 5:
                 x_axis["dtick"] = 1
+            elif not axis.log:
+                x_axis["nticks"] = 4  # panels are small
         traces = kinds(data, x, data.objective, limit=_MOST_SLICE_POINTS, size=4)
         charts.append(Chart(f"slice{i}", "", "", traces, {"xaxis": x_axis, "yaxis": {"title": {"text": ""}}}, 210))
     return charts
@@ -105,11 +107,14 @@ def importance(data: StudyData) -> list[Chart]:
     height = 130 + 24 * len(found)
     charts = []
     if permutation:
+        silence_only = (
+            " Of the objective too little is known yet." if np.isnan([one.objective for one in found]).all() else ""
+        )
         caption = (
             "A random forest learns half of the trials and predicts the others. The bar is what shuffling one "
             "hyperparameter takes from the share of the variance that it predicts (R²): of being silent, and of the "
             "objective of the networks trained to the end. Interactions count. A hint, since a search does not sample "
-            "at random."
+            f"at random.{silence_only}"
         )
         charts.append(
             Chart(
@@ -164,7 +169,10 @@ def feasible(data: StudyData, along: Sequence[Along]) -> list[Chart]:
         x_axis: dict[str, Any] = {"title": {"text": one.name}, "range": [-0.05, 1.05]}
         if axis.choices:
             x_axis |= {"tickvals": one.position.tolist(), "ticktext": [escape(choice) for choice in axis.choices]}
-            curves = [curve | {"mode": "markers", "marker": {"size": 7}} for curve in curves]
+            shapes = ("circle", "square")
+            curves = [
+                c | {"mode": "markers", "marker": {"size": 7, "symbol": s}} for c, s in zip(curves, shapes, strict=True)
+            ]
         else:
             x_axis |= {"tickvals": [0, 1], "ticktext": [rounded(axis.low), rounded(axis.high)]}
         y_axis = {"range": [-0.03, 1.03], "tickformat": ".0%", "title": {"text": ""}}

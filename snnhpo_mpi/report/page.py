@@ -18,7 +18,7 @@ from snnhpo_mpi.report import charts, landscape
 from snnhpo_mpi.report.along import Along
 from snnhpo_mpi.report.points import axes
 from snnhpo_mpi.report.repeats import repeats, retrainings, tested_on
-from snnhpo_mpi.report.summary import Summary, failures, summarise
+from snnhpo_mpi.report.summary import Summary, failures, objective_label, summarise
 from snnhpo_mpi.report.traces import Chart
 from snnhpo_mpi.report.words import duration, figure, percent, rough_duration
 
@@ -47,6 +47,7 @@ def render_page(data: StudyData, along: Sequence[Along] = ()) -> str:
     return environment.get_template("page.html.j2").render(
         summary=summary,
         tiles=_tiles(summary),
+        objective=objective_label(data),
         sections=sections,
         parameters=_parameters(data, summary),
         retrained=[repeated for one in retrainings(data) for repeated in repeats(one)],

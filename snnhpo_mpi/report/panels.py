@@ -90,9 +90,9 @@ def draw_importance(data: StudyData) -> Figure:
         ("silence", points.STOPPED, 0.2, "whether a network is silent"),
         ("objective", points.FEASIBLE, -0.2, "the objective"),
     ):
-        left.barh(
-            at + shift, np.nan_to_num([getattr(one, part) for one in found]), 0.38, color=look.colour, label=label
-        )
+        values = np.array([getattr(one, part) for one in found])
+        unknown = " (too little is known)" if np.isnan(values).all() else ""
+        left.barh(at + shift, np.nan_to_num(values), 0.38, color=look.colour, label=f"{label}{unknown}")
     right.barh(at, np.nan_to_num([one.sensitivity for one in found]), 0.6, color=points.BASELINE)
     left.set_yticks(at, [one.name for one in found])
     left.set_xlabel("loss of R² when shuffled, in predicting ...")
@@ -113,12 +113,12 @@ def draw_along(data: StudyData, along: Sequence[Along]) -> Figure:
         return empty(figure, "no border between silent and feasible networks was seen yet")
     panels = figure.subplots(n_rows, 4, sharey=True, squeeze=False)
     for ax, one in zip(panels.flat, along, strict=False):
-        dots: Any = {"marker": "o", "markersize": 2.5} if axes[one.name].choices else {}
-        for y, colour, dash, label in (
-            (one.anywhere, points.STOPPED.colour, "-", "others at random"),
-            (one.near_best, points.FEASIBLE.colour, "--", "others as in the best"),
+        for y, colour, dash, marker, label in (
+            (one.anywhere, points.STOPPED.colour, "-", "o", "others at random"),
+            (one.near_best, points.FEASIBLE.colour, "--", "s", "others as in the best"),
         ):
-            ax.plot(one.position, y, linestyle="" if dots else dash, color=colour, label=label, **dots)
+            look: Any = {"marker": marker, "markersize": 2.5, "linestyle": ""} if axes[one.name].choices else {}
+            ax.plot(one.position, y, **({"linestyle": dash, "color": colour, "label": label} | look))
         _place_ticks(ax, axes[one.name])
         ax.set(title=one.name, ylim=(-0.03, 1.03))
         ax.yaxis.set_major_formatter(PercentFormatter(1.0))

@@ -20,6 +20,7 @@ from snnhpo_mpi.report.summary import best_trials, failures, objective_label, ob
 from snnhpo_mpi.report.words import percent, time_unit
 
 _MOST_LANES = 64
+_MOST_EDGES = 150  # trials a lane that are told apart by white edges
 _MOST_REASONS = 12
 
 
@@ -66,6 +67,7 @@ def draw_incumbent(data: StudyData) -> Figure:
     left.plot(data.number[by_number.row], by_number.best, **best)
     right.plot(progress.seconds / unit, progress.best, **best)
     amount, amount_name = time_unit(progress.worker_seconds[-1])
+    scatter(spent, data, series.spent_by(progress, data.n_trials) / amount, data.objective)
     spent.plot(progress.worker_seconds / amount, progress.best, **best)
     baseline = summarise(data).baseline
     for ax in (left, right, spent):
@@ -126,14 +128,14 @@ def draw_workers(data: StudyData) -> Figure:
         return empty(figure, "no trial was sent out yet")
     ax = figure.subplots()
     unit, name = time_unit(max(lane.end.max() for lane in lanes))
+    edge = 0.3 if data.n_trials <= _MOST_EDGES * len(lanes) else 0.0  # between trials, where it does not hide them
     for look, rows in points.by_kind(data):
         bars = [(j, lane, np.isin(lane.row, rows)) for j, lane in enumerate(shown)]
         for i, (j, lane, of_kind) in enumerate(bars):
             spans = np.column_stack([lane.begin, lane.end - lane.begin])[of_kind] / unit
             label = look.name if i == 0 else None
-            ax.broken_barh(
-                [(float(a), float(b)) for a, b in spans], (j - 0.4, 0.8), color=look.colour, label=label, linewidth=0
-            )
+            style: Any = {"facecolor": look.colour, "edgecolor": "white", "linewidth": edge, "label": label}
+            ax.broken_barh([(float(a), float(b)) for a, b in spans], (j - 0.4, 0.8), **style)
     share = summarise(data).busy_share
     step = max(1, len(shown) // 16)
     ax.set_yticks(range(0, len(shown), step), [str(lane.rank) for lane in shown[::step]])

@@ -115,6 +115,13 @@ def _incumbent(data: StudyData, row: NDArray[np.intp]) -> Incumbent:
     )
 
 
+def spent_by(told: Incumbent, n: int) -> Floats:
+    """n, evaluation time of all workers when each trial ended; NaN for those that have not."""
+    spent = np.full(n, np.nan)
+    spent[told.row] = told.worker_seconds
+    return spent
+
+
 def ended_rows(data: StudyData) -> NDArray[np.intp]:
     """Rows of the trials that ended, in the order of their ends."""
     rows = np.flatnonzero(data.ended)
