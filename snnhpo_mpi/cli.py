@@ -106,8 +106,9 @@ def _parser() -> argparse.ArgumentParser:
     best = _command(commands, "best", _best, "the best feasible configurations")
     _add_study(best)
     best.add_argument("--top", type=_positive, default=1, metavar="K", help="how many (default 1)")
-    best.add_argument("--yaml", action="store_true", help="print the best as a fixed: block")
-    best.add_argument("--json", action="store_true", help="one JSON object")
+    form = best.add_mutually_exclusive_group()
+    form.add_argument("--yaml", action="store_true", help="print the best as a fixed: block")
+    form.add_argument("--json", action="store_true", help="one JSON object")
 
     compare = _command(commands, "compare", _compare, "studies side by side: best over time, time to accuracies")
     compare.add_argument("studies", type=Path, nargs="+", metavar="RUN", help="results folders of studies")
@@ -299,7 +300,7 @@ def _best(args: argparse.Namespace) -> int:
 
     data = read(args.study)
     best = summary.best_trials(data, 1 if args.yaml else args.top)
-    if not best:
+    if not best and not args.json:
         sys.stderr.write("snnhpo: no feasible trial yet\n")
         return 1
     if args.yaml:
@@ -308,7 +309,7 @@ def _best(args: argparse.Namespace) -> int:
         _say(json.dumps(summary.best_dict(best)))
     else:
         _say(words.as_table(best))
-    return 0
+    return 0 if best else 1
 
 
 def _compare(args: argparse.Namespace) -> int:

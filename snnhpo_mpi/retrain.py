@@ -86,6 +86,7 @@ def configure(wish: Wish) -> tuple[StudyConfig, str]:
         apply_override(document, assignment)
     retrain = RetrainSettings(candidates=candidates, networks=NETWORKS if wish.save else None)
     config = validate(document).model_copy(update={"retrain": retrain})
+    _refuse_another_split(past, config)
     if exists(folder):
         _refuse_others(folder, config)
     return config, past.config_text
@@ -136,6 +137,23 @@ def _set_epochs(config: dict[str, Any], epochs: int) -> None:
         searched["choices"] += [epochs] if epochs not in searched["choices"] else []
     else:  # the record keeps where a value lies in its range
         searched["low"], searched["high"] = min(searched["low"], epochs), max(searched["high"], epochs)
+
+
+def _refuse_another_split(past: StudyData, config: StudyConfig) -> None:
+    """Raise where the test digits would be others than the search left: it trained on some of them.
+
+    A data set with an official test set is tested on that, whatever its training part is split into.
+    """
+    after = config.model_dump(mode="json")
+    before, after = (
+        {**one["trainer"].get("dataset", {}), "seed": one["study"]["seed"]} for one in (past.config, after)
+    )
+    changed = [key for key in ("train", "held_out", "seed") if before.get(key) != after.get(key)]
+    if changed and before.get("name") == after.get("name") == "digits5000":
+        raise ConfigError(
+            "--set: a retraining on digits5000 is tested on the digits that the search left, so "
+            f"{', '.join(changed)} must stay as in the search; --epochs makes it shorter"
+        )
 
 
 def _refuse_others(folder: Path, config: StudyConfig) -> None:

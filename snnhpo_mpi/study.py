@@ -176,7 +176,7 @@ def _lead_on(
         closing = ending.value
     finally:
         record.close(closing)
-    say(_last_words(ending, tally, folder))
+    say(_last_words(ending, tally, folder, request.resume))
     if ending is Ending.COMPLETE and request.conclude:
         say(request.conclude(folder))
     return ending.exit_code
@@ -249,12 +249,13 @@ def _kept(say: Say, path: Path) -> Iterator[Say]:
         handler.close()
 
 
-def _last_words(ending: Ending, tally: Tally, folder: Path) -> str:
+def _last_words(ending: Ending, tally: Tally, folder: Path, resumes: bool) -> str:
     if ending is Ending.COMPLETE:
         return f"complete: {tally.n_ended} trials in {folder}; next: snnhpo report {folder}"
     if ending is Ending.NO_WORKERS:
         return f"stopped: no worker could start (why: above, and in {folder / 'logs'}); nothing was evaluated since"
-    return f"stopped ({ending.value}) after {tally.n_ended} trials in {folder}; the same command with --resume goes on"
+    how = "" if resumes else " with --resume"
+    return f"stopped ({ending.value}) after {tally.n_ended} trials in {folder}; the same command{how} goes on"
 
 
 def _is_complete(config: StudyConfig, past: StudyData) -> bool:

@@ -3,10 +3,12 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import fake_study
 import pytest
 import yaml
 
 from snnhpo_mpi import cli
+from snnhpo_mpi.trial import State
 
 Program = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -60,9 +62,21 @@ def test_best_is_printed_as_a_block_for_the_next_configuration(snnhpo: Program, 
     assert f"{best['objective']:.4f}" in table
 
 
+def test_without_a_feasible_trial_best_says_so_and_its_json_is_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = str(fake_study.written(tmp_path / "s", 5, state=State.STOPPED))
+    assert cli.main(["best", study]) == 1
+    assert capsys.readouterr() == ("", "snnhpo: no feasible trial yet\n")
+    assert cli.main(["best", study, "--json"]) == 1
+    assert json.loads(capsys.readouterr().out) == {"best": []}
+
+
 def test_report_ends_with_what_was_found_and_where_it_is(snnhpo: Program, toy: Path) -> None:
     assert snnhpo("run", "toy.yaml").returncode == 0
-    said = snnhpo("report", "results/toy", "--format", "html").stdout
+    done = snnhpo("report", "results/toy", "--format", "html,pdf")
+    said = done.stdout
+    assert done.stderr == ""  # writers of PDFs tell of every font
     assert "results/toy/study.h5" in said
     page = toy / "results" / "toy" / "report" / "report.html"
     assert str(page.relative_to(toy)) in said

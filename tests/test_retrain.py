@@ -11,6 +11,7 @@ from mpi_families import Family, families
 
 from snnhpo_mpi import cli
 from snnhpo_mpi.config import StudyConfig
+from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.record import read
 from snnhpo_mpi.report.repeats import repeats
 from snnhpo_mpi.report.summary import best_trials
@@ -148,6 +149,14 @@ def test_epochs_data_and_stopping_are_those_of_a_final_training(tmp_path: Path) 
     assert config.study.seed == 1  # the split is that of the search
     assert text == fake_study.CONFIG_TEXT
     assert configure(Wish(search))[0].retrain.candidates[0].params == best.params
+
+
+@pytest.mark.parametrize("change", ["trainer.dataset.train=100", "trainer.dataset.held_out=50", "study.seed=2"])
+def test_digits_that_the_search_has_seen_cannot_become_the_test(tmp_path: Path, change: str) -> None:
+    search = searched_networks(tmp_path / "s")
+    with pytest.raises(ConfigError, match=rf"{change.split('=')[0].split('.')[-1]} must stay as in the search"):
+        configure(Wish(search, overrides=(change,)))
+    configure(Wish(search, overrides=("workers.threads=1",)))
 
 
 @pytest.mark.stdp

@@ -40,6 +40,7 @@ def render_page(data: StudyData, along: Sequence[Along] = ()) -> str:
     """The page's HTML. Everything that a study, a config or an error says is escaped."""
     summary = summarise(data)
     sections = _sections(data, along)
+    retrained = [one for one in (data, *retrainings(data)) if repeats(one)]
     # Not fetched from anywhere: the loader reads a file of this package.
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
@@ -50,8 +51,9 @@ def render_page(data: StudyData, along: Sequence[Along] = ()) -> str:
         objective=objective_label(data),
         sections=sections,
         parameters=_parameters(data, summary),
-        retrained=[repeated for one in retrainings(data) for repeated in repeats(one)],
-        tested=[tested_on(one) for one in retrainings(data)][:1],
+        what="Final trainings of the best" if data.config.get("retrain") else "Hyperparameter search",
+        retrained=[repeated for one in retrained for repeated in repeats(one)],
+        tested=[tested_on(one) for one in retrained][:1],
         failures=failures(data)[:_MOST_REASONS],
         config=json.dumps(data.config, indent=2),
         config_text=data.config_text,

@@ -107,12 +107,15 @@ def draw_silence(data: StudyData) -> Figure:
         return empty(figure, "no network was trained yet")
     unit, name = time_unit(told.seconds[-1])
     amount, amount_name = time_unit(max(told.saved[-1], told.spent[-1]))
-    left.plot(told.seconds / unit, told.recent_share, color=points.STOPPED.colour, label=f"latest {told.window}")
+    dot: Any = {"marker": "o", "markersize": 3} if len(told.seconds) == 1 else {}  # a line of one point is none
+    left.plot(told.seconds / unit, told.recent_share, **dot, color=points.STOPPED.colour, label=f"latest {told.window}")
     left.plot(told.seconds / unit, told.total_share, color="black", linewidth=1, linestyle="--", label="all so far")
     left.set(xlabel=f"time [{name}]", ylabel="silent networks", ylim=(-0.02, 1.02))
     left.yaxis.set_major_formatter(PercentFormatter(1.0))
-    right.plot(told.seconds / unit, told.saved / amount, color=points.BASELINE, label="saved by stopping early")
-    right.plot(told.seconds / unit, told.spent / amount, color=points.FEASIBLE.colour, linestyle="--", label="spent")
+    right.plot(told.seconds / unit, told.saved / amount, **dot, color=points.BASELINE, label="saved by stopping early")
+    right.plot(
+        told.seconds / unit, told.spent / amount, **dot, color=points.FEASIBLE.colour, linestyle="--", label="spent"
+    )
     right.set(xlabel=f"time [{name}]", ylabel=f"evaluation time [{amount_name}]", ylim=(0, None))
     for ax in (left, right):
         ax.legend(loc="best")

@@ -173,14 +173,15 @@ def reason(error: str) -> str:
 
 def objective_name(data: StudyData) -> str:
     """What people call the objective of this study."""
-    trainer = (data.config.get("trainer") or {}).get("name")
-    return "objective" if trainer == "python" else "held-out accuracy"
+    if (data.config.get("trainer") or {}).get("name") == "python":
+        return "objective"
+    return "test accuracy" if data.config.get("retrain") else "held-out accuracy"
 
 
 def objective_label(data: StudyData) -> str:
     """The same for an axis on which stopped networks are shown too."""
     name = objective_name(data)
-    return name if name == "objective" else "accuracy, held-out (stopped: training)"
+    return "accuracy, held-out (stopped: training)" if name == "held-out accuracy" else name
 
 
 def _found_dict(found: Found) -> dict[str, Any]:

@@ -72,7 +72,8 @@ def step(x: Any, y: series.Floats) -> list[Trace]:
 def line(x: Any, y: Any, name: str, colour: str, dash: str = "solid") -> Trace:
     """A plain line."""
     style = {"color": colour, "width": 2, "dash": dash}
-    return {"type": "scatter", "mode": "lines", "name": name, "x": numbers(x), "y": numbers(y), "line": style}
+    mode = "lines" if len(x) > 1 else "lines+markers"  # a line of one point is none
+    return {"type": "scatter", "mode": mode, "name": name, "x": numbers(x), "y": numbers(y), "line": style}
 
 
 def bars(begin: Any, end: Any, place: Any, number: Any, look: points.Look, thickness: float) -> Trace:

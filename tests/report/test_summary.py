@@ -185,6 +185,7 @@ def test_the_baseline_is_trial_0_of_a_study_that_has_one(tmp_path: Path) -> None
 def test_the_objective_of_ones_own_function_is_not_called_accuracy(done: StudyData) -> None:
     assert objective_name(done) == "held-out accuracy"
     assert objective_name(replace(done, config=fake_study.config(trainer={"name": "python"}))) == "objective"
+    assert objective_name(replace(done, config=fake_study.config(retrain={"candidates": []}))) == "test accuracy"
 
 
 def test_the_conclusion_says_what_the_demo_must(done: StudyData) -> None:
