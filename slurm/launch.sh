@@ -86,8 +86,6 @@ run_in_job() {
   scratch=$(mktemp -d)
   trap 'rm -rf "$scratch" "$SNNHPO_EXIT_FILE"' EXIT
   rm -f "$SNNHPO_EXIT_FILE"
-  # Recordings are binned once a node, on its own disk, where all its ranks map them into memory.
-  export SNNHPO_CACHE=${SNNHPO_CACHE:-${SLURM_TMPDIR:-${TMPDIR:-/tmp}}/snnhpo-cache-$UID}
   find_end
   say "start $((requeues + 1)) of at most $((max_requeues + 1)) on ${SLURM_JOB_NODELIST:-this machine}, $launcher: $*"
   trap on_warning USR1

@@ -18,6 +18,7 @@ from snnhpo_mpi.errors import ConfigError
 
 log = logging.getLogger(__name__)
 PLACES = ("SNNHPO_SCRATCH", "SLURM_TMPDIR", "TMPDIR")  # the first that is set; else the system's
+CACHE = "SNNHPO_CACHE"
 _PREFIX = "snnhpo-"
 # Where matplotlib, torch, Triton, numba, the CUDA driver and all that follow the XDG rules keep their caches.
 _CACHES = (
@@ -38,8 +39,7 @@ def scratch_folder(environment: Mapping[str, str]) -> Iterator[Path]:
     Raises:
         ConfigError: it cannot be made; the message names the place and the variable that chooses another.
     """
-    chosen = next((environment[name] for name in PLACES if environment.get(name)), None)
-    place = Path(chosen or tempfile.gettempdir())
+    place = _place(environment)
     try:
         _remove_leftovers(place)
         folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{socket.gethostname()}-{os.getpid()}-", dir=place))
@@ -51,10 +51,25 @@ def scratch_folder(environment: Mapping[str, str]) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def cache_folder(environment: Mapping[str, str]) -> Path:
+    """Where data sets are made ready once for all ranks of a node: ``SNNHPO_CACHE``, or where temporary files go.
+
+    Not removed at the end: the next job on this node finds them there, unless the place itself is gone by then.
+    """
+    if own := environment.get(CACHE):
+        return Path(own).expanduser()
+    return _place(environment) / f"{_PREFIX}cache-{os.getuid()}"
+
+
+def _place(environment: Mapping[str, str]) -> Path:
+    chosen = next((environment[name] for name in PLACES if environment.get(name)), None)
+    return Path(chosen or tempfile.gettempdir())
+
+
 def variables(folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
-    """What sends temporary files and caches to a folder; what the user has set stays."""
+    """What sends temporary files and caches to a folder, data to the node's cache; what the user has set stays."""
     caches = {name: str(folder / name.lower()) for name in _CACHES if name not in environment}
-    return caches | {"TMPDIR": str(folder)}
+    return caches | {"TMPDIR": str(folder), CACHE: str(cache_folder(environment))}
 
 
 def _remove_leftovers(place: Path) -> None:

@@ -22,7 +22,7 @@ ALLOWED = {
     "space": {"config", "trial"},
     "optim": {"errors", "space", "trial"},
     "comm": {"errors", "trial"},
-    "snn": {"config", "errors", "trial"},
+    "snn": {"config", "errors", "scratch", "trial"},
     "record": {"errors", "space", "trial"},
     "report": {"errors", "plain", "record", "trial"},
     "user_function": {"config", "errors", "trial"},

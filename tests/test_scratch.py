@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from snnhpo_mpi.errors import ConfigError
-from snnhpo_mpi.scratch import scratch_folder, variables
+from snnhpo_mpi.scratch import cache_folder, scratch_folder, variables
 
 
 def test_a_folder_is_there_for_the_time_of_a_rank(tmp_path: Path) -> None:
@@ -58,6 +58,19 @@ def test_a_place_that_is_not_there_is_told(tmp_path: Path) -> None:
         scratch_folder({"TMPDIR": str(tmp_path / "gone")}),
     ):
         pass
+
+
+def test_data_are_made_ready_beside_in_a_folder_that_stays(tmp_path: Path) -> None:
+    shared = tmp_path / f"snnhpo-cache-{os.getuid()}"
+    environment = {"SLURM_TMPDIR": str(tmp_path), "TMPDIR": "/tmp"}
+    assert cache_folder(environment) == shared
+    assert variables(tmp_path / "rank", environment)["SNNHPO_CACHE"] == str(shared)
+    chosen = environment | {"SNNHPO_CACHE": "/fast/cache"}
+    assert variables(tmp_path / "rank", chosen)["SNNHPO_CACHE"] == "/fast/cache"
+    shared.mkdir()
+    with scratch_folder(environment):
+        pass
+    assert shared.exists()
 
 
 def test_caches_go_there_unless_the_user_has_chosen(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import torch
 
 from snnhpo_mpi.config import DatasetSettings
 from snnhpo_mpi.errors import ConfigError
-from snnhpo_mpi.snn.data import load, load_final
+from snnhpo_mpi.snn.data import idx, load, load_final
 from snnhpo_mpi.snn.data.split import stratified_split
 
 
@@ -47,6 +47,24 @@ def test_idx_files_are_read_raw_and_gzipped(mnist: Path) -> None:
     assert split.train_x.shape == (20, 1, 6, 5)
     assert torch.equal(split.train_x[:, 0, 0, 0].long(), split.train_y)
     assert split.n_classes == 4
+
+
+def test_ranks_of_a_node_read_idx_files_once(
+    mnist: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    read: list[str] = []
+    real = idx.read_idx
+    monkeypatch.setattr(idx, "read_idx", lambda path: read.append(path.name) or real(path))
+    first, again = load(settings(mnist), 1), load(settings(mnist), 1)
+    assert len(read) == 2
+    assert torch.equal(first.train_x, again.train_x) and torch.equal(first.held_y, again.held_y)
+    assert [path.suffix for path in sorted(cache.iterdir())] == [".json", ".lock", ".npy"]
+    (mnist / "MNIST/raw/train-labels-idx1-ubyte.gz").touch()  # other data, for all that we know
+    load(settings(mnist), 1)
+    assert len(read) == 4
+    monkeypatch.setenv("SNNHPO_CACHE", "/dev/null/cache")
+    assert torch.equal(load(settings(mnist), 1).train_x, first.train_x)
+    assert "each rank of this node reads mnist by itself: " in caplog.text
 
 
 def test_environment_variables_name_the_folder(mnist: Path, monkeypatch: pytest.MonkeyPatch) -> None:

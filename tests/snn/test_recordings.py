@@ -20,9 +20,8 @@ STEPS = EncodingSettings(name="events", steps=10)
 
 
 @pytest.fixture
-def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with some recordings of each data set; a cache of its own."""
-    monkeypatch.setenv("SNNHPO_CACHE", str(tmp_path / "cache"))
+def data(tmp_path: Path) -> Path:
+    """A folder with some recordings of each data set."""
     write_all(tmp_path / "data")
     return tmp_path / "data"
 

@@ -101,7 +101,7 @@ def _read(dataset: DatasetSettings, encoding: EncodingSettings | None, part: str
         case "digits5000":
             x, y = digits.read()
         case "mnist" | "fashion_mnist":
-            x, y = (idx.read_training_set if part == "train" else idx.read_test_set)(dataset)
+            return idx.read_staged(dataset, part)
         case "nmnist" | "dvsgesture" | "shd":
             assert encoding is not None
             return read_binned(dataset, encoding, part)

@@ -6,17 +6,22 @@ Format: two zero bytes, element type (8 = unsigned byte), number of dimensions, 
 from __future__ import annotations
 
 import gzip
+import logging
 import math
 import zlib
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from snnhpo_mpi.config import DatasetSettings
 from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.snn.data.cache import key_of, staged
 from snnhpo_mpi.snn.data.folder import data_folder
 
+log = logging.getLogger(__name__)
 IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 TEST_IMAGES, TEST_LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
 OWN_FOLDER = {"mnist": "MNIST/raw", "fashion_mnist": "FashionMNIST/raw"}  # below the path, as torchvision writes
@@ -37,6 +42,36 @@ def read_training_set(dataset: DatasetSettings) -> tuple[NDArray[np.uint8], NDAr
 def read_test_set(dataset: DatasetSettings) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Read the official test set, as ``read_training_set``."""
     return _read_pair(dataset, TEST_IMAGES, TEST_LABELS)
+
+
+def read_staged(dataset: DatasetSettings, part: str) -> tuple[Tensor, NDArray[np.int64]]:
+    """A part by way of the node's cache: only the first of its ranks reads the files, from wherever they are.
+
+    Args:
+        dataset: which and where.
+        part: train or test.
+
+    Returns:
+        Images ``N x 1 x H x W`` uint8 and classes ``N``.
+
+    Raises:
+        ConfigError: files are missing or damaged.
+    """
+    read = read_training_set if part == "train" else read_test_set
+    names = (IMAGES, LABELS) if part == "train" else (TEST_IMAGES, TEST_LABELS)
+    files = [find(data_folder(dataset), dataset.name, name) for name in names]
+
+    def write(path: Path) -> NDArray[np.int64]:
+        images, labels = read(dataset)
+        np.save(path, images)
+        return labels
+
+    try:
+        return staged(f"{dataset.name}_{part}", key_of(dataset.name, files), write)
+    except OSError as error:
+        log.warning("each rank of this node reads %s by itself: %s", dataset.name, error)
+        images, labels = read(dataset)
+        return torch.from_numpy(images), labels
 
 
 def _read_pair(
