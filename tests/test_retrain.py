@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -169,12 +170,16 @@ def test_a_network_is_tested_on_what_the_search_never_saw_and_kept(
     monkeypatch.setattr(digits, "read", lambda: (x[::12], y[::12]))  # 417 of them
     config, _ = configure(Wish(searched_networks(tmp_path / "s"), epochs=2, save=True))
     assert config.retrain is not None
-    folder = str(tmp_path / "networks")
-    config = config.model_copy(update={"retrain": config.retrain.model_copy(update={"networks": folder})})
+    folder = tmp_path / "results" / "quickstart" / "retrain" / "networks"
+    config = config.model_copy(update={"retrain": config.retrain.model_copy(update={"networks": str(folder)})})
     params = {**config.retrain.candidates[0].params, "map_size": 20}
     outcome = StdpTrainer(config, "cpu", lambda progress: None).evaluate(Trial(0, params, 9))
     assert outcome.metrics["n_samples"] == 2 * 300
     table = np.asarray(outcome.curves["confusion"])
     assert table.sum() == 117  # the search's split left so many untouched
     assert outcome.objective == pytest.approx(np.trace(table) / 117)
-    assert load_network(tmp_path / "networks" / "trial_000.pt").n_classes == 10
+    assert load_network(folder / "trial_000.pt").n_classes == 10
+    blocks = re.findall(r"```python\n(.*?)```", Path("README.md").read_text(), re.DOTALL)
+    (script,) = [block for block in blocks if "load_network" in block]  # word for word
+    ran = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert 0.1 < float(ran.stdout) < 1

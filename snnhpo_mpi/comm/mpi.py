@@ -197,8 +197,9 @@ def _load_mpi() -> Any:
         mpi4py.rc.initialize = False
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
         raise ConfigError(
-            f"mpi4py found no MPI library ({str(error).splitlines()[0]}): load your cluster's MPI (module load ...), "
+            f"mpi4py found no MPI library ({reason}): load your cluster's MPI (module load ...), "
             "name one (MPI4PY_LIBMPI=/path/to/libmpi.so), install one (pip install mpich), or run without mpiexec"
         ) from error
     return MPI

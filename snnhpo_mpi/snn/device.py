@@ -20,7 +20,8 @@ def checked(device: str) -> str:
         ones = torch.ones(_SIDE, _SIDE, device=name)
         total = (ones @ ones).sum().item()
     except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
-        raise ConfigError(f"{device} does not work: {str(error).splitlines()[0]} ({_circumstances()})") from error
+        reason = str(error).partition("\n")[0]
+        raise ConfigError(f"{device} does not work: {reason} ({_circumstances()})") from error
     if total != _SIDE**3:
         raise ConfigError(f"{device} computes wrongly: a sum is {total:g} instead of {_SIDE**3} ({_circumstances()})")
     return device
