@@ -6,6 +6,7 @@ Torch, MPI and the plotting libraries are imported by the command that needs the
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import logging
 import os
@@ -52,6 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0 done, 2 user's mistake, 3 record damaged or busy, 75 stopped before the end and resumable.
     """
     args = _parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that lacks a character is no reason to end
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(PlainFormatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])  # libraries tell of every font that they write

@@ -25,7 +25,7 @@ from snnhpo_mpi.report.words import duration, percent, rough_duration, rounded
 
 REFRESH_S = 2.0
 LINE_EVERY_S = 10.0  # on a terminal that cannot redraw
-_LEVELS = "▁▂▃▄▅▆▇█"
+_LEVELS, _ASCII_LEVELS = "▁▂▃▄▅▆▇█", "_.:-=+*#"
 _ROWS_ABOVE_WORKERS = 11
 _LOG_LINES = 4
 _LOG_BYTES = 8_000  # of the end of each log
@@ -78,12 +78,13 @@ def _add_lines(study: Path, console: Console) -> None:
 
 def as_text(data: StudyData, width: int = 80) -> str:
     """The same view as plain text."""
-    console = Console(file=io.StringIO(), width=width, no_color=True, force_terminal=False, legacy_windows=False)
+    buffer = io.BytesIO()
+    file = io.TextIOWrapper(buffer, encoding=sys.stdout.encoding or "utf-8", errors="replace")
+    console = Console(file=file, width=width, no_color=True, force_terminal=False, legacy_windows=False)
     console.print(render(data))
-    text = console.file.getvalue()  # type: ignore[attr-defined]
-    lines = [line.rstrip() for line in text.splitlines()]
-    plain = "\n".join(lines).rstrip()
-    return plain if _speaks_unicode() else plain.encode("ascii", "replace").decode("ascii")
+    file.flush()
+    lines = [line.rstrip() for line in buffer.getvalue().decode(file.encoding).splitlines()]
+    return "\n".join(lines).rstrip()
 
 
 def progress_line(summary: Summary) -> str:
@@ -203,7 +204,8 @@ def sparkline(values: Sequence[float], width: int) -> str:
     points = [shown[round(i)] for i in np.linspace(0, len(shown) - 1, min(width, len(shown)))]
     low, high = min(shown), max(shown)
     span = (high - low) or 1.0
-    bars = "".join(_LEVELS[round((value - low) / span * (len(_LEVELS) - 1))] for value in points)
+    levels = _LEVELS if "utf" in (sys.stdout.encoding or "utf").lower() else _ASCII_LEVELS
+    bars = "".join(levels[round((value - low) / span * (len(levels) - 1))] for value in points)
     return f"{low:.3g} {bars} {high:.3g}" if high > low else f"{bars} {high:.3g}"
 
 
@@ -242,7 +244,3 @@ def _doing(data: StudyData, rank: int, row: int | None) -> tuple[str, ...]:
     spikes = rounded(min(news.spikes.values())) if news.spikes else "-"
     accuracy = "-" if news.accuracy is None else f"{news.accuracy:.3f}"
     return str(data.number[row]), spent, done, str(news.epoch), accuracy, silent, spikes
-
-
-def _speaks_unicode() -> bool:
-    return "utf" in (sys.stdout.encoding or "").lower()

@@ -4,6 +4,9 @@ import io
 import itertools
 import math
 import os
+import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -133,3 +136,12 @@ def test_a_terminal_without_cursor_gets_a_line_when_something_but_the_time_left_
     assert live.watch(tmp_path) == 0
     first, last = capsys.readouterr().out.splitlines()
     assert first.endswith("left 1 min 40 s") and last.endswith("complete")
+
+
+@pytest.mark.parametrize("options", [[], ["--watch"]], ids=["status", "watch"])
+def test_a_terminal_without_unicode_gets_a_view_of_its_own_characters(tmp_path: Path, options: list[str]) -> None:
+    command = [sys.executable, "-m", "snnhpo_mpi", "status", str(fake_study.written(tmp_path / "s", 30)), *options]
+    environment = os.environ | {"PYTHONIOENCODING": "latin-1", "TERM": "xterm", "FORCE_COLOR": "1"}
+    said = subprocess.run(command, env=environment, capture_output=True, check=True).stdout.decode("ascii")
+    assert "?" not in said.replace("\x1b[?", "")
+    assert re.search(r"[_.:=+*-]#+ 0\.\d+", said) and "----" in said
