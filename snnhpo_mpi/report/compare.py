@@ -26,7 +26,7 @@ DASHES = ("-", "--", "-.", ":")
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """When a study first had a feasible network of some objective; None if it never had."""
+    """When, and after how many trials, a study first had a feasible network of some objective; None if it never had."""
 
     level: float
     seconds: float | None
@@ -40,6 +40,7 @@ class Compared:
 
     label: str
     objective: str
+    samples: str
     summary: Summary
     incumbent: series.Incumbent
     reached: tuple[Reached, ...]
@@ -57,9 +58,21 @@ def compare(studies: Sequence[StudyData], levels: Sequence[float] = ()) -> list[
         finals = [one.best[-1] for one in told if len(one.best) and not np.isnan(one.best[-1])]
         levels = [share * min(finals) for share in SHARES] if finals and min(finals) > 0 else finals[:1]
     return [
-        Compared(label, objective_name(data), summarise(data), one, tuple(_reached(one, level) for level in levels))
+        Compared(
+            label,
+            objective_name(data),
+            _samples(data),
+            summarise(data),
+            one,
+            tuple(_reached(one, level) for level in levels),
+        )
         for label, data, one in zip(_labels(studies), studies, told, strict=True)
     ]
+
+
+def _samples(data: StudyData) -> str:
+    dataset = (data.config.get("trainer") or {}).get("dataset") or {}
+    return f"{dataset['train']}, {dataset['held_out']}" if {"train", "held_out"} <= dataset.keys() else "-"
 
 
 def _labels(studies: Sequence[StudyData]) -> list[str]:
@@ -80,6 +93,8 @@ def as_table(compared: Sequence[Compared]) -> str:
     """A line a quantity, a column a study."""
     rows = [["", *(one.label for one in compared)]]
     summaries = [one.summary for one in compared]
+    if len({one.samples for one in compared}) > 1:  # accuracies that are hard to compare
+        rows.append(["samples: training, held out", *(one.samples for one in compared)])
     rows.append(["state", *(one.state for one in summaries)])
     rows.append(["trials ended", *(str(one.ended) for one in summaries)])
     rows.append(["feasible", *(str(one.feasible) for one in summaries)])
@@ -101,7 +116,7 @@ def as_table(compared: Sequence[Compared]) -> str:
 def _when(reached: Reached) -> str:
     if reached.seconds is None:
         return "never"
-    return f"{rough_duration(reached.seconds)} (trial {reached.trials})"
+    return f"{rough_duration(reached.seconds)}, {reached.trials} trial{'s' * (reached.trials != 1)}"
 
 
 def as_dict(compared: Sequence[Compared]) -> dict[str, Any]:

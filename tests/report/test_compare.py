@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import fake_study
@@ -51,6 +52,16 @@ def test_the_table_has_a_column_a_study_and_numbers_of_the_summary(studies: list
     assert best.split()[1:3] == [f"{summarise(data).best.objective:.4f}" for data in studies[:2]]
     assert best.split()[3:] == ["-", "-"]
     assert any(line.startswith("time to") and line.endswith("never") for line in lines)
+
+
+def test_studies_of_other_amounts_of_data_are_told_apart(studies: list[StudyData]) -> None:
+    small = {"name": "stdp", "dataset": {"name": "digits5000", "train": 300, "held_out": 100}}
+    other = replace(studies[1], config={**studies[1].config, "trainer": small})
+    row = next(
+        line for line in compare.as_table(compare.compare([studies[0], other])).splitlines() if "samples" in line
+    )
+    assert row.split()[-4:] == ["1000,", "500", "300,", "100"]
+    assert "samples" not in compare.as_table(compare.compare(studies))
 
 
 def test_the_json_is_json_without_nan(studies: list[StudyData]) -> None:
