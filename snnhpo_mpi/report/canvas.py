@@ -26,7 +26,7 @@ STYLE: Any = {
     "figure.constrained_layout.use": True,
     "pdf.fonttype": 42,
 }
-_MOST_POINTS = 4000
+_MOST_POINTS = 2500
 
 
 def scatter(ax: Axes, data: StudyData, x: series.Floats, y: series.Floats, size: float = 12) -> None:
@@ -34,8 +34,11 @@ def scatter(ax: Axes, data: StudyData, x: series.Floats, y: series.Floats, size:
     for look, rows in points.by_kind(data):
         drawn = points.thinned(rows[~np.isnan(x[rows]) & ~np.isnan(y[rows])], _MOST_POINTS)
         if len(drawn):
-            marker: Any = {"marker": look.marker, "s": size, "linewidths": 0.7, "alpha": 0.7}
-            ax.scatter(x[drawn], y[drawn], color=look.colour, label=look.name, **marker)
+            opacity, scale = points.crowding(len(drawn))
+            width = 0.7 if scale == 1 or look.marker == "x" else 0.0
+            style: Any = {"color": look.colour, "marker": look.marker, "alpha": opacity}
+            ax.scatter(x[drawn], y[drawn], s=size * scale**2, linewidths=width, **style)
+            ax.scatter([], [], s=size, linewidths=0.7, label=look.name, **style)  # in the legend at its usual size
 
 
 def empty(figure: Figure, text: str) -> Figure:

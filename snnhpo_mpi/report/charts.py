@@ -15,7 +15,7 @@ from snnhpo_mpi.report.traces import Chart, Trace, bars, kinds, line, numbers, s
 from snnhpo_mpi.report.words import percent, time_unit
 
 _MOST_LANES = 96
-_MOST_BARS = 12_000
+_MOST_BARS = 24_000
 
 
 def search(data: StudyData) -> list[Chart]:
@@ -113,7 +113,7 @@ def workers(data: StudyData) -> list[Chart]:
     row = np.concatenate([lane.row for lane in shown])
     begin, end = (np.concatenate([getattr(lane, part) for lane in shown]) / unit for part in ("begin", "end"))
     place = np.concatenate([np.full(len(lane.row), j) for j, lane in enumerate(shown)])
-    drawn = points.thinned(np.arange(len(row)), _MOST_BARS)
+    drawn = np.argsort(begin, kind="stable")[-_MOST_BARS:]  # to leave out single ones would look like idle time
     thickness = float(np.clip(420 / len(shown), 3, 16))
     lines = []
     for look, rows in points.by_kind(data):
@@ -122,7 +122,7 @@ def workers(data: StudyData) -> list[Chart]:
             lines.append(bars(begin[mine], end[mine], place[mine], data.number[row[mine]], look, thickness))
     busy = f"Gaps are idle time; the workers were busy {percent(summarise(data).busy_share)} of the time."
     hidden = f" {len(lanes) - len(shown)} further workers are not shown." if len(lanes) > len(shown) else ""
-    thinner = f" {len(drawn)} of {len(row)} trials are drawn." if len(drawn) < len(row) else ""
+    thinner = f" Only the latest {len(drawn)} of {len(row)} trials are drawn." if len(drawn) < len(row) else ""
     step = max(1, len(shown) // 24)
     ticks = {"tickvals": list(range(0, len(shown), step)), "ticktext": [_lane(data, lane) for lane in shown[::step]]}
     y_axis = {"range": [len(shown) - 0.4, -0.6], "showgrid": False, "zeroline": False, **ticks}

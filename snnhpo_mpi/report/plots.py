@@ -74,7 +74,7 @@ def draw_incumbent(data: StudyData) -> Figure:
         if baseline is not None and baseline.objective is not None:
             ax.axhline(baseline.objective, color=points.BASELINE, linestyle="--", linewidth=1, label=baseline.name)
     left.set(xlabel="trial", ylabel=objective_label(data))
-    left.xaxis.set_major_locator(MaxNLocator(integer=True))
+    left.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
     right.set_xlabel(f"time [{name}]")
     spent.set_xlabel(f"{series.worker_time(data)} [{amount_name}]")
     figure.legend(*left.get_legend_handles_labels(), loc="outside upper center", ncols=5)

@@ -40,6 +40,7 @@ FAILED = Look("failed", "#7F7F7F", "s", "square-open")
 RUNNING = Look("running", "#56B4E9", "d", "diamond-open")
 BEST = "#D55E00"
 BASELINE = "#009E73"
+CROWD = 500
 PAPER = "#F4F8FB"  # where there is nothing; dark on a dark page
 
 
@@ -61,6 +62,11 @@ def thinned(rows: Rows, limit: int) -> Rows:
     if len(rows) <= limit:
         return rows
     return rows[np.linspace(0, len(rows) - 1, limit).round().astype(np.intp)]
+
+
+def crowding(n: int) -> tuple[float, float]:
+    """Opacity of n points, and what their usual size is multiplied by: a cloud of many should not be a blot."""
+    return (0.75, 1.0) if n <= CROWD else (0.4, 0.6)
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,8 +47,15 @@ def kinds(
     for look, rows in points.by_kind(data):
         drawn = points.thinned(rows[~np.isnan(x[rows]) & ~np.isnan(y[rows])], limit)
         if len(drawn):
-            edge = {"width": 1.6 if look.symbol.endswith("open") else 1.0, "color": look.colour}
-            marker = {"color": look.colour, "symbol": look.symbol, "size": size, "opacity": 0.75, "line": edge}
+            opacity, scale = points.crowding(len(drawn))
+            edge = {"width": 1.6 * scale if look.symbol.endswith("open") else 0.0, "color": look.colour}
+            marker = {
+                "color": look.colour,
+                "symbol": look.symbol,
+                "size": size * scale,
+                "opacity": opacity,
+                "line": edge,
+            }
             traces.append(
                 {"type": "scatter", "mode": "markers", "name": look.name, "x": numbers(x[drawn]),
                  "y": numbers(y[drawn]), "customdata": data.number[drawn].tolist(), "marker": marker,
