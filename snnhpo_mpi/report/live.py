@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import math
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -29,6 +30,7 @@ _LEVELS, _ASCII_LEVELS = "▁▂▃▄▅▆▇█", "_.:-=+*#"
 _ROWS_ABOVE_WORKERS = 11
 _LOG_LINES = 4
 _LOG_BYTES = 8_000  # of the end of each log
+_SPACES = re.compile(r"(?<=\S) +")  # those at the beginning of a line stay
 _LOGS = 8  # the latest ones that are looked into
 
 
@@ -140,7 +142,7 @@ def last_log_lines(folder: Path, n: int = _LOG_LINES) -> list[str]:
     for _, path in sorted(logs)[-_LOGS:]:
         rank = path.stem.removeprefix("rank_").lstrip("0") or "0"
         with contextlib.suppress(OSError):
-            lines += [f"{rank:>3}| {line.replace(' INFO ', ' ', 1)}" for line in _tail(path)[-n:]]
+            lines += [f"{rank:>3}| {_SPACES.sub(' ', line.replace(' INFO ', ' ', 1))}" for line in _tail(path)[-n:]]
     return lines[-n:]
 
 
