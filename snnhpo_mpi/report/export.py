@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 
 from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.record import StudyData
-from snnhpo_mpi.report.summary import reason
+from snnhpo_mpi.report.summary import objective_name, reason
 from snnhpo_mpi.trial import State
 
 if TYPE_CHECKING:
@@ -77,6 +78,8 @@ def _write_optuna(data: StudyData, path: Path) -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(path)))
     study = optuna.create_study(study_name=data.name, storage=storage, direction="maximize")
+    with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
+        study.set_metric_names([objective_name(data)])
     study.set_user_attr("constraints", list(data.constraint_names))
     distributions = _distributions(data)
     study.add_trials([_frozen(data, int(row), distributions) for row in np.flatnonzero(data.ended)])

@@ -46,6 +46,7 @@ def test_optuna_sees_the_same_study(done: StudyData, tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["optuna.log"]
     storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(path)))
     study = optuna.load_study(study_name="fake", storage=storage)
+    assert study.metric_names == ["held-out accuracy"]
     rows = np.flatnonzero(done.ended)
     assert [trial.params for trial in study.trials] == [done.trial(row).params for row in rows]
     states = {State.COMPLETED: "COMPLETE", State.STOPPED: "PRUNED", State.FAILED: "FAIL"}

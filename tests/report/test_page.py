@@ -14,7 +14,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from snnhpo_mpi.record import StudyData, Worker, read
-from snnhpo_mpi.report import charts, live, page, plots, repeats, series, traces
+from snnhpo_mpi.report import charts, live, page, plots, points, repeats, series, traces
 from snnhpo_mpi.report.summary import best_trials, summarise
 from snnhpo_mpi.trial import Asked, Ended, Outcome, Started, State, Trial
 
@@ -143,6 +143,31 @@ def test_large_studies_are_thinned(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert "at most 5 trials" in chart.caption
     drawn = traces.kinds(data, data.number.astype(float), data.objective, limit=5)
     assert drawn and all(len(trace["x"]) <= 5 for trace in drawn)
+
+
+def test_the_timeline_of_a_long_study_is_that_of_its_latest_trials_without_gaps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(charts, "_MOST_BARS", 8)
+    data = read(fake_study.written(tmp_path / "s", 40))
+    (chart,) = charts.workers(data)
+    n_ended = int(data.ended.sum())
+    assert f"Only the latest 8 of {n_ended} trials are drawn" in chart.caption
+    drawn = {number for trace in chart.traces for number in trace["customdata"]}
+    assert drawn == set(data.number[data.ended][np.argsort(data.started_at[data.ended])[-8:]].tolist())
+
+
+def test_many_points_are_drawn_small_and_few_large() -> None:
+    assert points.crowding(points.CROWD) == (0.75, 1.0)
+    assert max(points.crowding(points.CROWD + 1)) < 0.75
+
+
+def test_the_page_of_a_retraining_shows_its_own_numbers(tmp_path: Path) -> None:
+    search = fake_study.written(tmp_path / "s", 40)
+    retrained(search)
+    html = page.render_page(read(search / "retrain"))
+    assert "Final trainings of the best" in html and "best test accuracy" in html and "held-out" not in html
+    assert '<h2 id="retrained">' in html and "0.6250" in html  # the mean of 0.5 and 0.75
 
 
 def retrained(search: Path) -> None:

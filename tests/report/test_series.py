@@ -31,6 +31,13 @@ def test_by_number_and_by_time_lead_to_the_same_best(done: StudyData) -> None:
     assert (np.diff(series.incumbent_by_number(done).row) > 0).all()
 
 
+def test_each_trial_ends_when_so_much_was_spent_by_all_workers(done: StudyData) -> None:
+    spent = series.spent_by(series.incumbent(done), done.n_trials)
+    assert np.array_equal(~np.isnan(spent), done.ended)
+    row = int(np.flatnonzero(done.ended)[7])
+    assert spent[row] == pytest.approx(np.nansum(done.seconds[done.ended_at <= done.ended_at[row]]))
+
+
 def test_silent_shares_are_those_of_a_count_by_hand(done: StudyData) -> None:
     told = series.silence(done, saved_seconds(done))
     rows = [row for row in series.ended_rows(done) if done.state[row] in ("completed", "stopped")]
