@@ -148,6 +148,7 @@ def test_a_task_of_an_array_is_a_study_of_its_own(bench: Bench) -> None:
         ("2", "2", 2, "failed with exit code 2"),
         ("", "2", 2, "failed with exit code 2"),  # before MPI was there
         ("running", "15", 15, "requeued, 19 more times possible"),  # MPI did not come up
+        ("running", "0", 75, "requeued, 19 more times possible"),  # some launchers say so of killed ranks
     ],
 )
 def test_a_job_is_requeued_if_its_study_can_be_resumed(bench: Bench, rank_0, launcher_exits, exit_code, says) -> None:
