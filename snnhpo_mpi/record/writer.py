@@ -63,7 +63,7 @@ class StudyRecord:
         self._metrics = {name for name in table.columns if name.startswith("trials/metrics/")}
         self._progress: dict[int, Progress] = {}
         self._newcomers: list[WorkerSeen] = []
-        self._live_at = time.monotonic()
+        self._live_at = time.monotonic() + LIVE_EVERY_S
         self._news = False
 
     @staticmethod
@@ -186,7 +186,7 @@ class StudyRecord:
         self._lock.renew()
         if self._newcomers:
             self._write([])
-        if self._news and time.monotonic() - self._live_at >= LIVE_EVERY_S:
+        if self._news and time.monotonic() >= self._live_at:
             self._write_live()
         if self._saver.due:
             self._save()
@@ -233,7 +233,7 @@ class StudyRecord:
         self._extras = Extras()
 
     def _write_live(self) -> None:
-        self._live_at = time.monotonic()
+        began = time.monotonic()
         self._news = False
         beside = self.folder / f"{LIVE_FILE}.new"
         try:
@@ -241,6 +241,8 @@ class StudyRecord:
             beside.replace(self.folder / LIVE_FILE)
         except OSError as error:
             log.warning("%s was not renewed: %s", LIVE_FILE, error)
+        ended = time.monotonic()  # the loop waits meanwhile: for a hundredth of its time at most
+        self._live_at = ended + max(LIVE_EVERY_S, 100.0 * (ended - began))
 
     @staticmethod
     def _expect(condition: bool, number: int, what: str) -> None:
