@@ -27,7 +27,7 @@ LEAST_VARIANCE = 1e-12  # of the prior's: where rounding leaves less, or a negat
 
 
 class Near(NamedTuple):
-    """Points seen from the sites: z ``q x r x d``, and ``q x r x n`` exp(-rho), (1 + rho) exp(-rho), the Matern."""
+    """Points seen from the sites: z ``q x r x d``, bend (1 + rho) exp(-rho) and Matern of variance 1, ``q x r x n``."""
 
     z: Array
     bend: Array
@@ -35,7 +35,7 @@ class Near(NamedTuple):
 
 
 class Covariances:
-    """The kernels of q outputs and the sites of each."""
+    """The Matern parts of q kernels, and the sites of each; arrays of the precision ``kind``."""
 
     def __init__(self, kernels: Sequence[Kernel], sites: Sequence[Array], kind: DTypeLike) -> None:
         lengthscales = np.stack([kernel.lengthscales for kernel in kernels])[:, None]
