@@ -1,11 +1,12 @@
-"""What ``experiments.md`` says of the networks: ``python measure_experiments.py silent|rules|engines|memory``.
+"""What ``experiments.md`` says of the networks: ``python measure_experiments.py silent|rules|engines|memory|gesture``.
 
     silent    share of silent networks among random points of the wide spaces, on small data
     rules     seconds of the same random trials with each stopping rule, and with none
     engines   held-out accuracy of both engines, five seeds each, in single precision
     memory    resident memory of one process that evaluates 2,000 tiny trials
+    gesture   peak memory of the largest networks of the gesture experiments
 
-Digits are the built-in ones; ``gesture`` needs recordings below SNNHPO_DATA. One thread.
+Digits are the built-in ones; gestures need recordings below SNNHPO_DATA. One thread.
 """
 
 from __future__ import annotations
@@ -151,6 +152,22 @@ def memory(n_trials: int) -> None:
                 print(f"{name}: {_resident_mb():.1f} MB resident after {number + 1} trials {dict(states)}", flush=True)
 
 
+def gesture(n_train: int) -> None:
+    """Print peak memory of training a batch, and of scoring, with the largest values of all that takes memory."""
+    for name in ("gesture_stdp", "gesture_slayer"):
+        config = experiment(name, n_train, 1, "stopping=[]")
+        sizes = [key for key in ("map_size", "c1_filters", "c2_filters", "batch_size") if key in config.space]
+        largest = {key: config.space[key].high for key in sizes}  # type: ignore[union-attr]
+        largest |= {"epochs": 1} | ({"c1_k": 4, "c2_k": 4} if "c1_k" in config.space else {})
+        trainer = build_trainer(config, "cpu", lambda progress: None)
+        before = _resident_mb()
+        (trial,) = trials(config, 1)
+        outcome, took = evaluate(config, Trial(0, {**trial.params, **largest}, 1), trainer)
+        assert outcome is not None
+        peak = outcome.metrics["peak_memory_mb"]
+        print(f"{name}: {largest}: peak {peak:,.0f} MB, {before:,.0f} MB of it before the trial; {took:.0f} CPU s")
+
+
 def _resident_mb() -> float:
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * 4096 / 2**20
@@ -158,7 +175,7 @@ def _resident_mb() -> float:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["silent", "rules", "engines", "memory"])
+    parser.add_argument("what", choices=["silent", "rules", "engines", "memory", "gesture"])
     parser.add_argument("names", nargs="*", default=["mnist_stdp", "mnist_slayer"], metavar="EXPERIMENT")
     parser.add_argument("--points", type=int, default=20, help="random points, or tiny trials")
     parser.add_argument("--train", type=int, default=200)
@@ -175,3 +192,5 @@ if __name__ == "__main__":
             engines(asked.train, asked.held_out)
         case "memory":
             memory(asked.points)
+        case "gesture":
+            gesture(asked.train)
