@@ -29,6 +29,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+import snnhpo_mpi.snn.lava_network  # noqa: F401  # lava-dl prints when it is first imported: not in a user's module
 from snnhpo_mpi.config import CategoricalParameter, SlayerSettings, StudyConfig
 from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.snn.parameters import LEARNER, defaults
