@@ -79,11 +79,11 @@ def silent(names: list[str], n_points: int, n_train: int) -> None:
         print(f"{dict(states)}; {seconds:.0f} CPU s", flush=True)
 
 
-def rules(name: str, n_points: int, n_train: int, n_held: int) -> None:
+def rules(name: str, n_points: int, n_train: int, n_held: int, smaller: list[str]) -> None:
     """Print CPU seconds of the same trials under each rule."""
     layer = "excitatory" if "stdp" in name else "output"
     for rule, overrides in RULES.items():
-        changes = [one for one in overrides if one not in ("published", "saturation")]
+        changes = smaller + [one for one in overrides if one not in ("published", "saturation")]
         if "published" in overrides:
             n_monitors = len(experiment(name, n_train, n_held).stopping)
             changes += [f"stopping.{index}.rule=published" for index in range(n_monitors)]
@@ -180,6 +180,7 @@ if __name__ == "__main__":
     parser.add_argument("--points", type=int, default=20, help="random points, or tiny trials")
     parser.add_argument("--train", type=int, default=200)
     parser.add_argument("--held-out", type=int, default=100)
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of rules: a smaller space")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     match asked.what:
@@ -187,7 +188,7 @@ if __name__ == "__main__":
             silent(asked.names, asked.points, asked.train)
         case "rules":
             for one in asked.names:
-                rules(one, asked.points, asked.train, asked.held_out)
+                rules(one, asked.points, asked.train, asked.held_out, asked.set)
         case "engines":
             engines(asked.train, asked.held_out)
         case "memory":
