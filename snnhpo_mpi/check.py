@@ -22,7 +22,7 @@ def describe(config: StudyConfig, import_function: bool) -> Iterator[str]:
 
     Args:
         config: a valid configuration.
-        import_function: also import the function of ``trainer: python``, which runs its module's code.
+        import_function: also import the user's own function or network, which runs its module's code.
 
     Raises:
         ConfigError: data, library or function that the study needs is not there.
@@ -75,10 +75,18 @@ def check_data(config: StudyConfig, import_function: bool) -> str:
     split = (load if config.retrain is None else load_final)(trainer.dataset, config.study.seed, trainer.encoding)
     held = "held-out" if config.retrain is None else "test"
     shape = " x ".join(str(size) for size in split.train_x.shape[1:4])
-    return (
+    text = (
         f"{trainer.dataset.name}: {len(split.train_y):,} training and {len(split.held_y):,} {held} samples, "
         f"{shape}, {split.n_classes} classes"
     )
+    if ":" in trainer.network:
+        if import_function:
+            from snnhpo_mpi.snn.architecture import check_architecture
+            from snnhpo_mpi.snn.encode import input_shape
+
+            check_architecture(config, input_shape(split.train_x.shape, trainer.encoding), split.n_classes)
+        text += f"; for {trainer.network}" + ("" if import_function else " (not imported: --import does)")
+    return text
 
 
 def _import(function: str) -> None:

@@ -89,7 +89,9 @@ def _parser() -> argparse.ArgumentParser:
 
     check = _command(commands, "check", _check, "validate a configuration and say what it means here; runs nothing")
     _add_config(check)
-    check.add_argument("--import", action="store_true", dest="import_function", help="import a python function too")
+    check.add_argument(
+        "--import", action="store_true", dest="import_function", help="import an own function or network too"
+    )
 
     status = _command(commands, "status", _status, "how a study stands, also while it is running")
     _add_study(status)

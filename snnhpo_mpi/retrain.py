@@ -120,7 +120,8 @@ def _begun(folder: Path, candidates: tuple[Candidate, ...]) -> tuple[Candidate, 
 
 def _changed(past: StudyData, wish: Wish, n_candidates: int) -> dict[str, Any]:
     """The configuration of the search with what a retraining has otherwise, as plain data."""
-    config = {**json.loads(json.dumps(past.config)), "baseline": None, "stopping": [], "retrain": None}
+    unstopped: dict[str, Any] = {"stopping": [], "saturation": [], "chance": None}
+    config = {**json.loads(json.dumps(past.config)), **unstopped, "baseline": None, "retrain": None}
     config["study"] = {**config["study"], "name": wish.name}
     config["budget"] = {**config["budget"], "trials": n_candidates * wish.repeats, "wall_time": None}
     config["trainer"] = {**config["trainer"], "time_limit": NO_LIMIT_S}

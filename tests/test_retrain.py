@@ -130,6 +130,7 @@ def searched_networks(folder: Path) -> Path:
         "encoding": {"steps": 10, "max_rate_hz": 500.0},
     }
     sections = {key: fake_study.CONFIG[key] for key in ("study", "budget", "optimizer", "stopping")}
+    sections |= {"saturation": [{"layer": "excitatory"}], "chance": {"after_epochs": 1}}
     space = {
         **fake_study.CONFIG["space"],
         "decoder": {"type": "categorical", "choices": ["all", "vote", "2gram", "3gram"]},
@@ -146,7 +147,8 @@ def test_epochs_data_and_stopping_are_those_of_a_final_training(tmp_path: Path) 
     (candidate,) = config.retrain.candidates
     assert candidate.params == {**best.params, "epochs": 5}
     assert Space(config.space).decode(Space(config.space).encode(candidate.params))["epochs"] == 5
-    assert (config.budget.trials, config.stopping, config.baseline) == (4, (), None)
+    assert (config.budget.trials, config.baseline) == (4, None)
+    assert (config.stopping, config.saturation, config.chance) == ((), (), None)
     assert config.study.seed == 1  # the split is that of the search
     assert text == fake_study.CONFIG_TEXT
     assert configure(Wish(search))[0].retrain.candidates[0].params == best.params

@@ -2,7 +2,8 @@
 
 Both train the same network on the same digits in one process and one thread, taking turns batch by batch, so that a
 busy machine slows both. A speed-up is the median of the turns' ratios. On a CPU seconds are those of the process's own
-computing (equal to wall time on an idle machine), on a GPU wall time after synchronisation.
+computing (equal to wall time on an idle machine), on a GPU wall time after synchronisation; there lava-dl has its
+CUDA kernels, as ``snnhpo kernels build`` made them, and without them nothing is measured.
 
     stdp    400 neurons, 100 steps, library's defaults; scoring also the published way: one sample at a time
     slayer  the MNIST network with the library's tutorial values, 25 steps
@@ -43,6 +44,9 @@ def run_benchmark(trainer: str, device_name: str, rounds: int) -> dict[str, Any]
 
     Returns:
         The keys of ``--json``.
+
+    Raises:
+        ConfigError: lava-dl's kernels for this GPU are not built.
     """
     import torch
 
@@ -88,9 +92,11 @@ def _stdp(place: device, rounds: int) -> dict[str, Any]:
 def _slayer(place: device, rounds: int) -> dict[str, Any]:
     import torch
 
+    from snnhpo_mpi.snn.kernels.cache import use_kernels
     from snnhpo_mpi.snn.parameters import defaults
     from snnhpo_mpi.snn.slayer import read_classes
 
+    use_kernels(str(place))
     params = defaults("slayer", "csnn")
     ours, library = _learners(params, place, torch.float32)
     train, score = [], []
@@ -100,18 +106,21 @@ def _slayer(place: device, rounds: int) -> dict[str, Any]:
         train.append(_turn(partial(ours.train, spikes, classes), partial(library.train, spikes, classes), place))
         mine, theirs = (partial(read_classes, learner.network, spikes) for learner in (ours, library))
         score.append(_turn(mine, theirs, place))
-    return _rates(train, (BATCH, BATCH), score, (BATCH, BATCH), _slayer_difference(params, place))
+    kernels = "compiled" if place.type == "cuda" else "none"
+    rates = _rates(train, (BATCH, BATCH), score, (BATCH, BATCH), _slayer_difference(params, place))
+    return rates | {"library_kernels": kernels}
 
 
 def _slayer_difference(params: Params, place: device) -> float:
-    """Of weights and delays, after updates from the same seed in double precision."""
+    """Of weights and delays, after updates from the same seed in double precision, which lava-dl's kernels lack."""
     import torch
 
-    pair = _learners(params, place, torch.float64)
+    kind = torch.float32 if place.type == "cuda" else torch.float64
+    pair = _learners(params, place, kind)
     for turn in range(N_UPDATES):
         spikes, classes = _digits(8, turn, 25, 512.0, place)
         for learner in pair:
-            _seeded(learner.train, spikes.to(torch.float64), classes)
+            _seeded(learner.train, spikes.to(kind), classes)
     ours, library = (
         [parameter.detach().flatten() for parameter in learner.network.parameters() if parameter.grad is not None]
         for learner in pair

@@ -16,6 +16,7 @@ ERROR_LIMIT = 20_000  # characters of a reason and traceback
 METRICS_LIMIT = MESSAGE_LIMIT // 8  # bytes, as are the next two
 CURVES_LIMIT = MESSAGE_LIMIT // 2
 T = TypeVar("T")
+_RUINOUS = ("CUDA", "cuDNN", "CUBLAS", "NCCL", "DefaultCPUAllocator")  # the last is torch without memory on a CPU
 _SCORED = (State.COMPLETED, State.STOPPED)
 
 
@@ -37,7 +38,7 @@ def ruins_process(error: BaseException) -> bool:
         name = type(link).__name__  # by name: nothing here imports torch
         if isinstance(link, MemoryError) or name in ("OutOfMemoryError", "AcceleratorError"):
             return True
-        if isinstance(link, RuntimeError) and any(word in str(link) for word in ("CUDA", "cuDNN", "CUBLAS", "NCCL")):
+        if isinstance(link, RuntimeError) and any(word in str(link) for word in _RUINOUS):
             return True
         link = link.__cause__ or link.__context__
     return False

@@ -188,9 +188,12 @@ def _inconsistencies(config: StudyConfig) -> Iterator[Fault]:
             if getattr(config, key):
                 yield (key,), "monitors need a spiking trainer; a python function stops itself"
     else:
+        table = hyperparameters(config.trainer.name, config.trainer.network)
         if ":" not in config.trainer.network:  # else its class is asked, when it is imported
-            yield from _network_faults(config, hyperparameters(config.trainer.name, config.trainer.network))
-            yield from _monitor_faults(config, LAYERS[config.trainer.network])
+            yield from _unknown_names(config, table)
+            yield from _unknown_layers(config, LAYERS[config.trainer.network])
+        yield from _value_faults(config, table)
+        yield from _repeated_layers(config)
         yield from _encoding_faults(config.trainer.dataset, config.trainer.encoding)
         yield from _saturation_faults(config)
         yield from _rule_faults(config.stopping, config.trainer.dataset.train)
@@ -206,11 +209,14 @@ def _encoding_faults(dataset: DatasetSettings, encoding: EncodingSettings) -> It
         yield ("trainer", "encoding", "name"), f"must be {needed}, as {dataset.name} is data of that kind"
 
 
-def _network_faults(config: StudyConfig, table: Mapping[str, Hyperparameter]) -> Iterator[Fault]:
+def _unknown_names(config: StudyConfig, table: Mapping[str, Hyperparameter]) -> Iterator[Fault]:
     for section, names in (("fixed", config.fixed), ("space", config.space)):
         for name in names:
             if name not in table:
                 yield (section, name), f"is not a hyperparameter of this network{_suggest(name, sorted(table))}"
+
+
+def _value_faults(config: StudyConfig, table: Mapping[str, Hyperparameter]) -> Iterator[Fault]:
     for name, value in config.fixed.items():
         if name in table and (reason := table[name].rejects(value)):
             yield ("fixed", name), f"{reason}, found {_shown(value)}"
@@ -235,14 +241,16 @@ def _parameter_faults(path: KeyPath, parameter: Parameter, hyperparameter: Hyper
                 yield (*path, bound), f"{reason}, found {getattr(parameter, bound):g}"
 
 
-def _monitor_faults(config: StudyConfig, layers: Sequence[str]) -> Iterator[Fault]:
-    seen: set[str] = set()
+def _unknown_layers(config: StudyConfig, layers: Sequence[str]) -> Iterator[Fault]:
     for index, monitor in enumerate(config.stopping):
         if monitor.layer not in layers:
             yield ("stopping", index, "layer"), f"{monitor.layer!r} is not monitored{_suggest(monitor.layer, layers)}"
-        elif monitor.layer in seen:
+
+
+def _repeated_layers(config: StudyConfig) -> Iterator[Fault]:
+    for index, monitor in enumerate(config.stopping):
+        if monitor.layer in [other.layer for other in config.stopping[:index]]:
             yield ("stopping", index, "layer"), f"{monitor.layer!r} has a monitor already"
-        seen.add(monitor.layer)
 
 
 def _saturation_faults(config: StudyConfig) -> Iterator[Fault]:

@@ -13,25 +13,31 @@ and must have, for the configuration to be checked against:
     LAYERS            names of the layers that it can count
 
 ``forward(spikes)`` takes ``B x T x C x H x W`` of 0 and 1, and returns the output ``B x T x K`` and a mapping from each
-monitored layer to the spikes of each sample in it, ``B``. Its weights must be drawn from torch's own generator.
+monitored layer to the spikes of each sample in it, ``B``. The output must carry a gradient to the parameters, which
+must be drawn from torch's own generator. In ``eval`` mode the same spikes must give the same output.
 """
 
 from __future__ import annotations
 
 import importlib
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from snnhpo_mpi.config import SlayerSettings, StudyConfig
+import snnhpo_mpi.snn.lava_network  # noqa: F401  # lava-dl prints when it is first imported: not in a user's module
+from snnhpo_mpi.config import CategoricalParameter, SlayerSettings, StudyConfig
 from snnhpo_mpi.errors import ConfigError
-from snnhpo_mpi.snn.parameters import LEARNER
+from snnhpo_mpi.snn.parameters import LEARNER, defaults
 from snnhpo_mpi.trial import Params
 
-Architecture = Callable[[tuple[int, int, int], int, Params, tuple[str, ...]], torch.nn.Module]
+Shape = tuple[int, int, int]
+Architecture = Callable[[Shape, int, Params, tuple[str, ...]], torch.nn.Module]
+N_TRIED = 2  # silent samples shown to a network before the first trial
 
 
 def load_architecture(name: str) -> Architecture:
@@ -45,14 +51,14 @@ def load_architecture(name: str) -> Architecture:
         sys.path.insert(0, folder)
     try:
         found: Any = getattr(importlib.import_module(module_name), class_name)
-    except Exception as error:  # the user's module may raise anything
-        raise ConfigError(f"trainer.network: {name} cannot be imported: {type(error).__name__}: {error}") from error
-    lacking = [part for part in ("HYPERPARAMETERS", "LAYERS", "forward") if not hasattr(found, part)]
-    if not isinstance(found, type) or not issubclass(found, torch.nn.Module) or lacking:
-        raise ConfigError(
-            f"trainer.network: {name} must be a torch.nn.Module with HYPERPARAMETERS, LAYERS and forward"
-            + (f"; {', '.join(lacking)} is missing" if lacking else "")
-        )
+    except (Exception, SystemExit) as error:  # the user's module may raise anything
+        raise ConfigError(f"trainer.network: {name} cannot be imported: {_said(error)}") from error
+    if not isinstance(found, type) or not issubclass(found, torch.nn.Module):
+        raise ConfigError(f"trainer.network: {name} must be a class, and a torch.nn.Module")
+    if not isinstance(getattr(found, "HYPERPARAMETERS", None), Mapping):
+        raise ConfigError(f"trainer.network: {name} needs HYPERPARAMETERS, a mapping of names to defaults")
+    if not isinstance(getattr(found, "LAYERS", None), tuple | list):
+        raise ConfigError(f"trainer.network: {name} needs LAYERS, a tuple of names")
     architecture: Architecture = found
     return architecture
 
@@ -63,16 +69,34 @@ def own_defaults(name: str) -> dict[str, Any]:
     return dict(found.HYPERPARAMETERS)
 
 
-def check_architecture(config: StudyConfig) -> None:
-    """What a configuration asks of an architecture that is not ours.
+def check_architecture(config: StudyConfig, shape: Shape, n_classes: int) -> None:
+    """Compare an architecture that is not ours with its configuration, build one, and show it silent samples.
+
+    Args:
+        config: a study whose network is ``package.module:Class``.
+        shape: ``C x H x W`` of an encoded sample.
+        n_classes: K.
 
     Raises:
-        ConfigError: a hyperparameter or a monitored layer that the class does not have.
+        ConfigError: a hyperparameter or a monitored layer that the class does not have; it cannot be built or run with
+            the lowest value of everything that is searched, or returns something else than the contract says.
     """
     assert isinstance(config.trainer, SlayerSettings)
-    found: Any = load_architecture(config.trainer.network)
+    name = config.trainer.network
+    found: Any = load_architecture(name)
     if faults := list(_faults(config, found.HYPERPARAMETERS, tuple(found.LAYERS))):
-        raise ConfigError(f"{config.trainer.network}: " + "; ".join(faults))
+        raise ConfigError(f"{name}: " + "; ".join(faults))
+    params = {**found.HYPERPARAMETERS, **defaults("slayer", name), **config.fixed, **_lowest(config)}
+    layers = tuple(monitor.layer for monitor in config.stopping)
+    sizes = N_TRIED, config.trainer.encoding.steps, n_classes
+    try:
+        network = found(shape, n_classes, params, layers)
+        returned = network(torch.zeros(*sizes[:2], *shape))
+    except (Exception, SystemExit) as error:
+        values = ", ".join(f"{key}={value}" for key, value in params.items())
+        raise ConfigError(f"{name} with {values} raised {_said(error)}") from error
+    if fault := _unlike_contract(returned, sizes, layers):
+        raise ConfigError(f"{name}: forward must return the output and a mapping of counts; {fault}")
 
 
 def _faults(config: StudyConfig, takes: Mapping[str, Any], layers: tuple[str, ...]) -> Iterator[str]:
@@ -84,3 +108,38 @@ def _faults(config: StudyConfig, takes: Mapping[str, Any], layers: tuple[str, ..
     for index, monitor in enumerate(config.stopping):
         if monitor.layer not in layers:
             yield f"stopping.{index}.layer: {monitor.layer!r} is not monitored; allowed: {', '.join(layers)}"
+
+
+def _lowest(config: StudyConfig) -> Params:
+    return {
+        name: parameter.choices[0] if isinstance(parameter, CategoricalParameter) else parameter.low
+        for name, parameter in config.space.items()
+    }
+
+
+def _unlike_contract(returned: Any, sizes: tuple[int, int, int], layers: tuple[str, ...]) -> str | None:
+    """What is wrong with a network's answer to ``B`` samples of ``T`` steps and ``K`` classes (``sizes``)."""
+    if not isinstance(returned, tuple) or len(returned) != 2:
+        return f"found {_kind(returned)}"
+    output, counts = returned
+    if not isinstance(output, Tensor) or output.shape != sizes:
+        return f"the output must be B x T x K = {' x '.join(map(str, sizes))}, found {_kind(output)}"
+    if not output.requires_grad:
+        return "the output has no gradient: a spike must be a surrogate-gradient function of the potential"
+    if not isinstance(counts, Mapping):
+        return f"the counts are {_kind(counts)}"
+    for layer in layers:
+        if layer not in counts:
+            return f"the monitored layer {layer!r} is not counted"
+        if not isinstance(counts[layer], Tensor) or counts[layer].shape != sizes[:1]:
+            return f"the counts of {layer!r} must be B = {sizes[0]} numbers, found {_kind(counts[layer])}"
+    return None
+
+
+def _kind(found: Any) -> str:
+    shape = f" of {' x '.join(map(str, found.shape)) or 'one number'}" if isinstance(found, Tensor) else ""
+    return f"a {type(found).__name__}{shape}"
+
+
+def _said(error: BaseException) -> str:
+    return traceback.format_exception_only(error)[-1].strip()

@@ -52,18 +52,20 @@ class SlayerTrainer:
             checkpoints: folder of a checkpoint at every epoch's end; None for none.
 
         Raises:
-            ConfigError: the data are missing, damaged or too few, or a kernel for the GPU is not built.
+            ConfigError: the data are missing, damaged or too few, a kernel for the GPU is not built, or somebody's own
+                network is not what the configuration asks for.
         """
         assert isinstance(config.trainer, SlayerSettings)
         self._config, self._settings = config, config.trainer
-        if ":" in config.trainer.network:
-            check_architecture(config)
         self._device = torch.device(device)
         if self._settings.engine == "library":
             use_kernels(device)  # lava-dl would compile them here and now; the fast engine needs none
         self._report = report
         read = load if config.retrain is None else load_final
         self._split = read(config.trainer.dataset, config.study.seed, config.trainer.encoding)
+        self._input_shape = input_shape(self._split.train_x.shape, config.trainer.encoding)
+        if ":" in config.trainer.network:
+            check_architecture(config, self._input_shape, self._split.n_classes)
         self._checkpoints = Checkpoints(checkpoints, config, self._device)
 
     def evaluate(self, trial: Trial) -> Outcome:
@@ -100,9 +102,8 @@ class SlayerTrainer:
 
     def _network(self, params: Params) -> torch.nn.Module:
         layers = tuple(monitor.layer for monitor in self._config.stopping)
-        shape = input_shape(self._split.train_x.shape, self._settings.encoding)
-        settings = self._settings
-        network = build_network(settings.network, settings.engine, shape, self._split.n_classes, params, layers)
+        name, engine = self._settings.network, self._settings.engine
+        network = build_network(name, engine, self._input_shape, self._split.n_classes, params, layers)
         return network.to(self._device)
 
     def _train_epoch(self, learner: Learner, batch_size: int, generator: torch.Generator, log: TrainingLog) -> None:

@@ -106,6 +106,7 @@ def _caused_by(cause):
         (RuntimeError("CUDA error: device-side assert triggered"), True),
         (RuntimeError("CUBLAS_STATUS_EXECUTION_FAILED"), True),
         (_caused_by(MemoryError()), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"), True),
         (RuntimeError("shapes do not fit"), False),
         (ValueError("CUDA is spelt with a C"), False),
     ],

@@ -1,15 +1,38 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snnhpo_mpi.config import MonitorSettings
+from snnhpo_mpi.config import IntParameter, MonitorSettings, StdpSettings, load_config
 from snnhpo_mpi.snn.activity import Activity, Monitor, log_evidence
+
+CONFIGS = Path(__file__).parents[2] / "configs"
 
 
 def monitor(rule: str = "sequential", n: int = 1000, **changes: object) -> Monitor:
     fields: dict[str, object] = {"layer": "output", "alpha": 5, "beta": 0.1, "rule": rule} | changes
     return Monitor(MonitorSettings.model_validate(fields), n)
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_dead_network_of_any_experiment_is_stopped_within_200_samples(path: Path) -> None:
+    config = load_config(path)
+    batch = config.space.get("batch_size")
+    if isinstance(config.trainer, StdpSettings):
+        n = config.trainer.batch_size
+    else:
+        assert isinstance(batch, IntParameter)
+        n = batch.high
+    activity = Activity(config.stopping, config.trainer.dataset.train, n_classes=1)  # type: ignore[union-attr]
+    activity.start_epoch()
+    n_seen = 0
+    while not activity.should_stop:
+        silent = {monitor.layer: np.zeros(n, dtype=np.int64) for monitor in config.stopping}
+        activity.observe(silent, np.zeros(n, dtype=np.int64))
+        n_seen += n
+        assert n_seen <= 200
 
 
 def test_silent_rate_of_a_four_sample_epoch() -> None:

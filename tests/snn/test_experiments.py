@@ -1,6 +1,8 @@
 """Every experiment of ``configs/`` on small data: valid, ``check`` passes, two of its random trials run to an end."""
 
 import os
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -76,3 +78,35 @@ def test_real_recordings_are_learnt(tmp_path: Path, monkeypatch) -> None:
     outcome = build_trainer(config, "cpu", lambda progress: None).evaluate(type(trial)(0, params, 1))
     assert outcome.state is State.COMPLETED and outcome.objective is not None
     assert outcome.objective > 0.3
+
+
+SHORT_OF_MEMORY = """
+import resource, sys
+from pathlib import Path
+from snnhpo_mpi.comm.outcomes import raised, ruins_process
+from snnhpo_mpi.config import load_config
+from snnhpo_mpi.study import build_trainer
+from snnhpo_mpi.trial import Trial
+
+config = load_config(Path(sys.argv[1]), sys.argv[2:])
+trainer = build_trainer(config, "cpu", lambda progress: None)
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + (64 << 20), resource.RLIM_INFINITY))
+largest = {name: getattr(parameter, "high", None) or parameter.choices[0] for name, parameter in config.space.items()}
+try:
+    print(trainer.evaluate(Trial(3, largest, 1)))
+except Exception as error:
+    print(ruins_process(error), raised(3, error).error)
+"""
+
+
+@pytest.mark.parametrize("name", [EXPERIMENTS[3], EXPERIMENTS[5]])
+def test_a_gesture_network_without_enough_memory_fails_with_that_reason(name: str, root: Path, monkeypatch) -> None:
+    small(name, root, monkeypatch)
+    command = [sys.executable, "-c", SHORT_OF_MEMORY, str(CONFIGS / f"{name}.yaml")]
+    command += ["trainer.dataset.train=8", "trainer.dataset.held_out=4", "workers.threads=1"]
+    said = subprocess.run(
+        command, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=120
+    )
+    assert said.stdout.startswith("True RuntimeError: "), said.stdout + said.stderr
+    assert "can't allocate memory" in said.stdout.splitlines()[0]

@@ -54,7 +54,7 @@ def test_a_silent_network_is_stopped_early_and_not_scored():
     outcome = evaluate(config(stopping=({"layer": "output", "alpha": 1, "beta": 0.1},)), threshold=1e6)
     assert outcome.state is State.STOPPED
     assert outcome.metrics["stopped_at"] < 20
-    assert "accuracy" not in outcome.metrics
+    assert "accuracy" not in outcome.metrics and outcome.metrics["score_seconds"] == 0.0
     assert outcome.objective == outcome.metrics["train_accuracy"] == outcome.curves["train_accuracy"][-1]
     assert outcome.constraints == (pytest.approx(0.9),)
 

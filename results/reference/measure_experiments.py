@@ -1,0 +1,197 @@
+"""What ``experiments.md`` says of the networks: ``python measure_experiments.py silent|rules|engines|memory|gesture``.
+
+    silent    share of silent networks among random points of the wide spaces, on small data
+    rules     seconds of the same random trials with each stopping rule, and with none
+    engines   held-out accuracy of both engines, five seeds each, in single precision
+    memory    resident memory of one process that evaluates 2,000 tiny trials
+    gesture   peak memory of the largest networks of the gesture experiments
+
+Digits are the built-in ones; gestures need recordings below SNNHPO_DATA. One thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from snnhpo_mpi.config import StudyConfig, load_config
+from snnhpo_mpi.study import build_optimizer, build_trainer
+from snnhpo_mpi.trial import Outcome, State, Trial
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+DIGITS = "trainer.dataset={name: digits5000, train: %d, held_out: %d}"
+RULES: dict[str, list[str]] = {
+    "none": ["stopping=[]"],
+    "silence, sequential": [],
+    "silence, published": ["published"],
+    "saturation": ["stopping=[]", "saturation"],
+    "chance": ["stopping=[]", "chance={after_epochs: 1}"],
+}
+
+
+def experiment(name: str, n_train: int, n_held: int, *overrides: str) -> StudyConfig:
+    """A wide experiment on small data: random points, no budget."""
+    data = [DIGITS % (n_train, n_held)]
+    if "mnist" not in name:
+        data = [f"trainer.dataset.train={n_train}", f"trainer.dataset.held_out={n_held}"]
+    return load_config(CONFIGS / f"{name}.yaml", ["optimizer.name=random", *data, *overrides])
+
+
+def trials(config: StudyConfig, n: int) -> list[Trial]:
+    """The first random points of a configuration's space."""
+    optimizer = build_optimizer(config)
+    return [optimizer.ask() for _ in range(n)]
+
+
+def evaluate(config: StudyConfig, trial: Trial, trainer: Any) -> tuple[Outcome | None, float]:
+    """The outcome, None if its training diverged; and CPU seconds."""
+    started = time.process_time()
+    try:
+        outcome = trainer.evaluate(trial)
+    except FloatingPointError:
+        outcome = None
+    return outcome, time.process_time() - started
+
+
+def silent(names: list[str], n_points: int, n_train: int) -> None:
+    """Print the share of stopped networks of each space, and after how many samples."""
+    for name in names:
+        config = experiment(name, n_train, 1)
+        trainer = build_trainer(config, "cpu", lambda progress: None)
+        states: Counter[str] = Counter()
+        seen, seconds = [], 0.0
+        for trial in trials(config, n_points):
+            outcome, took = evaluate(config, trial, trainer)
+            states["diverged" if outcome is None else outcome.state.name] += 1
+            seconds += took
+            if outcome is not None and outcome.state is State.STOPPED:
+                assert outcome.metrics["score_seconds"] == 0.0
+                seen.append(outcome.metrics["stopped_at"])
+        share = 100 * states["STOPPED"] / n_points
+        stopped = f"after {np.median(seen):.0f} (median) to {max(seen):.0f} samples" if seen else ""
+        print(f"{name}: {n_points} random points, {n_train} samples: {share:.1f} % silent {stopped}; ", end="")
+        print(f"{dict(states)}; {seconds:.0f} CPU s", flush=True)
+
+
+def rules(name: str, n_points: int, n_train: int, n_held: int, smaller: list[str]) -> None:
+    """Print CPU seconds of the same trials under each rule."""
+    layer = "excitatory" if "stdp" in name else "output"
+    for rule, overrides in RULES.items():
+        changes = smaller + [one for one in overrides if one not in ("published", "saturation")]
+        if "published" in overrides:
+            n_monitors = len(experiment(name, n_train, n_held).stopping)
+            changes += [f"stopping.{index}.rule=published" for index in range(n_monitors)]
+        if "saturation" in overrides:
+            changes.append(f"saturation=[{{layer: {layer}}}]")
+        config = experiment(name, n_train, n_held, *changes)
+        trainer = build_trainer(config, "cpu", lambda progress: None)
+        outcomes = [evaluate(config, trial, trainer) for trial in trials(config, n_points)]
+        states = Counter("diverged" if outcome is None else outcome.state.name for outcome, _ in outcomes)
+        n_samples = sum(outcome.metrics["n_samples"] for outcome, _ in outcomes if outcome is not None)
+        scored = sum(outcome.metrics["score_seconds"] for outcome, _ in outcomes if outcome is not None)
+        seconds = sum(took for _, took in outcomes)
+        print(f"{name}, {rule}: {seconds:.1f} CPU s, of it at most {scored:.1f} s of scoring; ", end="")
+        print(f"{n_samples:,.0f} training samples; {dict(states)}", flush=True)
+
+
+def engines(n_train: int, n_held: int) -> None:
+    """Print held-out accuracies of both engines over five seeds, default hyperparameters of the quick starts."""
+    for trainer, fixed in (
+        ("stdp", {"map_size": 100, "epochs": 1, "strength_inh": 120.0, "theta_plus": 0.2, "tc_theta_decay": 5e3}),
+        ("slayer", {"epochs": 3, "hidden": 64, "decoder": "max", "current_decay": 0.9, "learning_rate": 0.01}),
+    ):
+        for engine in ("fast", "library"):
+            config = StudyConfig.model_validate(
+                {
+                    "study": {"name": "engines"},
+                    "budget": {"trials": 5},
+                    "trainer": {
+                        "name": trainer,
+                        "network": "diehl_cook" if trainer == "stdp" else "dense",
+                        "engine": engine,
+                        "dataset": {"name": "digits5000", "train": n_train, "held_out": n_held},
+                        "encoding": {"steps": 100, "max_rate_hz": 256}
+                        if trainer == "stdp"
+                        else {"steps": 10, "max_rate_hz": 1000},
+                    },
+                    "fixed": fixed,
+                    "space": {
+                        "threshold" if trainer == "slayer" else "norm": {"type": "float", "low": 0.5, "high": 99}
+                    },
+                }
+            )
+            params = {"threshold": 0.8} if trainer == "slayer" else {"norm": 78.4}
+            ours = build_trainer(config, "cpu", lambda progress: None)
+            outcomes = [evaluate(config, Trial(seed, params, seed), ours) for seed in range(1, 6)]
+            found = [outcome.objective for outcome, _ in outcomes if outcome is not None]
+            mean, spread = np.mean(found), np.std(found, ddof=1)
+            print(f"{trainer}, {engine}: {mean:.4f} +- {spread:.4f} (s.d.) {found}, ", end="")
+            print(f"{sum(took for _, took in outcomes):.0f} CPU s", flush=True)
+
+
+def memory(n_trials: int) -> None:
+    """Print resident memory while one process evaluates tiny random trials of both trainers."""
+    for name, small in (
+        ("mnist_stdp", ["space.map_size.high=60", "space.epochs.high=2", "trainer.encoding.steps=20"]),
+        ("mnist_slayer", ["space.c1_filters.high=3", "space.c2_filters.high=3", "space.epochs.high=2",
+                          "trainer.encoding.steps=5"]),
+    ):  # fmt: skip
+        config = experiment(name, 16, 8, "stopping.0.beta=0.99", *small)
+        trainer = build_trainer(config, "cpu", lambda progress: None)
+        states: Counter[str] = Counter()
+        for number, trial in enumerate(trials(config, n_trials)):
+            outcome, _ = evaluate(config, trial, trainer)
+            states["diverged" if outcome is None else outcome.state.name] += 1
+            if number + 1 in (50, 100, 200, 500, 1000, 1500, 2000) or number + 1 == n_trials:
+                print(f"{name}: {_resident_mb():.1f} MB resident after {number + 1} trials {dict(states)}", flush=True)
+
+
+def gesture(n_train: int) -> None:
+    """Print peak memory of training a batch, and of scoring, with the largest values of all that takes memory."""
+    for name in ("gesture_stdp", "gesture_slayer"):
+        config = experiment(name, n_train, 1, "stopping=[]")
+        sizes = [key for key in ("map_size", "c1_filters", "c2_filters", "batch_size") if key in config.space]
+        largest = {key: config.space[key].high for key in sizes}  # type: ignore[union-attr]
+        largest |= {"epochs": 1} | ({"c1_k": 4, "c2_k": 4} if "c1_k" in config.space else {})
+        trainer = build_trainer(config, "cpu", lambda progress: None)
+        before = _resident_mb()
+        (trial,) = trials(config, 1)
+        outcome, took = evaluate(config, Trial(0, {**trial.params, **largest}, 1), trainer)
+        assert outcome is not None
+        peak = outcome.metrics["peak_memory_mb"]
+        print(f"{name}: {largest}: peak {peak:,.0f} MB, {before:,.0f} MB of it before the trial; {took:.0f} CPU s")
+
+
+def _resident_mb() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * 4096 / 2**20
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["silent", "rules", "engines", "memory", "gesture"])
+    parser.add_argument("names", nargs="*", default=["mnist_stdp", "mnist_slayer"], metavar="EXPERIMENT")
+    parser.add_argument("--points", type=int, default=20, help="random points, or tiny trials")
+    parser.add_argument("--train", type=int, default=200)
+    parser.add_argument("--held-out", type=int, default=100)
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of rules: a smaller space")
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    match asked.what:
+        case "silent":
+            silent(asked.names, asked.points, asked.train)
+        case "rules":
+            for one in asked.names:
+                rules(one, asked.points, asked.train, asked.held_out, asked.set)
+        case "engines":
+            engines(asked.train, asked.held_out)
+        case "memory":
+            memory(asked.points)
+        case "gesture":
+            gesture(asked.train)
