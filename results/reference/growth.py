@@ -1,7 +1,7 @@
 """What a trial costs rank 0 as the search grows: ``python growth.py 20 100 1000 10000 20000`` for d = 20.
 
 One line a number of trials: seconds of the fits of three models, of an ask, of a durable write of the journal, of a
-snapshot with curves (made beside the loop), and the memory of the process.
+snapshot with curves (made beside the loop), of going on with the study, and the memory of the process.
 """
 
 from __future__ import annotations
@@ -58,6 +58,10 @@ def measure(d: int, n: int, folder: Path) -> dict[str, float]:
             record.append(*batch)
             batch = []
     record.append(*batch)
+    record.close("interrupted")  # with a snapshot of everything
+    started = time.perf_counter()
+    record = StudyRecord.open(folder, "", config, space, ("a", "b"), {}, flush_every_s=1e9)
+    open_s = time.perf_counter() - started
     first = optimizer.ask()
     fit_s = float(optimizer.diagnostics()["fit_seconds"])  # type: ignore[arg-type]
     pending, asks, writes = [first, *(optimizer.ask() for _ in range(N_PENDING - 1))], [], []
@@ -71,7 +75,7 @@ def measure(d: int, n: int, folder: Path) -> dict[str, float]:
         record.append(*events(trial))
         writes.append(time.perf_counter() - started)
     started = time.perf_counter()
-    record.close("complete")
+    record.close("complete")  # with a snapshot of what is new
     return {
         "d": d,
         "n": n,
@@ -79,6 +83,7 @@ def measure(d: int, n: int, folder: Path) -> dict[str, float]:
         "ask_s": float(np.median(asks)),
         "write_s": float(np.median(writes)),
         "snapshot_s": time.perf_counter() - started,
+        "open_s": open_s,
         "memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
 
