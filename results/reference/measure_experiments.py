@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from snnhpo_mpi.config import StudyConfig, load_config
-from snnhpo_mpi.study import build_optimizer, build_trainer
+from snnhpo_mpi.parts import build_optimizer, build_trainer
 from snnhpo_mpi.trial import Outcome, State, Trial
 
 CONFIGS = Path(__file__).parents[2] / "configs"

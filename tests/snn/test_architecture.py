@@ -10,7 +10,7 @@ from snnhpo_mpi import cli
 from snnhpo_mpi.check import describe
 from snnhpo_mpi.config import StudyConfig, load_config
 from snnhpo_mpi.errors import ConfigError
-from snnhpo_mpi.study import build_optimizer, build_trainer
+from snnhpo_mpi.parts import build_optimizer, build_trainer
 from snnhpo_mpi.trial import State, Trial
 
 pytestmark = pytest.mark.slayer

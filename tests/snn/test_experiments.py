@@ -85,7 +85,7 @@ import resource, sys
 from pathlib import Path
 from snnhpo_mpi.comm.outcomes import raised, ruins_process
 from snnhpo_mpi.config import load_config
-from snnhpo_mpi.study import build_trainer
+from snnhpo_mpi.parts import build_trainer
 from snnhpo_mpi.trial import Trial
 
 config = load_config(Path(sys.argv[1]), sys.argv[2:])
