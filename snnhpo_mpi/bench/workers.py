@@ -17,13 +17,13 @@ from dataclasses import replace
 import numpy as np
 
 from snnhpo_mpi.bench.problems import Problem
-from snnhpo_mpi.comm.messages import Beat, Hello, Message, Ready, Result, Run, Stop, Stopped, decode, encode
+from snnhpo_mpi.comm.messages import Hello, Message, Ready, Result, Run, Stop, Stopped, Welcome, decode, encode
 from snnhpo_mpi.comm.pause import LONGEST_PAUSE_S, Pause
 from snnhpo_mpi.comm.transport import Transport
+from snnhpo_mpi.comm.worker import LONGEST_PAUSE_RUNNING_S
 from snnhpo_mpi.trial import Trial
 
 Durations = Callable[[np.random.Generator], float]
-BEAT_S = 5.0
 SENT_AT = "sent_at"
 PAPER = ((0.7, 800.0), (0.3, 20_000.0))  # shares and medians [s] of trials in the published runs
 PAPER_SIGMA = 0.5
@@ -168,30 +168,28 @@ class Timed:
 def sleep_for(transport: Transport, problem: Problem, durations: Durations) -> int:
     """A rank that sleeps through its trials until rank 0 says stop; the exit code.
 
+    It looks for messages as often as a real worker: what nobody takes fills MPI's buffers, and holds up all ranks.
     Its results have the metric ``sent_at``: their moment [s] by the clock that all processes of a machine share.
     """
     transport.send(0, encode(Hello(socket.gethostname(), os.getpid())))
-    pause = Pause(LONGEST_PAUSE_S)
-    beat_at = float("-inf")
+    idle, busy = Pause(LONGEST_PAUSE_S), Pause(LONGEST_PAUSE_RUNNING_S)
+    running: Trial | None = None
+    seconds, ends_at = 0.0, float("inf")
     while True:
         received = transport.receive()
-        if received is None:
-            if time.monotonic() - beat_at > BEAT_S:
-                beat_at = time.monotonic()
-                transport.send(0, encode(Beat()))
-            time.sleep(pause.after(False))
-            continue
-        pause.after(True)
-        match decode(received[1]) if received[1] else Stop(1):
+        match decode(received[1]) if received and received[1] else None:
+            case Welcome():
+                transport.send(0, encode(Ready("sleeps")))
             case Run(trial):
-                outcome, seconds = problem.evaluate(trial), _duration(durations, trial)
-                time.sleep(seconds)
-                transport.send(0, encode(Result(replace(outcome, metrics={SENT_AT: time.monotonic()}), seconds)))
+                running, seconds = trial, _duration(durations, trial)
+                ends_at = time.monotonic() + seconds
             case Stop(exit_code):
                 transport.send(0, encode(Stopped()))
                 transport.peers.discard(0)
                 return exit_code
-            case Beat():
-                pass
-            case _:
-                transport.send(0, encode(Ready("sleeps")))
+        if running is not None and time.monotonic() >= ends_at:
+            outcome = replace(problem.evaluate(running), metrics={SENT_AT: time.monotonic()})
+            transport.send(0, encode(Result(outcome, seconds)))
+            running, ends_at = None, float("inf")
+        pause_s = (idle if running is None else busy).after(received is not None)
+        time.sleep(max(0.0, min(pause_s, ends_at - time.monotonic())))
