@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 LONGEST_PAUSE_S = 0.005  # of a rank that waits for messages: well under 5 % of a core
-MASTER_PAUSE_S = 0.002  # of rank 0, for which others wait; still under 5 %
+MASTER_PAUSE_S = 0.003  # of rank 0, for which others wait
 
 
 class Pause:
