@@ -23,7 +23,7 @@ launch() {
   fi
   case $launcher in
     srun-*)
-      # Where MPICH shares memory within a node, its start through Slurm's PMI failed now and then.
+      # MPICH's starts through Slurm's PMI fail now and then; fewer do where it shares no memory within a node.
       export MPIR_CVAR_NOLOCAL=1
       exec srun --mpi="${launcher#srun-}" --ntasks="$n_ranks" --distribution=arbitrary \
         --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}" --kill-on-bad-exit=0 "$@" ;;

@@ -78,5 +78,7 @@ def _remove_leftovers(place: Path) -> None:
         pid = folder.name.removeprefix(f"{_PREFIX}{socket.gethostname()}-").partition("-")[0]
         with contextlib.suppress(OSError):
             if pid.isdigit() and not Path(f"/proc/{pid}").exists() and folder.stat().st_uid == os.getuid():
+                # The ranks of a node start at once: one of them gets the folder, the others' rename fails.
+                claimed = folder.rename(f"{folder}.{os.getpid()}")
+                shutil.rmtree(claimed, ignore_errors=True)
                 log.info("removed %s, left by a process that was killed", folder)
-                shutil.rmtree(folder, ignore_errors=True)

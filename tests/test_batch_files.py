@@ -221,12 +221,7 @@ def test_our_own_command_line_takes_what_is_started(bench: Bench, path: Path) ->
         assert called[:3] == ["--mpi=pmi2", "--kill-on-bad-exit=0", "--het-group=0,1"]
 
 
-@pytest.mark.parametrize(
-    ("library", "launcher"),
-    [("MPICH Version: 5", "srun-pmi2"), ("Open MPI v5.0", "mpiexec"), ("Intel(R) MPI", "mpiexec")],
-)
-def test_the_generic_file_has_a_launcher_for_the_mpi_that_mpi4py_loads(bench: Bench, library, launcher) -> None:
-    bench.put("python", f"#!/bin/bash\necho '{library}'\n")
+def test_the_generic_file_has_a_launcher_that_every_mpi_brings(bench: Bench) -> None:
     done = subprocess.run(
         ["bash", "-c", "source slurm/env/generic.sh; echo $launcher $SNNHPO_DATA"],
         cwd=bench.folder,
@@ -235,4 +230,4 @@ def test_the_generic_file_has_a_launcher_for_the_mpi_that_mpi4py_loads(bench: Be
         text=True,
         check=True,
     )
-    assert done.stdout.split() == [launcher, f"{bench.folder}/data"]
+    assert done.stdout.split() == ["mpiexec", f"{bench.folder}/data"]

@@ -1,4 +1,4 @@
-# Any cluster: the virtual environment beside this repository, and the launcher that fits the MPI library found in it.
+# Any cluster: the virtual environment beside this repository, and the mpiexec of the MPI library found in it.
 # Copy this file to env/mycluster.sh, edit, and submit with SNNHPO_CLUSTER=mycluster.
 
 # module load python openmpi                        # the names of your cluster; none for the MPI of `pip install mpich`
@@ -8,7 +8,4 @@ done
 export SNNHPO_DATA=${SNNHPO_DATA:-$PWD/data}        # data sets, downloaded on a login node
 
 # launcher: mpiexec of that library, or srun-TYPE for srun --mpi=TYPE (srun --mpi=list shows the types).
-case $(python -m mpi4py --mpi-lib-version 2>&1 | tr -d '\0') in
-  MPICH* | MVAPICH*) launcher=srun-pmi2 ;;
-  *) launcher=mpiexec ;;                            # Open MPI: its mpiexec keeps the other ranks when one is killed, srun does not
-esac
+launcher=mpiexec                                    # not srun-pmi2 for MPICH 5.0: its starts under Slurm's PMI fail now and then
