@@ -1,6 +1,6 @@
 """The long form of the fault tests: inject every fault many times, print what it cost, keep the table.
 
-    python tests/faults/faults.py [--times 100] [--only WORD ...] [--add]
+    python tests/faults/faults.py [--times 100] [--only WORD ...] [--mpi NAME] [--add]
 
 The table in ``results/reference/reliability.md`` is renewed row by row, after each fault.
 """
@@ -32,10 +32,12 @@ HEAD = "| fault | injected | results lost | longest stall [s] |\n|---|---:|---:|
 Plan = Iterator[tuple[str, Callable[[Make, random.Random], Cost]]]
 
 
-def plan(times: int) -> Plan:
+def plan(times: int, mpi: str | None) -> Plan:
     """Every fault: a word to choose it by, and how it is injected."""
     few, some = max(1, times // 20), max(1, times // 5)
     for family in families():
+        if mpi not in (None, family.name):
+            continue
         yield "rank_0", lambda make, rng, f=family: kills.kill_rank_0(make, f, times, rng)
         yield "worker", lambda make, rng, f=family: kills.kill_worker_rank(make, f, some, rng)
         if family.name == "openmpi":
@@ -87,12 +89,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--times", type=int, default=100, help="kills of rank 0 under each MPI; others in proportion")
     parser.add_argument("--only", nargs="+", default=[], help="words: rank_0, worker, recovery, evaluator, ...")
+    parser.add_argument("--mpi", choices=["mpich", "openmpi"], help="under this one only")
     parser.add_argument("--add", action="store_true", help="count on top of the rows that are there")
     parser.add_argument("--seed", type=int, default=int(time.time()))
     args = parser.parse_args()
     print(f"seed {args.seed}\n{HEAD}", end="", flush=True)
     n_bad = 0
-    for number, (word, inject) in enumerate(plan(args.times)):
+    for number, (word, inject) in enumerate(plan(args.times, args.mpi)):
         if args.only and word not in args.only:
             continue
         with tempfile.TemporaryDirectory(prefix="faults", ignore_cleanup_errors=True) as folder:
