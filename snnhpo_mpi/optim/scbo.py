@@ -49,6 +49,7 @@ N_SHARED = 8  # proposals in a row, where workers wait, that one conditioning of
 N_KEPT = 32  # candidates, in case that the first were seen
 N_IMPROVING = 512  # candidates of an improvement, whose variances cost more
 N_CLIMBED = 4  # candidates that start a local search
+MOST_EVALUATIONS, EVALUATIONS_TIMES_SITES = 40, 8000  # of it: one costs in proportion to the sites of the models
 ANYWHERE = 1e3  # a length that covers the cube
 SEARCH_LENGTHS = (0.8, 0.8, ANYWHERE)  # in turn before the first feasible trial
 NOWHERE = -1  # generation of a trial that no region answers for
@@ -186,7 +187,9 @@ class Scbo:
         n = N_HURRIED if hurried else N_IMPROVING if improving else N_CANDIDATES
         X = draw_candidates(self._space, told.X[row], *region, n, rng)
         aim = self._models.improvement(posteriors, told, told.X[row]) if improving else draw(posteriors, rng)
-        return self._best(aim, X, told.X[row], region, hurried)
+        n_sites = max(len(posterior.X) for posterior in posteriors if posterior)
+        n_evaluations = 0 if hurried else min(MOST_EVALUATIONS, EVALUATIONS_TIMES_SITES // n_sites)
+        return self._best(aim, X, told.X[row], region, n_evaluations)
 
     def _posteriors(self, told: Told, center: Array, hurried: bool) -> list[Posterior | None]:
         if not hurried:
@@ -208,20 +211,22 @@ class Scbo:
         """Whether a trial is proposed outside the region too: now and then, once the region has restarted."""
         return self._region.restarts > 0 and number % WANDERING < 2  # one draw and one improvement
 
-    def _best(self, aim: Draw | Improvement, X: Array, center: Array, region: Region, hurried: bool) -> Array | None:
+    def _best(
+        self, aim: Draw | Improvement, X: Array, center: Array, region: Region, n_evaluations: int
+    ) -> Array | None:
         """The first unseen point of X, or of those that the best of X climb to, in the order of an aim."""
         found = aim.best_first(X)[:N_KEPT]
-        if not hurried:
-            climbed = self._climbed(aim.merits(), found[:N_CLIMBED], center, region)
+        if n_evaluations:
+            climbed = self._climbed(aim.merits(), found[:N_CLIMBED], center, region, n_evaluations)
             found = aim.best_first(np.concatenate([climbed, found]))
         return first_unseen(found, self._seen)
 
-    def _climbed(self, merits: Sequence[Merit], X: Array, center: Array, region: Region) -> Array:
+    def _climbed(self, merits: Sequence[Merit], X: Array, center: Array, region: Region, n_evaluations: int) -> Array:
         lower, upper = (np.tile(corner, (len(X), 1)) for corner in widened(self._space, center, *region))
         for block in map(list, self._space.onehot_blocks):  # a choice is no number: it stays
             lower[:, block] = upper[:, block] = X[:, block]
         for merit in merits:
-            X = climb(merit, X, lower, upper)
+            X = climb(merit, X, lower, upper, n_evaluations)
         return self._space.snap(X)
 
 
