@@ -112,8 +112,8 @@ class Lock:
         """Renews the heartbeat if it is due; cheap enough for every turn of a loop.
 
         Raises:
-            RecordError: somebody else has the lock by now (this process was stopped for minutes); nothing more may be
-                written.
+            RecordError: nothing more may be written: somebody else has the lock by now (this process was stopped for
+                minutes), or the study's folder is gone.
         """
         if time.monotonic() - self._renewed < every_s:
             return
@@ -126,13 +126,21 @@ class Lock:
         try:
             fd = os.open(self._path, os.O_WRONLY)
         except FileNotFoundError:
-            self._create()  # deleted by hand
+            self._restore()
             return
         except OSError as error:
             log.warning("heartbeat of %s not renewed: %s", self._path, error)
             return
         with os.fdopen(fd, "wb", buffering=0) as file, contextlib.suppress(OSError):
             file.write(_text(self._me))
+
+    def _restore(self) -> None:
+        """Make anew a lock that somebody deleted by hand."""
+        try:
+            self._create()
+        except FileNotFoundError as error:
+            self.lost = True
+            raise RecordError(f"{self.folder} is gone: somebody deleted or moved it, and this run ends") from error
 
     def release(self) -> None:
         """Gives the lock back; a lock that is somebody else's by now stays."""

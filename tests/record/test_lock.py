@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -121,3 +122,14 @@ def test_of_two_that_want_to_take_over_one_does(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_an_error_of_the_record(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match="cannot write"):
         Lock(tmp_path / "missing")
+
+
+def test_a_run_whose_folder_was_deleted_ends_with_that_reason(tmp_path: Path) -> None:
+    folder = tmp_path / "study"
+    folder.mkdir()
+    lock = Lock(folder)
+    shutil.rmtree(folder)
+    with pytest.raises(RecordError, match="study is gone: somebody deleted or moved it"):
+        lock.renew(every_s=0)
+    assert lock.lost
+    lock.release()
