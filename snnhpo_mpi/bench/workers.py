@@ -185,6 +185,7 @@ def sleep_for(transport: Transport, problem: Problem, durations: Durations) -> i
     seconds, ends_at = 0.0, float("inf")
     while True:
         received = transport.receive()
+        happened = received is not None
         match decode(received[1]) if received and received[1] else None:
             case Welcome():
                 transport.send(0, encode(Ready("sleeps")))
@@ -198,5 +199,5 @@ def sleep_for(transport: Transport, problem: Problem, durations: Durations) -> i
         if running is not None and time.monotonic() >= ends_at:
             outcome = replace(problem.evaluate(running), metrics={SENT_AT: time.monotonic()})
             transport.send(0, encode(Result(outcome, seconds)))
-            running, ends_at = None, float("inf")
-        time.sleep(max(0.0, min(pause.after(received is not None), ends_at - time.monotonic())))
+            running, ends_at, happened = None, float("inf"), True
+        time.sleep(max(0.0, min(pause.after(happened), ends_at - time.monotonic())))
