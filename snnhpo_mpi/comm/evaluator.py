@@ -92,6 +92,7 @@ class Evaluator:
         self._trial: Trial | None = None
         self._phase_began = time.monotonic()
         self._condemned: str | None = None  # why we end it
+        self._may_start_again = True  # if it ends while starting
         self._kill_at = float("inf")
         self._closed_at = float("inf")  # when its end of the line closed: normally with its death
         self._received = b""
@@ -216,7 +217,8 @@ class Evaluator:
                 self._enter(Phase.IDLE)
                 if message.evaluator_ends:
                     self.end()
-            case Goodbye(reason) if self.phase is Phase.STARTING:
+            case Goodbye(reason, again) if self.phase is Phase.STARTING:
+                self._may_start_again = again
                 self._condemn(reason)
                 return None
             case Report():
@@ -266,7 +268,8 @@ class Evaluator:
             return [Result(failed(trial.number, reason, self._last_words()), spent_s)]
         if phase is Phase.STARTING:
             said = self._last_words()
-            return [Goodbye(f"{reason}\n\n{said}" if said and self._condemned is None else reason)]
+            reason = f"{reason}\n\n{said}" if said and self._condemned is None else reason
+            return [Goodbye(reason, self._may_start_again)]
         _log.warning("the idle evaluator ended: %s", reason)
         return []
 

@@ -84,9 +84,13 @@ class Beat:
 
 @dataclass(frozen=True, slots=True)
 class Goodbye:
-    """A worker evaluates no more, and waits for Stop."""
+    """A worker evaluates no more, and waits for Stop; of an evaluator: it did not start.
+
+    ``again``: another start may do better, which no mistake of the user's does.
+    """
 
     reason: str
+    again: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +165,7 @@ def _message(name: str, body: dict[str, Any]) -> Message:
         case "Beat":
             return Beat(None if body["running"] is None else _int(body["running"]))
         case "Goodbye":
-            return Goodbye(_text(body["reason"]))
+            return Goodbye(_text(body["reason"]), body["again"] is True)
         case "Stop":
             return Stop(_int(body["exit_code"]))
         case "Stopped":

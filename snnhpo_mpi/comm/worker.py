@@ -169,8 +169,8 @@ class Supervisor:
                     self._send(message)
                 case Report():
                     self._send(message)
-                case Goodbye(reason):
-                    self._count_failure(reason)
+                case Goodbye(reason, again):
+                    self._count_failure(reason, again)
         return bool(said)
 
     def _announce(self) -> None:
@@ -178,9 +178,10 @@ class Supervisor:
             self._announced = True
             self._send(Ready(self._evaluator_settings.device))
 
-    def _count_failure(self, reason: str) -> None:
-        self._n_failures += 1
-        _log.error("the evaluator did not start (%d): %s", self._n_failures, reason)
+    def _count_failure(self, reason: str, again: bool) -> None:
+        self._n_failures = self._n_failures + 1 if again else self._settings.max_start_failures
+        if again:  # else rank 0 says it
+            _log.error("the evaluator did not start (%d): %s", self._n_failures, reason)
         self._start_at = time.monotonic() + self._settings.retry_s
         if self._gave_up:
             self._trial = None

@@ -20,6 +20,7 @@ from snnhpo_mpi.comm.master import Ending, Master, MasterSettings
 from snnhpo_mpi.comm.proposer import Proposer
 from snnhpo_mpi.comm.transport import LocalWorkers, local_transports
 from snnhpo_mpi.comm.worker import WorkerSettings, run_worker
+from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.trial import Ended, Event, Outcome, Progress, State, Trial, trial_seed
 
 
@@ -247,6 +248,10 @@ class ToyTrainer:
 
     def big(self, good: Outcome, _: str) -> Outcome:
         return replace(good, curves={"long": [0.1] * 150_000, "short": [1.0, 2.0]})
+
+
+def misconfigured_factory(report: Callable[[Progress], None]) -> ToyTrainer:
+    raise ConfigError("trainer.function: toy.py has no function nothing")
 
 
 def broken_factory(report: Callable[[Progress], None]) -> ToyTrainer:

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from comm_toys import Search, broken_factory, exiting_factory, slow_factory, toy_evaluator
+from comm_toys import Search, broken_factory, exiting_factory, misconfigured_factory, slow_factory, toy_evaluator
 
 from snnhpo_mpi.comm.evaluator import Evaluator, Phase, evaluator_environment
 from snnhpo_mpi.comm.messages import Goodbye, Ready, Report, Result
@@ -28,8 +28,8 @@ def _until(evaluator: Evaluator, kind: type, limit_s: float = 20.0):
 
 
 def _gone(pid: int) -> bool:
-    """Whether a process is dead, within a few seconds."""
-    for _ in range(500):
+    """Whether a process is dead, within 30 seconds."""
+    for _ in range(3000):
         try:
             if Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] == "Z":
                 return True
@@ -217,6 +217,11 @@ def test_a_trainer_that_cannot_be_built_says_goodbye_with_the_reason(start, fact
     assert goodbye.reason.startswith(reason)
     assert said == [goodbye]
     assert evaluator.phase is Phase.ENDED
+
+
+def test_a_mistake_of_the_users_is_said_without_a_traceback_and_not_tried_again(start):
+    goodbye, _ = _until(start(factory=misconfigured_factory), Goodbye)
+    assert goodbye == Goodbye("trainer.function: toy.py has no function nothing", again=False)
 
 
 def test_a_trainer_that_is_not_built_in_time_is_given_up(start):

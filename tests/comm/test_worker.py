@@ -4,7 +4,7 @@ import threading
 import time
 
 import pytest
-from comm_toys import broken_factory, flaky_factory, toy_evaluator
+from comm_toys import broken_factory, flaky_factory, misconfigured_factory, toy_evaluator
 
 from snnhpo_mpi.comm.messages import (
     Beat,
@@ -153,6 +153,12 @@ def test_a_rank_whose_trainer_cannot_be_built_says_goodbye_and_waits_for_stop(be
     master.say(_run("fine"))
     master.say(Stop(1))
     assert master.hear(Stopped) == [Stopped()]
+
+
+def test_a_rank_with_a_mistake_of_the_users_says_goodbye_after_one_start(begin):
+    master, _ = begin(WorkerSettings(max_start_failures=3, retry_s=1e9), factory=misconfigured_factory)
+    master.say(Welcome("", 5.0))
+    assert master.hear(Goodbye)[-1].reason == "trainer.function: toy.py has no function nothing"
 
 
 def test_a_failed_start_is_tried_again(begin, tmp_path, monkeypatch):
