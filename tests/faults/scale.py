@@ -37,7 +37,7 @@ def work(transport: LocalTransport, seconds: float, waits: list[tuple[float, flo
     while True:
         received = transport.receive()
         if received is None:
-            time.sleep(0.0005)
+            transport.wait(1.0)
             continue
         match decode(received[1]):
             case Run(trial):
