@@ -51,7 +51,7 @@ def _from_unit(u: Array | float, low: float, high: float, scale: Scale) -> Array
             value = high + low - low * np.exp((1.0 - u) * math.log(high / low))
         case _:
             assert_never(scale)
-    return np.clip(value, low, high)
+    return np.where(u == 0.0, low, np.where(u == 1.0, high, np.clip(value, low, high)))  # the ends without rounding
 
 
 @dataclass(frozen=True, slots=True)

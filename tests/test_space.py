@@ -20,6 +20,14 @@ PARAMETERS = {
 SPACE = Space(PARAMETERS)
 
 
+@pytest.mark.parametrize("scale", ["linear", "log", "reverse_log"])
+@pytest.mark.parametrize(("low", "high"), [(1.0, 100.0), (0.1, 0.3), (1e-5, 7.3)])
+def test_the_ends_of_a_float_are_decoded_exactly(scale: str, low: float, high: float) -> None:
+    space = Space({"x": FloatParameter(type="float", low=low, high=high, scale=scale)})
+    assert space.decode(np.zeros(1)) == {"x": low}
+    assert space.decode(np.ones(1)) == {"x": high}
+
+
 def test_columns_are_laid_out_in_the_order_of_the_configuration() -> None:
     assert SPACE.names == tuple(PARAMETERS)
     assert SPACE.dim == 8

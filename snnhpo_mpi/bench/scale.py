@@ -26,12 +26,12 @@ from snnhpo_mpi.bench.workers import Durations, Timed, VirtualWorkers, parse_dur
 from snnhpo_mpi.comm.master import Master, MasterSettings
 from snnhpo_mpi.comm.proposer import N_TOLD, Proposer
 from snnhpo_mpi.comm.transport import Transport
-from snnhpo_mpi.optim.scbo import Scbo
-from snnhpo_mpi.record import StudyRecord
 from snnhpo_mpi.trial import Asked, Ended, Event, Outcome, Progress, Started, Trial, trial_seed
 
 if TYPE_CHECKING:
     from snnhpo_mpi.bench.problems import Problem
+    from snnhpo_mpi.optim.scbo import Scbo
+    from snnhpo_mpi.record import StudyRecord
 
 PROBLEM = "silent_ridge"  # 19 hyperparameters in 22 columns, two constraints
 SEED = 0
@@ -116,6 +116,9 @@ def lead(
     folder: Path, transport: Transport, clock: Callable[[], float], n_trials: int, n_told: int
 ) -> tuple[Watched, float]:
     """Search as rank 0; what was seen, and the moment when the last trial was sent."""
+    from snnhpo_mpi.optim.scbo import Scbo  # with PyTorch and SciPy, which ranks that sleep can do without
+    from snnhpo_mpi.record import StudyRecord
+
     problem = make_problem(PROBLEM)
     optimizer = Scbo(problem.space, problem.n_constraints, SEED, problem.n_initial)
     names = tuple(f"silent_{layer}" for layer in ("excitatory", "inhibitory"))

@@ -18,9 +18,8 @@ import numpy as np
 
 from snnhpo_mpi.bench.problems import Problem
 from snnhpo_mpi.comm.messages import Hello, Message, Ready, Result, Run, Stop, Stopped, Welcome, decode, encode
-from snnhpo_mpi.comm.pause import LONGEST_PAUSE_S, Pause
+from snnhpo_mpi.comm.pause import Pause
 from snnhpo_mpi.comm.transport import Transport
-from snnhpo_mpi.comm.worker import LONGEST_PAUSE_RUNNING_S
 from snnhpo_mpi.trial import Trial
 
 Durations = Callable[[np.random.Generator], float]
@@ -113,6 +112,11 @@ class VirtualWorkers:
             self._idle_since[rank] = due
         return rank, message
 
+    def wait(self, longest_s: float) -> None:
+        """Sleep until the next message is due, or so long."""
+        due_s = self._due[0][0] - self.clock() if self._due else longest_s
+        time.sleep(max(0.0, min(longest_s, due_s)))
+
     @property
     def n_idle(self) -> int:
         """Workers without a trial."""
@@ -160,6 +164,10 @@ class Timed:
             self._sent_at[received[0]] = message.outcome.metrics[SENT_AT]
         return received
 
+    def wait(self, longest_s: float) -> None:
+        """Pass on."""
+        self._transport.wait(longest_s)
+
     def close(self, exit_code: int = 0) -> None:
         """Pass on."""
         self._transport.close(exit_code)
@@ -172,7 +180,7 @@ def sleep_for(transport: Transport, problem: Problem, durations: Durations) -> i
     Its results have the metric ``sent_at``: their moment [s] by the clock that all processes of a machine share.
     """
     transport.send(0, encode(Hello(socket.gethostname(), os.getpid())))
-    idle, busy = Pause(LONGEST_PAUSE_S), Pause(LONGEST_PAUSE_RUNNING_S)
+    pause = Pause()
     running: Trial | None = None
     seconds, ends_at = 0.0, float("inf")
     while True:
@@ -191,5 +199,4 @@ def sleep_for(transport: Transport, problem: Problem, durations: Durations) -> i
             outcome = replace(problem.evaluate(running), metrics={SENT_AT: time.monotonic()})
             transport.send(0, encode(Result(outcome, seconds)))
             running, ends_at = None, float("inf")
-        pause_s = (idle if running is None else busy).after(received is not None)
-        time.sleep(max(0.0, min(pause_s, ends_at - time.monotonic())))
+        time.sleep(max(0.0, min(pause.after(received is not None), ends_at - time.monotonic())))

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Set
 
 from snnhpo_mpi.comm.messages import Stop, Stopped, encode
-from snnhpo_mpi.comm.pause import LONGEST_PAUSE_S, Pause
+from snnhpo_mpi.comm.pause import Pause
 from snnhpo_mpi.comm.transport import Transport
 
 _log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ def dismiss(
     peers, stopped = transport.peers, encode(Stopped())
     for rank in tuple(peers):  # sending may find one gone
         transport.send(rank, encode(Stop(exit_code)))
-    pause, end = Pause(LONGEST_PAUSE_S), time.monotonic() + timeout_s
+    pause, end = Pause(), time.monotonic() + timeout_s
     while peers - lost and time.monotonic() < end:
         received = transport.receive()
         if received is not None:
@@ -44,6 +44,6 @@ def dismiss(
             else:
                 handle(rank, data)
         if length_s := pause.after(received is not None):
-            time.sleep(length_s)
+            transport.wait(length_s)
     if peers:
         _log.warning("no answer from ranks %s", sorted(peers))

@@ -29,7 +29,6 @@ from snnhpo_mpi.comm.messages import (
     decode,
     encode,
 )
-from snnhpo_mpi.comm.pause import MASTER_PAUSE_S, Pause
 from snnhpo_mpi.comm.pool import PoolSize
 from snnhpo_mpi.comm.proposer import Proposer
 from snnhpo_mpi.comm.roster import Roster, Standing
@@ -38,6 +37,8 @@ from snnhpo_mpi.trial import Asked, Ended, Event, Outcome, Progress, Started, St
 
 _log = logging.getLogger(__name__)
 MESSAGES_PER_TURN = 256
+PAUSE_S = 0.01  # of the loop where nothing happened; a message ends it
+PAUSE_FOR_PROPOSALS_S = 0.002  # while workers wait for them
 
 
 class Ending(Enum):
@@ -146,7 +147,6 @@ class Master:
             SnnhpoError: from the record; the workers are still there to be dismissed.
             BaseException: whatever the optimizer raises.
         """
-        pause = Pause(MASTER_PAUSE_S)
         self._proposer.start()
         try:
             while (ending := self._ending()) is None:
@@ -156,8 +156,8 @@ class Master:
                 self._commit()
                 self._replenish()
                 self._record.maintain()
-                if length_s := pause.after(heard or sent):
-                    time.sleep(length_s)
+                if not (heard or sent):
+                    self._transport.wait(PAUSE_FOR_PROPOSALS_S if self._roster.n_idle else PAUSE_S)
             self._dismiss(ending)
             return ending
         finally:
@@ -247,7 +247,7 @@ class Master:
             if proposal is None:
                 return False
             trial = proposal.trial
-            self._pool.observe_ask(proposal.seconds)
+            self._pool.observe_ask(proposal.seconds, proposal.hurried)
             self._backlog.add(trial)
             self._events.append(Asked(trial, time.time(), proposal.diagnostics))
         self._send(rank, Run(trial))

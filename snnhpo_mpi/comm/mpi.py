@@ -33,6 +33,7 @@ START_LIMIT = "SNNHPO_START_LIMIT"  # [s] for all ranks to come up
 _START_LIMIT_S = 300
 _MAX_ERRORS_IN_A_ROW = 1000
 _SENDS_TIMEOUT_S = 5.0
+_LOOK_S = 0.001  # MPI wakes nobody: so often a rank that waits looks whether a message is there
 _FORWARD_S = 0.5  # what a launcher needs to pass on the last lines: an abort cuts off what it has not read yet
 _LEAVE_TIMEOUT_S = (10.0, 120.0)  # of rank 0, which has nothing left to do then; of workers, which wait for it
 
@@ -82,6 +83,20 @@ class MpiTransport:
                 self._receives.remove(entry)
                 return source, bytes(buffer)
         return None
+
+    def wait(self, longest_s: float) -> None:
+        """Sleep until a message is there, or so long."""
+        end = time.monotonic() + longest_s
+        while (left_s := end - time.monotonic()) > 0:
+            time.sleep(min(left_s, _LOOK_S))
+            if self._receives or self._gone or self._is_there():
+                return
+
+    def _is_there(self) -> bool:
+        try:
+            return self._comm.Iprobe(self._mpi.ANY_SOURCE, _TAG)
+        except self._mpi.Exception:
+            return True  # receive deals with it
 
     def close(self, exit_code: int = 0) -> None:
         """Leave MPI. Where a peer has not left properly, MPI could wait for it for ever: then this ends all ranks.

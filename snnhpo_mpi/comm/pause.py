@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-LONGEST_PAUSE_S = 0.005  # of a rank that waits for messages: well under 5 % of a core
-MASTER_PAUSE_S = 0.003  # of rank 0, for which others wait
+LONGEST_PAUSE_S = 0.05  # of a worker rank; it has waited three times as long when it comes to that
 
 
 class Pause:
-    """Length of the next sleep [s]."""
+    """Length of the next sleep [s]: about a third of the wait so far."""
 
-    def __init__(self, longest_s: float, shortest_s: float = 0.0002, growth: float = 1.3) -> None:
+    def __init__(self, longest_s: float = LONGEST_PAUSE_S, shortest_s: float = 0.0002, growth: float = 1.3) -> None:
         self._longest_s, self._shortest_s, self._growth = longest_s, shortest_s, growth
         self._next_s = shortest_s
 

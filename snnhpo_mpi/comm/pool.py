@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 _LONG_WAIT = 0.01  # of a trial's duration
+_HIGHEST_LOAD = 0.7  # share of the time that making proposals at leisure may take
 _WEIGHT = 0.1  # of the newest observation in the running means
 
 
@@ -17,13 +18,15 @@ class PoolSize:
 
     def __init__(self, shortage: float = 0.01) -> None:
         self._shortage = shortage
-        self._ask_s = 0.0
+        self._ask_s = self._unhurried_s = 0.0
         self._interval_s: float | None = None
         self._arrived_at: float | None = None
 
-    def observe_ask(self, seconds: float) -> None:
+    def observe_ask(self, seconds: float, hurried: bool = False) -> None:
         """A proposal took this long."""
-        self._ask_s = seconds if self._ask_s == 0 else self._ask_s + _WEIGHT * (seconds - self._ask_s)
+        self._ask_s = _mean(self._ask_s, seconds)
+        if not hurried:
+            self._unhurried_s = _mean(self._unhurried_s, seconds)
 
     def observe_arrival(self, at: float) -> None:
         """A result came at this time [s] of any steady clock."""
@@ -34,10 +37,14 @@ class PoolSize:
         self._arrived_at = at
 
     def hurried(self, n_workers: int, n_waiting: int) -> bool:
-        """Whether so many workers wait too long for proposals; never of one worker, whose search repeats exactly."""
+        """Whether proposals must be cheap: results come too fast for others, or so many workers wait too long.
+
+        Never of one worker, whose search repeats exactly.
+        """
         if n_workers <= 1 or self._interval_s is None:
             return False
-        return n_waiting * self._ask_s > _LONG_WAIT * self._interval_s * n_workers
+        too_fast = self._unhurried_s > _HIGHEST_LOAD * self._interval_s
+        return too_fast or n_waiting * self._unhurried_s > _LONG_WAIT * self._interval_s * n_workers
 
     def target(self, n_workers: int) -> int:
         """Proposals to hold ready: 1 to the number of workers, always 1 for one worker."""
@@ -53,3 +60,7 @@ class PoolSize:
             size += 1
             probability *= mean / size
         return max(1, size)
+
+
+def _mean(mean: float, newest: float) -> float:
+    return newest if mean == 0 else mean + _WEIGHT * (newest - mean)

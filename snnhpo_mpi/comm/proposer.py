@@ -19,6 +19,7 @@ from typing import Protocol
 from snnhpo_mpi.trial import Outcome, Trial
 
 N_TOLD = "n_told"  # diagnostic of every proposal: outcomes that it has seen
+BEHIND = "behind"  # an optimizer's, if it has it: outcomes told that a proposal has not seen
 SWITCH_S = 0.0005  # for which the loop waits for Python's lock while the optimizer computes; by default ten times that
 STALE_S = 5.0  # a proposal is made anew when a result that it has not seen is older
 _RENEWAL_SHARE = 0.5  # of that time that making them anew may take
@@ -52,12 +53,14 @@ class Proposal:
         n_told: outcomes that the optimizer had seen.
         diagnostics: the optimizer's, of this ask.
         seconds: what the ask took, with the tells since the ask before.
+        hurried: whether it was made in a hurry.
     """
 
     trial: Trial
     n_told: int
     diagnostics: Mapping[str, float | Sequence[float]]
     seconds: float
+    hurried: bool
 
 
 class Proposer:
@@ -176,10 +179,13 @@ class Proposer:
 
     def _make(self) -> None:
         began = time.perf_counter()
-        trial = self._optimizer.ask(self.hurried)
-        diagnostics = {**self._optimizer.diagnostics(), N_TOLD: self._n_told}
+        hurried = self.hurried
+        trial = self._optimizer.ask(hurried)
+        diagnostics = dict(self._optimizer.diagnostics())
+        n_told = self._n_told - int(diagnostics.get(BEHIND, 0.0))  # type: ignore[arg-type]  # a number
+        diagnostics[N_TOLD] = n_told
         seconds = self._spent_s + time.perf_counter() - began
-        self._proposals.append(Proposal(trial, self._n_told, diagnostics, seconds))
+        self._proposals.append(Proposal(trial, n_told, diagnostics, seconds, hurried))
         self._spent_s = 0.0
 
     def _take_back(self) -> int:

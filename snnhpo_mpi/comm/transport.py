@@ -35,6 +35,9 @@ class Transport(Protocol):
         Empty bytes say that the transport itself knows its sender to be gone.
         """
 
+    def wait(self, longest_s: float) -> None:
+        """Sleep until a message may be there, or so long."""
+
     def close(self, exit_code: int = 0) -> None:
         """Leave. ``exit_code`` is what all ranks end with should some of them not have left."""
 
@@ -42,15 +45,25 @@ class Transport(Protocol):
 class LocalTransport:
     """A rank within this process: queues in memory."""
 
-    def __init__(self, rank: int, inboxes: tuple[deque[tuple[int, bytes] | BaseException], ...]) -> None:
+    def __init__(
+        self,
+        rank: int,
+        inboxes: tuple[deque[tuple[int, bytes] | BaseException], ...],
+        arrivals: tuple[threading.Event, ...],
+    ) -> None:
         self.rank = rank
         self.size = len(inboxes)
         self.peers = set(range(1, self.size)) if rank == 0 else {0}
         self._inboxes = inboxes
+        self._arrivals = arrivals
 
     def send(self, destination: int, message: bytes) -> None:
         """Put the message into the other's queue."""
-        self._inboxes[destination].append((self.rank, message))
+        self._put(destination, (self.rank, message))
+
+    def _put(self, destination: int, item: tuple[int, bytes] | BaseException) -> None:
+        self._inboxes[destination].append(item)
+        self._arrivals[destination].set()
 
     def receive(self) -> tuple[int, bytes] | None:
         """Take the oldest message of the own queue.
@@ -66,13 +79,18 @@ class LocalTransport:
             raise item
         return item
 
+    def wait(self, longest_s: float) -> None:
+        """Sleep until a message is put into the own queue, or so long."""
+        if self._arrivals[self.rank].wait(longest_s):
+            self._arrivals[self.rank].clear()  # before the next look into the queue: what comes later sets it again
+
     def fail(self, error: BaseException) -> None:
         """Let rank 0 raise what ends this rank."""
-        self._inboxes[0].append(error)
+        self._put(0, error)
 
     def hang_up(self) -> None:
         """Let this rank find rank 0 gone."""
-        self._inboxes[self.rank].append((0, b""))
+        self._put(self.rank, (0, b""))
 
     def close(self, exit_code: int = 0) -> None:
         """Nothing to leave."""
@@ -81,7 +99,8 @@ class LocalTransport:
 def local_transports(size: int) -> tuple[LocalTransport, ...]:
     """The ends of ``size`` ranks in this process."""
     inboxes: tuple[deque[tuple[int, bytes] | BaseException], ...] = tuple(deque() for _ in range(size))
-    return tuple(LocalTransport(rank, inboxes) for rank in range(size))
+    arrivals = tuple(threading.Event() for _ in range(size))
+    return tuple(LocalTransport(rank, inboxes, arrivals) for rank in range(size))
 
 
 class LocalWorkers:

@@ -27,14 +27,13 @@ from snnhpo_mpi.comm.messages import (
     decode,
     encode,
 )
-from snnhpo_mpi.comm.pause import LONGEST_PAUSE_S, Pause
+from snnhpo_mpi.comm.pause import Pause
 from snnhpo_mpi.comm.transport import Transport
 from snnhpo_mpi.errors import SnnhpoError
 from snnhpo_mpi.trial import Trial
 
 _log = logging.getLogger(__name__)
 MASTER = 0
-LONGEST_PAUSE_RUNNING_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +83,13 @@ class Supervisor:
 
     def run(self) -> int:
         """Work until rank 0 says stop or falls silent; the exit code."""
-        idle, running = Pause(LONGEST_PAUSE_S), Pause(LONGEST_PAUSE_RUNNING_S)
+        pause = Pause()
         self._send(Hello(socket.gethostname(), os.getpid()))
         try:
             while self._exit_code is None:
                 happened = self._hear() or self._poll()
                 self._keep_evaluator()
                 self._watch()
-                pause = running if self._trial is not None else idle
                 self._wait(pause.after(happened))
         finally:
             if self._evaluator is not None:

@@ -2,7 +2,8 @@
 
 A fit takes seconds once there are hundreds of trials. It is then made in a thread beside the asks, which go on with the
 models of the anchor before, and comes into use a fixed number of answers later. So which models a proposal is made with
-depends on the number told alone, never on how fast a fit was.
+depends on the number told alone, never on how fast a fit was. Only where workers wait, the latest fit that is ready is
+used, and one is made at a time.
 
 Notation
     n told    a told at the anchor    p pending    d columns    m constraints
@@ -30,6 +31,7 @@ Array = NDArray[np.float64]
 N_EVERY = 20  # up to so many told, every answer brings a fit
 GROWTH = 1.06  # then one whenever the number told has grown by this factor
 N_BETWEEN = 100  # or by so many: all of them are in the models beside the anchor's
+HURRIED_GROWTH = 0.25  # share of the number told that a fit waits for where workers wait: it slows the asks beside it
 N_BESIDE = 100  # told, from which on fits are made beside the asks and used half a stretch later
 N_MODELLED = 400  # most trials that a model is made of
 N_NEAR = 200  # of them that a climb to an improvement looks at: its cost is quadratic in their number
@@ -100,14 +102,36 @@ class Models:
         """What the fits in use took."""
         return self._anchor.seconds if self._anchor else 0.0
 
-    def posteriors(self, told: Told, X_pending: Array) -> list[Posterior | None]:
-        """Models of all outputs given what was told and what is pending; None where there is nothing to model."""
-        in_use, latest = anchors(len(told))
-        fits = {n: self._fits.get(n) or self._beside.submit(self._fit_all, told.first(n)) for n in (in_use, latest)}
-        self._fits = fits
-        self._anchor = anchor = fits[in_use].result()
+    def posteriors(self, told: Told, X_pending: Array, hurried: bool = False) -> list[Posterior | None]:
+        """Models of all outputs given what was told and what is pending; None where there is nothing to model.
+
+        Args:
+            told: all answers.
+            X_pending: ``p x d``.
+            hurried: wait for no fit but the first.
+        """
+        ready = self._ready(told) if hurried else None
+        self._anchor = anchor = ready or self._scheduled(told)
         known = self._known(told)
         return [self._posterior(j, anchor, known, output, X_pending) for j, output in enumerate(outputs(known))]
+
+    def _scheduled(self, told: Told) -> Anchor:
+        in_use, latest = anchors(len(told))
+        self._fits = {n: self._fits.get(n) or self._begin(told, n) for n in (in_use, latest)}
+        return self._fits[in_use].result()
+
+    def _ready(self, told: Told) -> Anchor | None:
+        """Of the latest fit that is made, if any; another is begun when none is under way and enough was told since."""
+        _, latest = anchors(len(told))
+        done = [n for n, fit in self._fits.items() if fit.done()]
+        if len(done) == len(self._fits) and (
+            not done or latest >= done[-1] + min(N_BETWEEN, HURRIED_GROWTH * done[-1])
+        ):
+            self._fits = {n: self._fits[n] for n in done[-1:]} | {latest: self._begin(told, latest)}
+        return self._fits[done[-1]].result() if done else None
+
+    def _begin(self, told: Told, n: int) -> Future[Anchor]:
+        return self._beside.submit(self._fit_all, told.first(n))
 
     def improvement(self, posteriors: list[Posterior | None], told: Told, center: Array) -> Improvement:
         """Expected improvement over the best feasible trial's mean; of feasibility alone while there is none.

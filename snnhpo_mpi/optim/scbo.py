@@ -9,7 +9,8 @@ exploits; the centre is the best feasible trial, else the least violating one, n
 restart keeps data and incumbent, and from then on a quarter of the trials is proposed anywhere.
 
 A proposal is a function of (seed, what was adopted, asked and told, in order): random numbers come from (seed,
-number of the trial), fits from (seed, number told), and nothing is carried from ask to ask.
+number of the trial), fits from (seed, number told), and nothing is carried from ask to ask but, where workers wait, the
+posteriors.
 
 Notation
     d columns    m constraints    x  d  in [0, 1]^d
@@ -22,6 +23,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,9 +45,11 @@ Region = tuple[Array, Array]  # lower and upper corner, each d
 
 N_CANDIDATES = 1500  # of a draw
 N_HURRIED = 512  # of a proposal that workers wait for
+N_SHARED = 8  # proposals in a row, where workers wait, that one conditioning of the models serves
 N_KEPT = 32  # candidates, in case that the first were seen
 N_IMPROVING = 512  # candidates of an improvement, whose variances cost more
 N_CLIMBED = 4  # candidates that start a local search
+MOST_EVALUATIONS, EVALUATIONS_TIMES_SITES = 40, 8000  # of it: one costs in proportion to the sites of the models
 ANYWHERE = 1e3  # a length that covers the cube
 SEARCH_LENGTHS = (0.8, 0.8, ANYWHERE)  # in turn before the first feasible trial
 NOWHERE = -1  # generation of a trial that no region answers for
@@ -54,6 +58,15 @@ FAILURES = 1.0  # in a row, per hyperparameter, after which the region shrinks
 ASK_KEY = 0  # of the generator
 MOST_PENDING = 256  # that the models believe: the nearest to the centre
 MIN_GAIN = 1e-3  # relative gain over the incumbent that counts as a success
+
+
+@dataclass(slots=True)
+class Shared:
+    """Posteriors, the number told when they were made, and the proposals made with them."""
+
+    posteriors: list[Posterior | None]
+    n_told: int
+    n_asks: int = 0
 
 
 class Scbo:
@@ -75,6 +88,7 @@ class Scbo:
         self._design = SobolDesign(space.dim, seed)
         self._next_number = 0
         self._seen: Counter[bytes] = Counter()
+        self._shared: Shared | None = None
         self._diagnostics: dict[str, float | list[float]] = {}
 
     def adopt(self, trial: Trial) -> None:
@@ -98,7 +112,8 @@ class Scbo:
         """Next trial: inside the bounds and, while the space has others, neither told nor pending.
 
         Args:
-            hurried: workers wait for it: fewer candidates, and none is climbed.
+            hurried: workers wait for it: a draw of fewer candidates, none of which is climbed, from posteriors that
+                may be those of the hurried asks just before. ``behind`` says how many answers they have not seen.
         """
         started = time.perf_counter()
         number = self._next_number
@@ -161,19 +176,30 @@ class Scbo:
         row = told.incumbent() if len(told) else None
         if row is None:
             return None
-        pending = nearest(self._history.pending_points(), told.X[row], MOST_PENDING)
-        posteriors = self._models.posteriors(told, pending)
+        posteriors = self._posteriors(told, told.X[row], hurried)
         self._diagnostics["fit_seconds"] = self._models.fit_seconds
         if not any(posteriors):  # no constraint, and every trial stopped
             return None
         lengthscales = region_lengthscales(posteriors)
         self._diagnostics["lengthscales"] = lengthscales.tolist()
         region = box(told.X[row], self._length(number, told), relative_sides(lengthscales))
-        improving = number % 2 == 1
+        improving = number % 2 == 1 and not hurried
         n = N_HURRIED if hurried else N_IMPROVING if improving else N_CANDIDATES
         X = draw_candidates(self._space, told.X[row], *region, n, rng)
         aim = self._models.improvement(posteriors, told, told.X[row]) if improving else draw(posteriors, rng)
-        return self._best(aim, X, told.X[row], region, hurried)
+        n_sites = max(len(posterior.X) for posterior in posteriors if posterior)
+        n_evaluations = 0 if hurried else min(MOST_EVALUATIONS, EVALUATIONS_TIMES_SITES // n_sites)
+        return self._best(aim, X, told.X[row], region, n_evaluations)
+
+    def _posteriors(self, told: Told, center: Array, hurried: bool) -> list[Posterior | None]:
+        if not hurried:
+            self._shared = None
+        if self._shared is None or self._shared.n_asks == N_SHARED:
+            pending = nearest(self._history.pending_points(), center, MOST_PENDING)
+            self._shared = Shared(self._models.posteriors(told, pending, hurried), len(told))
+        self._shared.n_asks += 1
+        self._diagnostics["behind"] = float(len(told) - self._shared.n_told)
+        return self._shared.posteriors
 
     def _length(self, number: int, told: Told) -> float:
         """Of the region in which a trial is proposed: the trust region's, or now and then anywhere."""
@@ -185,20 +211,22 @@ class Scbo:
         """Whether a trial is proposed outside the region too: now and then, once the region has restarted."""
         return self._region.restarts > 0 and number % WANDERING < 2  # one draw and one improvement
 
-    def _best(self, aim: Draw | Improvement, X: Array, center: Array, region: Region, hurried: bool) -> Array | None:
+    def _best(
+        self, aim: Draw | Improvement, X: Array, center: Array, region: Region, n_evaluations: int
+    ) -> Array | None:
         """The first unseen point of X, or of those that the best of X climb to, in the order of an aim."""
         found = aim.best_first(X)[:N_KEPT]
-        if not hurried:
-            climbed = self._climbed(aim.merits(), found[:N_CLIMBED], center, region)
+        if n_evaluations:
+            climbed = self._climbed(aim.merits(), found[:N_CLIMBED], center, region, n_evaluations)
             found = aim.best_first(np.concatenate([climbed, found]))
         return first_unseen(found, self._seen)
 
-    def _climbed(self, merits: Sequence[Merit], X: Array, center: Array, region: Region) -> Array:
+    def _climbed(self, merits: Sequence[Merit], X: Array, center: Array, region: Region, n_evaluations: int) -> Array:
         lower, upper = (np.tile(corner, (len(X), 1)) for corner in widened(self._space, center, *region))
         for block in map(list, self._space.onehot_blocks):  # a choice is no number: it stays
             lower[:, block] = upper[:, block] = X[:, block]
         for merit in merits:
-            X = climb(merit, X, lower, upper)
+            X = climb(merit, X, lower, upper, n_evaluations)
         return self._space.snap(X)
 
 

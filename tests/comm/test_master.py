@@ -76,6 +76,9 @@ class Workers:
             self.inbox.append((entry[1], encode(entry[2])))
         return self.inbox.popleft() if self.inbox else None
 
+    def wait(self, longest_s: float) -> None:
+        time.sleep(min(longest_s, 0.001))
+
     def close(self, exit_code: int = 0) -> None:
         pass
 

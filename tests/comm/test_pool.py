@@ -41,6 +41,14 @@ def test_asks_are_hurried_when_a_waiting_worker_loses_more_than_a_hundredth_of_a
     assert not pool.hurried(n_workers=20, n_waiting=0)
 
 
+def test_asks_are_hurried_when_results_come_faster_than_proposals_can_be_made_at_leisure():
+    assert _pool(0.1, interval_s=0.1).hurried(n_workers=20, n_waiting=0)
+    pool = _pool(0.1, interval_s=0.1)
+    for _ in range(100):
+        pool.observe_ask(0.01, hurried=True)
+    assert pool.hurried(n_workers=20, n_waiting=0)  # those in a hurry do not count
+
+
 def test_a_single_worker_and_one_of_which_nothing_is_known_hurry_nobody():
     assert not _pool(0.1, interval_s=0.1).hurried(n_workers=1, n_waiting=1)
     assert not PoolSize().hurried(n_workers=16, n_waiting=16)

@@ -1,6 +1,7 @@
 """Full and read-only disks, damaged and foreign files, changed configurations, locks of living and dead runs."""
 
 import contextlib
+import io
 import os
 import random
 import shutil
@@ -179,7 +180,7 @@ def readable(one: Study) -> None:
     from snnhpo_mpi import cli
 
     for command in (["status", str(one.record), "--json"], ["report", str(one.record), "--format", "html"]):
-        with contextlib.redirect_stdout(None), contextlib.redirect_stderr(None):
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             code = cli.main(command)
         assert code in (0, 3), (command, code)
 

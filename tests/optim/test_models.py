@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
+import pytest
 
 from snnhpo_mpi.optim.history import Told
-from snnhpo_mpi.optim.models import N_BESIDE, N_MODELLED, Models, anchors, modelled_rows, outputs
+from snnhpo_mpi.optim.models import N_BESIDE, N_MODELLED, Anchor, Models, anchors, modelled_rows, outputs
 
 NOTHING = np.zeros((0, 2))
 
@@ -60,6 +63,31 @@ def test_the_first_score_and_the_first_failure_after_an_anchor_are_modelled_at_o
     models = Models(np.array([0, 1]), seed=0)
     assert models.posteriors(late, NOTHING)[0] is None
     assert models.posteriors(grown, NOTHING)[0] is not None
+
+
+def test_in_a_hurry_the_latest_fit_that_is_ready_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    models, everything = Models(np.array([0, 1]), seed=0), told(N_BESIDE)
+    free, begun = threading.Event(), []
+    fit_all = models._fit_all
+
+    def slowly(first: Told) -> Anchor:
+        begun.append(len(first))
+        assert len(begun) == 1 or free.wait(60)
+        return fit_all(first)
+
+    monkeypatch.setattr(models, "_fit_all", slowly)
+    models.posteriors(everything.first(10), NOTHING, hurried=True)  # the first is waited for
+    for n in range(11, 21):
+        [objective, *_] = models.posteriors(everything.first(n), NOTHING, hurried=True)
+        assert objective is not None
+        assert len(objective.fitted.X) == 10
+        assert len(objective.X) == n  # what was told since is in it
+    free.set()
+    models._fits[13].result()
+    [objective, *_] = models.posteriors(everything.first(15), NOTHING, hurried=True)
+    assert objective is not None
+    assert len(objective.fitted.X) == 13
+    assert begun == [10, 13]
 
 
 def test_models_do_not_depend_on_when_they_were_asked_for() -> None:

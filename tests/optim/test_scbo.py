@@ -124,12 +124,26 @@ def test_a_hurried_proposal_is_new() -> None:
         optimizer.tell(mixed(trial))
 
 
+def test_hurried_proposals_share_posteriors_and_say_what_these_have_not_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scbo, "N_SHARED", 3)
+    optimizer = Scbo(MIXED, 1, seed=5, n_initial=4)
+    run(optimizer, mixed, 8)
+    behind = []
+    for _ in range(7):
+        trial = optimizer.ask(hurried=True)
+        behind.append(optimizer.diagnostics()["behind"])
+        optimizer.tell(mixed(trial))
+    assert behind == [1, 2, 0, 1, 2, 0, 1]  # the first two share those of the last ask of the run
+    optimizer.ask()
+    assert optimizer.diagnostics()["behind"] == 0
+
+
 def test_only_the_nearest_of_very_many_pending_trials_are_believed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scbo, "MOST_PENDING", 3)
     seen: list[int] = []
     optimizer = Scbo(PLANE, 1, seed=0, n_initial=4)
     posteriors = optimizer._models.posteriors
-    monkeypatch.setattr(optimizer._models, "posteriors", lambda t, p: seen.append(len(p)) or posteriors(t, p))
+    monkeypatch.setattr(optimizer._models, "posteriors", lambda t, p, h: seen.append(len(p)) or posteriors(t, p, h))
     run(optimizer, disc, 6)
     for _ in range(6):
         optimizer.ask()
