@@ -69,7 +69,7 @@ def climb(merit: Merit, X: Array, lower: Array, upper: Array, n_evaluations: int
         gain, expected = new_value - value, np.vecdot(moved, gradient)
         taken = climbing & (gain >= SUFFICIENT * expected) & np.isfinite(new_gradient).all(axis=1)
         _learn(H, curved, moved, gradient - new_gradient, taken)
-        climbing &= ~(taken & (gain < LEAST_GAIN))
+        climbing &= ~(taken & (gain < LEAST_GAIN) & (share == 1.0))
         share = np.where(taken, 1.0, share * _shortened(gain, expected))
         climbing &= share > LEAST_LENGTH
         at = np.where(taken[:, None], there, at)

@@ -225,7 +225,12 @@ class Scbo:
         lower, upper = (np.tile(corner, (len(X), 1)) for corner in widened(self._space, center, *region))
         for block in map(list, self._space.onehot_blocks):  # a choice is no number: it stays
             lower[:, block] = upper[:, block] = X[:, block]
-        for merit in merits:
+        first, *others = merits
+        X = self._space.snap(climb(first, X, lower, upper, n_evaluations))
+        if ints := list(self._space.integer_columns):  # rounded; the floats make good what that spoilt
+            lower[:, ints] = upper[:, ints] = X[:, ints]
+            others = others or [first]
+        for merit in others:
             X = climb(merit, X, lower, upper, n_evaluations)
         return self._space.snap(X)
 

@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -109,6 +110,25 @@ def test_a_withdrawn_trial_leaves_no_trace() -> None:
     for trial in reversed(pending):
         one.withdraw(trial)
     assert (one.ask(), one.ask()) == (other.ask(), other.ask())
+
+
+class Ledge:
+    """The sum of the first two columns, less a steep penalty where it is larger than 0.5."""
+
+    def value_and_gradient(self, Z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        total = Z[:, 0] + Z[:, 1]
+        excess = np.maximum(total - 0.5, 0.0)
+        gradient = np.zeros_like(Z)
+        gradient[:, :2] = (1.0 - 2e4 * excess)[:, None]
+        return total - 1e4 * excess**2, gradient
+
+
+def test_where_the_rounding_of_an_int_spoils_a_climb_the_floats_make_it_good() -> None:
+    optimizer = Scbo(MIXED, 1, seed=5, n_initial=4)
+    starts = MIXED.snap(np.random.default_rng(0).random((12, MIXED.dim)) * 0.25)
+    found = optimizer._climbed([Ledge()], starts, starts[0], (np.zeros(MIXED.dim), np.ones(MIXED.dim)), 60)
+    assert (found == MIXED.snap(found)).all()
+    assert found[:, :2].sum(axis=1) == pytest.approx(0.5, abs=1e-3)  # a cell of the int is 0.02 wide
 
 
 def test_a_hurried_proposal_is_new() -> None:
