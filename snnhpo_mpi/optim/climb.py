@@ -26,6 +26,8 @@ LEAST_GAIN = 1e-6  # of a step; merits are of about unit spread, or logarithms
 LEAST_LENGTH = 1e-8  # of a step, as a share of the whole one
 SUFFICIENT = 1e-4  # share of the gain by the gradient that a step must bring
 LEAST_CURVATURE = 1e-10  # cosine between step and change of the gradient
+STRAIGHT = 0.8  # share of the gain by the gradient; on a parabola a whole step has half of it
+LONGER = 4.0
 TINY = 1e-300
 
 
@@ -69,8 +71,10 @@ def climb(merit: Merit, X: Array, lower: Array, upper: Array, n_evaluations: int
         gain, expected = new_value - value, np.vecdot(moved, gradient)
         taken = climbing & (gain >= SUFFICIENT * expected) & np.isfinite(new_gradient).all(axis=1)
         _learn(H, curved, moved, gradient - new_gradient, taken)
-        climbing &= ~(taken & (gain < LEAST_GAIN) & (share == 1.0))
-        share = np.where(taken, 1.0, share * _shortened(gain, expected))
+        climbing &= ~(taken & (gain < LEAST_GAIN) & (share >= 1.0))
+        # Where a penalty has ended, the merit is straight, and the curvature learnt inside it makes steps far too short.
+        straight = gain > STRAIGHT * expected
+        share = np.where(taken, np.where(straight, LONGER * share, 1.0), share * _shortened(gain, expected))
         climbing &= share > LEAST_LENGTH
         at = np.where(taken[:, None], there, at)
         value = np.where(taken, new_value, value)
