@@ -72,7 +72,7 @@ def climb(merit: Merit, X: Array, lower: Array, upper: Array, n_evaluations: int
         taken = climbing & (gain >= SUFFICIENT * expected) & np.isfinite(new_gradient).all(axis=1)
         _learn(H, curved, moved, gradient - new_gradient, taken)
         climbing &= ~(taken & (gain < LEAST_GAIN) & (share >= 1.0))
-        # Where a penalty has ended, the merit is straight, and the curvature learnt inside it makes steps far too short.
+        # Where a penalty ends the merit is straight, and the curvature learnt inside it makes steps far too short.
         straight = gain > STRAIGHT * expected
         share = np.where(taken, np.where(straight, LONGER * share, 1.0), share * _shortened(gain, expected))
         climbing &= share > LEAST_LENGTH
