@@ -229,7 +229,8 @@ class Scbo:
         X = self._space.snap(climb(first, X, lower, upper, n_evaluations))
         if ints := list(self._space.integer_columns):  # rounded; the floats make good what that spoilt
             lower[:, ints] = upper[:, ints] = X[:, ints]
-            others = others or [first]
+            if not others:
+                X = climb(first, X, lower, upper, n_evaluations // 2)
         for merit in others:
             X = climb(merit, X, lower, upper, n_evaluations)
         return self._space.snap(X)
