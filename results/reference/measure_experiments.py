@@ -1,10 +1,11 @@
-"""What ``experiments.md`` says of the networks: ``python measure_experiments.py silent|rules|engines|memory|gesture``.
+"""What ``experiments.md`` says of the networks: ``python measure_experiments.py MEASUREMENT``, see ``--help``.
 
     silent    share of silent networks among random points of the wide spaces, on small data
     rules     seconds of the same random trials with each stopping rule, and with none
     engines   held-out accuracy of both engines, five seeds each, in single precision
     memory    resident memory of one process that evaluates 2,000 tiny trials
     gesture   peak memory of the largest networks of the gesture experiments
+    again     the best network of a search in ``searches/``, with five other seeds and five other splits of its data
 
 Digits are the built-in ones; gestures need recordings below SNNHPO_DATA. One thread.
 """
@@ -12,6 +13,7 @@ Digits are the built-in ones; gestures need recordings below SNNHPO_DATA. One th
 from __future__ import annotations
 
 import argparse
+import csv
 import time
 from collections import Counter
 from pathlib import Path
@@ -25,6 +27,7 @@ from snnhpo_mpi.parts import build_optimizer, build_trainer
 from snnhpo_mpi.trial import Outcome, State, Trial
 
 CONFIGS = Path(__file__).parents[2] / "configs"
+SEARCHES = Path(__file__).parent / "searches"
 DIGITS = "trainer.dataset={name: digits5000, train: %d, held_out: %d}"
 RULES: dict[str, list[str]] = {
     "none": ["stopping=[]"],
@@ -168,6 +171,24 @@ def gesture(n_train: int) -> None:
         print(f"{name}: {largest}: peak {peak:,.0f} MB, {before:,.0f} MB of it before the trial; {took:.0f} CPU s")
 
 
+def again(name: str) -> None:
+    """Print the held-out accuracy of a search's best network under five other study seeds."""
+    config = load_config(SEARCHES / f"{name}.yaml")
+    with (SEARCHES / f"{name}.csv").open(encoding="utf-8") as file:
+        completed = [row for row in csv.DictReader(file) if row["state"] == "completed"]
+    best = max(completed, key=lambda row: float(row["objective"]))
+    kinds = {"int": int, "float": float, "categorical": str}
+    params = {key: kinds[parameter.type](best[f"params_{key}"]) for key, parameter in config.space.items()}
+    found = []
+    for seed in range(2, 7):
+        other = load_config(SEARCHES / f"{name}.yaml", [f"study.seed={seed}"])
+        outcome, _ = evaluate(other, Trial(0, params, seed), build_trainer(other, "cpu", lambda progress: None))
+        assert outcome is not None
+        found.append(outcome.objective)
+    print(f"{name}: trial {best['number']}, {best['objective']} in the search; seeds 2 to 6: ", end="")
+    print(f"{np.mean(found):.4f} +- {np.std(found, ddof=1):.4f} (s.d.) {found}", flush=True)
+
+
 def _resident_mb() -> float:
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * 4096 / 2**20
@@ -175,7 +196,7 @@ def _resident_mb() -> float:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["silent", "rules", "engines", "memory", "gesture"])
+    parser.add_argument("what", choices=["silent", "rules", "engines", "memory", "gesture", "again"])
     parser.add_argument("names", nargs="*", default=["mnist_stdp", "mnist_slayer"], metavar="EXPERIMENT")
     parser.add_argument("--points", type=int, default=20, help="random points, or tiny trials")
     parser.add_argument("--train", type=int, default=200)
@@ -195,3 +216,6 @@ if __name__ == "__main__":
             memory(asked.points)
         case "gesture":
             gesture(asked.train)
+        case "again":
+            for one in asked.names:
+                again(one)
