@@ -62,10 +62,10 @@ def evaluate(config: StudyConfig, trial: Trial, trainer: Any) -> tuple[Outcome |
     return outcome, time.process_time() - started
 
 
-def silent(names: list[str], n_points: int, n_train: int) -> None:
+def silent(names: list[str], n_points: int, n_train: int, smaller: list[str]) -> None:
     """Print the share of stopped networks of each space, and after how many samples."""
     for name in names:
-        config = experiment(name, n_train, 1)
+        config = experiment(name, n_train, 1, *smaller)
         trainer = build_trainer(config, "cpu", lambda progress: None)
         states: Counter[str] = Counter()
         seen, seconds = [], 0.0
@@ -208,12 +208,12 @@ if __name__ == "__main__":
     parser.add_argument("--points", type=int, default=20, help="random points, or tiny trials")
     parser.add_argument("--train", type=int, default=200)
     parser.add_argument("--held-out", type=int, default=100)
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of rules: a smaller space")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of silent and rules: a smaller space")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     match asked.what:
         case "silent":
-            silent(asked.names, asked.points, asked.train)
+            silent(asked.names, asked.points, asked.train, asked.set)
         case "rules":
             for one in asked.names:
                 rules(one, asked.points, asked.train, asked.held_out, asked.set)
