@@ -208,7 +208,9 @@ if __name__ == "__main__":
     parser.add_argument("--points", type=int, default=20, help="random points, or tiny trials")
     parser.add_argument("--train", type=int, default=200)
     parser.add_argument("--held-out", type=int, default=100)
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of silent and rules: a smaller space")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="of silent and rules: a smaller space"
+    )
     asked = parser.parse_args()
     torch.set_num_threads(1)
     match asked.what:
