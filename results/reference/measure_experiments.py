@@ -145,14 +145,15 @@ def engines(n_train: int, n_held: int) -> None:
             print(f"{sum(took for _, took in outcomes):.0f} CPU s", flush=True)
 
 
-def memory(n_trials: int) -> None:
-    """Print resident memory while one process evaluates tiny random trials of both trainers."""
-    for name, small in (
-        ("mnist_stdp", ["space.map_size.high=60", "space.epochs.high=2", "trainer.encoding.steps=20"]),
-        ("mnist_slayer", ["space.c1_filters.high=3", "space.c2_filters.high=3", "space.epochs.high=2",
-                          "trainer.encoding.steps=5"]),
-    ):  # fmt: skip
-        config = experiment(name, 16, 8, "stopping.0.beta=0.99", *small)
+def memory(names: list[str], n_trials: int) -> None:
+    """Print resident memory while one process evaluates tiny random trials of one network, then of another."""
+    small = {
+        "mnist_stdp": ["space.map_size.high=60", "space.epochs.high=2", "trainer.encoding.steps=20"],
+        "mnist_slayer": ["space.c1_filters.high=3", "space.c2_filters.high=3", "space.epochs.high=2",
+                         "trainer.encoding.steps=5"],
+    }  # fmt: skip
+    for name in names:
+        config = experiment(name, 16, 8, "stopping.0.beta=0.99", *small[name])
         trainer = build_trainer(config, "cpu", lambda progress: None)
         states: Counter[str] = Counter()
         for number, trial in enumerate(trials(config, n_trials)):
@@ -222,7 +223,7 @@ if __name__ == "__main__":
         case "engines":
             engines(asked.train, asked.held_out)
         case "memory":
-            memory(asked.points)
+            memory(asked.names, asked.points)
         case "gesture":
             gesture(asked.train)
         case "again":
