@@ -1,10 +1,11 @@
-"""What ``experiments.md`` says of the networks: ``python measure_experiments.py silent|rules|engines|memory|gesture``.
+"""What ``experiments.md`` says of the networks: ``python measure_experiments.py MEASUREMENT``, see ``--help``.
 
     silent    share of silent networks among random points of the wide spaces, on small data
     rules     seconds of the same random trials with each stopping rule, and with none
     engines   held-out accuracy of both engines, five seeds each, in single precision
     memory    resident memory of one process that evaluates 2,000 tiny trials
     gesture   peak memory of the largest networks of the gesture experiments
+    again     the best network of a search in ``searches/``, with five other seeds and five other splits of its data
 
 Digits are the built-in ones; gestures need recordings below SNNHPO_DATA. One thread.
 """
@@ -12,6 +13,7 @@ Digits are the built-in ones; gestures need recordings below SNNHPO_DATA. One th
 from __future__ import annotations
 
 import argparse
+import csv
 import time
 from collections import Counter
 from pathlib import Path
@@ -25,6 +27,7 @@ from snnhpo_mpi.parts import build_optimizer, build_trainer
 from snnhpo_mpi.trial import Outcome, State, Trial
 
 CONFIGS = Path(__file__).parents[2] / "configs"
+SEARCHES = Path(__file__).parent / "searches"
 DIGITS = "trainer.dataset={name: digits5000, train: %d, held_out: %d}"
 RULES: dict[str, list[str]] = {
     "none": ["stopping=[]"],
@@ -59,10 +62,10 @@ def evaluate(config: StudyConfig, trial: Trial, trainer: Any) -> tuple[Outcome |
     return outcome, time.process_time() - started
 
 
-def silent(names: list[str], n_points: int, n_train: int) -> None:
+def silent(names: list[str], n_points: int, n_train: int, smaller: list[str]) -> None:
     """Print the share of stopped networks of each space, and after how many samples."""
     for name in names:
-        config = experiment(name, n_train, 1)
+        config = experiment(name, n_train, 1, *smaller)
         trainer = build_trainer(config, "cpu", lambda progress: None)
         states: Counter[str] = Counter()
         seen, seconds = [], 0.0
@@ -80,24 +83,31 @@ def silent(names: list[str], n_points: int, n_train: int) -> None:
 
 
 def rules(name: str, n_points: int, n_train: int, n_held: int, smaller: list[str]) -> None:
-    """Print CPU seconds of the same trials under each rule."""
-    layer = "excitatory" if "stdp" in name else "output"
-    for rule, overrides in RULES.items():
-        changes = smaller + [one for one in overrides if one not in ("published", "saturation")]
-        if "published" in overrides:
-            n_monitors = len(experiment(name, n_train, n_held).stopping)
-            changes += [f"stopping.{index}.rule=published" for index in range(n_monitors)]
-        if "saturation" in overrides:
-            changes.append(f"saturation=[{{layer: {layer}}}]")
-        config = experiment(name, n_train, n_held, *changes)
-        trainer = build_trainer(config, "cpu", lambda progress: None)
-        outcomes = [evaluate(config, trial, trainer) for trial in trials(config, n_points)]
+    """Print CPU seconds of the same trials under each rule; the rules take turns, so that a busy machine slows all."""
+    configs = {rule: _under(rule, name, n_train, n_held, smaller) for rule in RULES}
+    trainers = {rule: build_trainer(config, "cpu", lambda progress: None) for rule, config in configs.items()}
+    found: dict[str, list[tuple[Outcome | None, float]]] = {rule: [] for rule in RULES}
+    for trial in trials(configs["none"], n_points):
+        for rule, config in configs.items():
+            found[rule].append(evaluate(config, trial, trainers[rule]))
+    for rule, outcomes in found.items():
         states = Counter("diverged" if outcome is None else outcome.state.name for outcome, _ in outcomes)
         n_samples = sum(outcome.metrics["n_samples"] for outcome, _ in outcomes if outcome is not None)
         scored = sum(outcome.metrics["score_seconds"] for outcome, _ in outcomes if outcome is not None)
         seconds = sum(took for _, took in outcomes)
         print(f"{name}, {rule}: {seconds:.1f} CPU s, of it at most {scored:.1f} s of scoring; ", end="")
         print(f"{n_samples:,.0f} training samples; {dict(states)}", flush=True)
+
+
+def _under(rule: str, name: str, n_train: int, n_held: int, smaller: list[str]) -> StudyConfig:
+    """The experiment with one rule of stopping, or none."""
+    changes = smaller + [one for one in RULES[rule] if one not in ("published", "saturation")]
+    if "published" in RULES[rule]:
+        n_monitors = len(experiment(name, n_train, n_held).stopping)
+        changes += [f"stopping.{index}.rule=published" for index in range(n_monitors)]
+    if "saturation" in RULES[rule]:
+        changes.append(f"saturation=[{{layer: {'excitatory' if 'stdp' in name else 'output'}}}]")
+    return experiment(name, n_train, n_held, *changes)
 
 
 def engines(n_train: int, n_held: int) -> None:
@@ -135,14 +145,15 @@ def engines(n_train: int, n_held: int) -> None:
             print(f"{sum(took for _, took in outcomes):.0f} CPU s", flush=True)
 
 
-def memory(n_trials: int) -> None:
-    """Print resident memory while one process evaluates tiny random trials of both trainers."""
-    for name, small in (
-        ("mnist_stdp", ["space.map_size.high=60", "space.epochs.high=2", "trainer.encoding.steps=20"]),
-        ("mnist_slayer", ["space.c1_filters.high=3", "space.c2_filters.high=3", "space.epochs.high=2",
-                          "trainer.encoding.steps=5"]),
-    ):  # fmt: skip
-        config = experiment(name, 16, 8, "stopping.0.beta=0.99", *small)
+def memory(names: list[str], n_trials: int) -> None:
+    """Print resident memory while one process evaluates tiny random trials of one network, then of another."""
+    small = {
+        "mnist_stdp": ["space.map_size.high=60", "space.epochs.high=2", "trainer.encoding.steps=20"],
+        "mnist_slayer": ["space.c1_filters.high=3", "space.c2_filters.high=3", "space.epochs.high=2",
+                         "trainer.encoding.steps=5"],
+    }  # fmt: skip
+    for name in names:
+        config = experiment(name, 16, 8, "stopping.0.beta=0.99", *small[name])
         trainer = build_trainer(config, "cpu", lambda progress: None)
         states: Counter[str] = Counter()
         for number, trial in enumerate(trials(config, n_trials)):
@@ -168,6 +179,24 @@ def gesture(n_train: int) -> None:
         print(f"{name}: {largest}: peak {peak:,.0f} MB, {before:,.0f} MB of it before the trial; {took:.0f} CPU s")
 
 
+def again(name: str) -> None:
+    """Print the held-out accuracy of a search's best network under five other study seeds."""
+    config = load_config(SEARCHES / f"{name}.yaml")
+    with (SEARCHES / f"{name}.csv").open(encoding="utf-8") as file:
+        completed = [row for row in csv.DictReader(file) if row["state"] == "completed"]
+    best = max(completed, key=lambda row: float(row["objective"]))
+    kinds = {"int": int, "float": float, "categorical": str}
+    params = {key: kinds[parameter.type](best[f"params_{key}"]) for key, parameter in config.space.items()}
+    found = []
+    for seed in range(2, 7):
+        other = load_config(SEARCHES / f"{name}.yaml", [f"study.seed={seed}"])
+        outcome, _ = evaluate(other, Trial(0, params, seed), build_trainer(other, "cpu", lambda progress: None))
+        assert outcome is not None
+        found.append(outcome.objective)
+    print(f"{name}: trial {best['number']}, {best['objective']} in the search; seeds 2 to 6: ", end="")
+    print(f"{np.mean(found):.4f} +- {np.std(found, ddof=1):.4f} (s.d.) {found}", flush=True)
+
+
 def _resident_mb() -> float:
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * 4096 / 2**20
@@ -175,23 +204,31 @@ def _resident_mb() -> float:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["silent", "rules", "engines", "memory", "gesture"])
+    parser.add_argument("what", choices=["silent", "rules", "engines", "memory", "gesture", "again"])
     parser.add_argument("names", nargs="*", default=["mnist_stdp", "mnist_slayer"], metavar="EXPERIMENT")
     parser.add_argument("--points", type=int, default=20, help="random points, or tiny trials")
     parser.add_argument("--train", type=int, default=200)
     parser.add_argument("--held-out", type=int, default=100)
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of rules: a smaller space")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="of silent and rules: a smaller space"
+    )
+    parser.add_argument("--without-onednn", action="store_true", help="of memory: torch's own convolutions")
     asked = parser.parse_args()
     torch.set_num_threads(1)
+    if asked.without_onednn:
+        torch.backends.mkldnn.set_flags(False)
     match asked.what:
         case "silent":
-            silent(asked.names, asked.points, asked.train)
+            silent(asked.names, asked.points, asked.train, asked.set)
         case "rules":
             for one in asked.names:
                 rules(one, asked.points, asked.train, asked.held_out, asked.set)
         case "engines":
             engines(asked.train, asked.held_out)
         case "memory":
-            memory(asked.points)
+            memory(asked.names, asked.points)
         case "gesture":
             gesture(asked.train)
+        case "again":
+            for one in asked.names:
+                again(one)

@@ -1,8 +1,9 @@
 """Steps of a Diehl & Cook network by its spikes: for CPUs, where few inputs spike and few neurons fire in a step.
 
-A step adds up the weights' rows of inputs that spike, changes rows and columns of what fires, and otherwise only lets
-potentials and traces decay. Small operations are NumPy's, which begins them several times as fast as torch; both see
-the same memory. Equations and notation: ``equations``. A spike of neuron n of sample b is the number ``b N + n``.
+A step adds up the weights' rows of inputs that spike, changes rows and columns of what fires (all of them where many
+fire), and otherwise only lets potentials and traces decay. Small operations are NumPy's, which begins them several
+times as fast as torch; both see the same memory. Equations and notation: ``equations``. A spike of neuron n of sample b
+is the number ``b N + n``.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from torch import Tensor
 from snnhpo_mpi.snn.equations import WEIGHT_MAX, WEIGHT_MIN, Equations, Lif, distance_inhibition
 
 CLAMP_ALL_SHARE = 0.25  # of all inputs: if more of them change the weights in a step, clamping all is quicker
+ADD_ALL_SHARE = 0.1  # of all neurons: if more fire in a step, one product over all weights is quicker than columns
 Reals = NDArray[Any]
 Spikes = NDArray[np.int64]  # ascending
 NONE = np.empty(0, dtype=np.int64)
@@ -115,14 +117,26 @@ class _Plasticity:
             traces = self._y.index_select(0, self._sample[events])
             self._w.index_add_(0, inputs, traces, alpha=-eq.nu_pre)
         if neurons is not None:
-            traces = self._x.index_select(0, torch.from_numpy(fired // self._n))
-            self._w.t().index_add_(0, neurons, traces, alpha=eq.nu_post)
+            self._potentiate(fired, neurons)
         self._clamp(inputs, neurons)
+
+    def _potentiate(self, fired: Spikes, neurons: Tensor) -> None:
+        """Raise the weights into neurons that fired by the traces of their inputs."""
+        if self._are_many(neurons):
+            fires = torch.zeros_like(self._y)
+            fires.view(-1)[torch.from_numpy(fired)] = 1.0
+            self._w.addmm_(self._x.t(), fires, alpha=self._eq.nu_post)
+            return
+        traces = self._x.index_select(0, torch.from_numpy(fired // self._n))
+        self._w.t().index_add_(0, neurons, traces, alpha=self._eq.nu_post)
+
+    def _are_many(self, neurons: Tensor | None) -> bool:
+        return neurons is not None and neurons.numel() > ADD_ALL_SHARE * self._n
 
     def _clamp(self, inputs: Tensor | None, neurons: Tensor | None) -> None:
         """Keep changed weights in their bounds: all at first or when many changed, else these rows and columns."""
         n_rows = 0 if inputs is None else inputs.numel()
-        if not self._is_clamped or n_rows > CLAMP_ALL_SHARE * self._w.shape[0]:
+        if not self._is_clamped or n_rows > CLAMP_ALL_SHARE * self._w.shape[0] or self._are_many(neurons):
             self._w.clamp_(WEIGHT_MIN, WEIGHT_MAX)
             self._is_clamped = True
             return

@@ -152,6 +152,28 @@ def test_steps_by_full_matrices_equal_those_by_spikes(form, changes, monkeypatch
         torch.testing.assert_close(sparse.theta, dense.theta)
 
 
+@pytest.mark.parametrize(("form", "changes"), CASES)
+def test_many_neurons_learn_by_one_product_what_few_learn_column_by_column(
+    form, changes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from snnhpo_mpi.snn import sparse_steps
+    from snnhpo_mpi.snn.diehl_cook import DiehlCook
+    from snnhpo_mpi.snn.equations import FORMS
+
+    params = defaults("stdp", form) | PARAMS | changes
+    learnt = []
+    for share in (0.0, 99.0):  # always by a product, never
+        monkeypatch.setattr(sparse_steps, "ADD_ALL_SHARE", share)
+        torch.manual_seed(5)
+        network = DiehlCook(params, N_INPUTS, 1.0, torch.device("cpu"), FORMS[form], torch.float64)
+        first = network.w.clone()
+        fired = [network.train(spikes(4, update)).excitatory for update in range(4)]
+        assert (network.w - first).abs().max() > 0.01
+        learnt.append((torch.stack(fired), network.w))
+    assert torch.equal(learnt[0][0], learnt[1][0])
+    torch.testing.assert_close(learnt[0][1], learnt[1][1])
+
+
 def test_the_winner_of_a_gpu_is_drawn_evenly_among_those_over_their_threshold() -> None:
     from snnhpo_mpi.snn.dense_steps import one_winner
 
