@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 LOCAL_RANK = ("OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "PMIX_LOCAL_RANK", "SLURM_LOCALID")
 LOCAL_SIZE = ("OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", "PMIX_LOCAL_SIZE")
 EXIT_FILE = "SNNHPO_EXIT_FILE"
+# PyTorch's convolutions on a CPU keep up to 1,024 shapes each: an evaluator would grow with every new network.
+CONVOLUTIONS_KEPT = {"LRU_CACHE_CAPACITY": "32", "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "32"}
 PACKAGES = ("snnhpo_mpi", "torch", "botorch", "gpytorch", "bindsnet", "lava-dl", "tonic", "mpi4py", "h5py", "numpy")
 
 
@@ -98,7 +100,7 @@ def choose_device(
     """
     n_threads = n_cores if threads == "auto" else int(threads)
     usable = visible if gpus == "auto" else visible[: int(gpus)]
-    environment = {"OMP_NUM_THREADS": str(n_threads), "MKL_NUM_THREADS": str(n_threads)}
+    environment = {"OMP_NUM_THREADS": str(n_threads), "MKL_NUM_THREADS": str(n_threads)} | CONVOLUTIONS_KEPT
     if not usable:
         if gpus != 0 and (n_granted or gpus != "auto"):
             wanted = f"workers.gpus is {gpus}" if gpus != "auto" else f"Slurm granted this node {n_granted} GPUs"

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import os
 import time
 from collections import Counter
 from pathlib import Path
@@ -23,8 +24,11 @@ import numpy as np
 import torch
 
 from snnhpo_mpi.config import StudyConfig, load_config
+from snnhpo_mpi.host import CONVOLUTIONS_KEPT
 from snnhpo_mpi.parts import build_optimizer, build_trainer
 from snnhpo_mpi.trial import Outcome, State, Trial
+
+os.environ.update(CONVOLUTIONS_KEPT)  # as in an evaluator; read at the first convolution
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 SEARCHES = Path(__file__).parent / "searches"

@@ -22,7 +22,7 @@ from typing import NoReturn, Protocol
 
 from snnhpo_mpi.comm.messages import Goodbye, Message, Ready, Report, Result, Run, decode, encode
 from snnhpo_mpi.comm.outcomes import checked, raised, ruins_process, shortened
-from snnhpo_mpi.errors import SnnhpoError
+from snnhpo_mpi.errors import ConfigError, SnnhpoError
 from snnhpo_mpi.trial import Outcome, Progress, Trial
 
 _PR_SET_PDEATHSIG = 1  # Linux: prctl.h
@@ -104,7 +104,7 @@ def _serve(order: Order, channel: Channel) -> None:
     try:
         trainer = order.factory(channel.report)
     except SnnhpoError as error:
-        channel.send(Goodbye(shortened(str(error)), again=False))
+        channel.send(Goodbye(shortened(str(error)), again=not isinstance(error, ConfigError)))
         return
     except BaseException as error:
         reason = traceback.format_exception_only(error)[-1].strip()

@@ -86,7 +86,7 @@ class Beat:
 class Goodbye:
     """A worker evaluates no more, and waits for Stop; of an evaluator: it did not start.
 
-    ``again``: another start may do better, which no mistake of the user's does.
+    ``again``: another start may do better; after a mistake of the user's it does not, where none ever succeeded.
     """
 
     reason: str

@@ -34,6 +34,7 @@ _START_LIMIT_S = 300
 _MAX_ERRORS_IN_A_ROW = 1000
 _SENDS_TIMEOUT_S = 5.0
 _LOOK_S = 0.001  # MPI wakes nobody: so often a rank that waits looks whether a message is there
+_OPEN_S = 0.003  # while a message is on its way; if its sender is dead, for ever
 _FORWARD_S = 0.5  # what a launcher needs to pass on the last lines: an abort cuts off what it has not read yet
 _LEAVE_TIMEOUT_S = (10.0, 120.0)  # of rank 0, which has nothing left to do then; of workers, which wait for it
 
@@ -86,10 +87,10 @@ class MpiTransport:
 
     def wait(self, longest_s: float) -> None:
         """Sleep until a message is there, or so long."""
-        end = time.monotonic() + longest_s
+        end = time.monotonic() + (min(longest_s, _OPEN_S) if self._receives else longest_s)
         while (left_s := end - time.monotonic()) > 0:
             time.sleep(min(left_s, _LOOK_S))
-            if self._receives or self._gone or self._is_there():
+            if self._gone or self._is_there():
                 return
 
     def _is_there(self) -> bool:

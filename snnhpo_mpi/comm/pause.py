@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-LONGEST_PAUSE_S = 0.05  # of a worker rank; it has waited three times as long when it comes to that
+LONGEST_PAUSE_S = 0.05  # of whoever waits for a message; it has waited three times as long when it comes to that
 
 
 class Pause:

@@ -1,7 +1,8 @@
 """How many proposals to hold ready: few are fresh, many never run out. Pure.
 
 While the optimizer makes one proposal, on average ``rate`` x ``ask seconds`` results arrive and each takes a proposal.
-The pool is the smallest for which, with Poisson arrivals, at most ``shortage`` of these moments empty it.
+The pool is the smallest for which, with Poisson arrivals, at most ``shortage`` of these moments empty it. Where results
+come faster than proposals can be made at leisure, they are to be hurried.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import math
 
 _LONG_WAIT = 0.01  # of a trial's duration
 _HIGHEST_LOAD = 0.7  # share of the time that making proposals at leisure may take
+_OUTLIER = 10.0  # times the mean: a proposal that took longer met with something else
+_FADING = 0.99  # of what is known of proposals at leisure, with each hurried one
 _WEIGHT = 0.1  # of the newest observation in the running means
 
 
@@ -25,8 +28,11 @@ class PoolSize:
     def observe_ask(self, seconds: float, hurried: bool = False) -> None:
         """A proposal took this long."""
         self._ask_s = _mean(self._ask_s, seconds)
-        if not hurried:
-            self._unhurried_s = _mean(self._unhurried_s, seconds)
+        if hurried:
+            self._unhurried_s *= _FADING  # so that one at leisure is tried again, whatever the last ones met with
+        else:
+            outlier_s = _OUTLIER * self._unhurried_s or seconds
+            self._unhurried_s = _mean(self._unhurried_s, min(seconds, outlier_s))
 
     def observe_arrival(self, at: float) -> None:
         """A result came at this time [s] of any steady clock."""

@@ -170,7 +170,7 @@ class Supervisor:
                 case Report():
                     self._send(message)
                 case Goodbye(reason, again):
-                    self._count_failure(reason, again)
+                    self._count_failure(reason, again or self._announced)
         return bool(said)
 
     def _announce(self) -> None:

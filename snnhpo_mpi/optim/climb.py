@@ -2,8 +2,7 @@
 
 Every start climbs by itself, by BFGS steps that leave out the columns held at a bound; one evaluation of the models
 serves a point of each start. (SciPy's L-BFGS-B on the sum of the merits has one step length and one curvature for all
-starts: for the same merit it takes two to four times as many evaluations where constraints are steep.) Ints climb as
-floats and are rounded at the end; categoricals stay.
+starts: for the same merit it takes two to four times as many evaluations where constraints are steep.)
 
 Source: Nocedal & Wright 2006, sections 6.1 (BFGS, inverse form) and 3.1 (sufficient increase); Bertsekas, SIAM J.
 Control Optim. 1982 (projected steps).
@@ -69,8 +68,9 @@ def climb(merit: Merit, X: Array, lower: Array, upper: Array, n_evaluations: int
         moved = there - at
         new_value, new_gradient = merit.value_and_gradient(there)
         gain, expected = new_value - value, np.vecdot(moved, gradient)
-        taken = climbing & (gain >= SUFFICIENT * expected) & np.isfinite(new_gradient).all(axis=1)
+        taken = climbing & (gain >= SUFFICIENT * np.maximum(expected, 0.0)) & np.isfinite(new_gradient).all(axis=1)
         _learn(H, curved, moved, gradient - new_gradient, taken)
+        curved &= expected > 0  # the box turned the step downhill: the next one is the steepest
         climbing &= ~(taken & (gain < LEAST_GAIN) & (share >= 1.0))
         # Where a penalty ends the merit is straight, and the curvature learnt inside it makes steps far too short.
         straight = gain > STRAIGHT * expected

@@ -31,7 +31,7 @@ Array = NDArray[np.float64]
 N_EVERY = 20  # up to so many told, every answer brings a fit
 GROWTH = 1.06  # then one whenever the number told has grown by this factor
 N_BETWEEN = 100  # or by so many: all of them are in the models beside the anchor's
-HURRIED_GROWTH = 0.25  # share of the number told that a fit waits for where workers wait: it slows the asks beside it
+HURRIED_GROWTH = 0.25  # where workers wait, of the number told, before another fit: it slows the asks beside it
 N_BESIDE = 100  # told, from which on fits are made beside the asks and used half a stretch later
 N_MODELLED = 400  # most trials that a model is made of
 N_NEAR = 200  # of them that a climb to an improvement looks at: its cost is quadratic in their number
@@ -95,6 +95,7 @@ class Models:
         self._groups, self._seed = groups, seed
         self._beside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fits")
         self._fits: dict[int, Future[Anchor]] = {}
+        self._off_schedule = False  # since a hurry
         self._anchor: Anchor | None = None
 
     @property
@@ -108,27 +109,29 @@ class Models:
         Args:
             told: all answers.
             X_pending: ``p x d``.
-            hurried: wait for no fit but the first.
+            hurried: wait for no fit but the first, and those of outputs that had no data then.
         """
-        ready = self._ready(told) if hurried else None
-        self._anchor = anchor = ready or self._scheduled(told)
+        self._anchor = anchor = self._ready_anchor(told, hurried) or self._scheduled_anchor(told)
         known = self._known(told)
         return [self._posterior(j, anchor, known, output, X_pending) for j, output in enumerate(outputs(known))]
 
-    def _scheduled(self, told: Told) -> Anchor:
+    def _scheduled_anchor(self, told: Told) -> Anchor:
         in_use, latest = anchors(len(told))
-        self._fits = {n: self._fits.get(n) or self._begin(told, n) for n in (in_use, latest)}
+        self._fits = {n: self._fits.get(n) or self._begin(told, n) for n in sorted({in_use, latest})}
         return self._fits[in_use].result()
 
-    def _ready(self, told: Told) -> Anchor | None:
-        """Of the latest fit that is made, if any; another is begun when none is under way and enough was told since."""
-        _, latest = anchors(len(told))
-        done = [n for n, fit in self._fits.items() if fit.done()]
-        if len(done) == len(self._fits) and (
-            not done or latest >= done[-1] + min(N_BETWEEN, HURRIED_GROWTH * done[-1])
-        ):
-            self._fits = {n: self._fits[n] for n in done[-1:]} | {latest: self._begin(told, latest)}
-        return self._fits[done[-1]].result() if done else None
+    def _ready_anchor(self, told: Told, hurried: bool) -> Anchor | None:
+        """In a hurry, and after it up to the schedule: the latest fit that is made, if any; begins another that is due."""
+        in_use, latest = anchors(len(told))
+        made = [n for n, fit in self._fits.items() if fit.done() and fit.exception() is None]
+        self._off_schedule = hurried or (self._off_schedule and in_use not in made)
+        if not self._off_schedule or not made:
+            return None
+        tried = max(self._fits)
+        wait = min(N_BETWEEN, HURRIED_GROWTH * tried) if hurried and tried in made else 1
+        if all(fit.done() for fit in self._fits.values()) and latest >= tried + wait:
+            self._fits = {made[-1]: self._fits[made[-1]], latest: self._begin(told, latest)}
+        return self._fits[made[-1]].result()
 
     def _begin(self, told: Told, n: int) -> Future[Anchor]:
         return self._beside.submit(self._fit_all, told.first(n))

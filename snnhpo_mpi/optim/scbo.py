@@ -32,7 +32,7 @@ from snnhpo_mpi.optim.acquisition import Draw, Improvement
 from snnhpo_mpi.optim.candidates import column_groups, draw_candidates, first_unseen, nearest, widened
 from snnhpo_mpi.optim.climb import Merit, climb
 from snnhpo_mpi.optim.history import History, Pending, Told
-from snnhpo_mpi.optim.models import Models, draw
+from snnhpo_mpi.optim.models import N_NEAR, Models, draw
 from snnhpo_mpi.optim.posterior import Posterior
 from snnhpo_mpi.optim.sobol import RETRIES, SobolDesign, generator, row_key
 from snnhpo_mpi.optim.trust_region import TrustRegion, box, relative_sides, step
@@ -49,7 +49,8 @@ N_SHARED = 8  # proposals in a row, where workers wait, that one conditioning of
 N_KEPT = 32  # candidates, in case that the first were seen
 N_IMPROVING = 512  # candidates of an improvement, whose variances cost more
 N_CLIMBED = 4  # candidates that start a local search
-MOST_EVALUATIONS, EVALUATIONS_TIMES_SITES = 40, 8000  # of it: one costs in proportion to the sites of the models
+MOST_EVALUATIONS = 40  # of a local search, with up to 200 sites of the models; with more so many fewer
+EVALUATIONS_TIMES_SITES = 8000
 ANYWHERE = 1e3  # a length that covers the cube
 SEARCH_LENGTHS = (0.8, 0.8, ANYWHERE)  # in turn before the first feasible trial
 NOWHERE = -1  # generation of a trial that no region answers for
@@ -103,6 +104,7 @@ class Scbo:
         """Forget the latest trial, which was never sent: what is told meanwhile gives a better one."""
         x = self._history.pending.pop(trial.number).x
         self._next_number = trial.number
+        self._shared = None
         key = row_key(x)
         self._seen[key] -= 1
         if not self._seen[key]:
@@ -188,6 +190,8 @@ class Scbo:
         X = draw_candidates(self._space, told.X[row], *region, n, rng)
         aim = self._models.improvement(posteriors, told, told.X[row]) if improving else draw(posteriors, rng)
         n_sites = max(len(posterior.X) for posterior in posteriors if posterior)
+        if improving:  # looks at N_NEAR of them, with variances, at about twice the cost
+            n_sites = min(n_sites, 2 * N_NEAR)
         n_evaluations = 0 if hurried else min(MOST_EVALUATIONS, EVALUATIONS_TIMES_SITES // n_sites)
         return self._best(aim, X, told.X[row], region, n_evaluations)
 

@@ -85,7 +85,7 @@ class Lock:
     Attributes:
         folder: of the study.
         notice: whose lock was taken over, if anybody's.
-        lost: somebody else has taken it over.
+        lost: somebody else has taken it over, or the folder is gone.
     """
 
     def __init__(self, folder: Path, *, sleep: Callable[[float], None] = time.sleep, stale_s: float = STALE_S) -> None:

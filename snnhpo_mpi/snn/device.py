@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.errors import SnnhpoError
 
 _SIDE = 256
 
@@ -13,7 +13,7 @@ def checked(device: str) -> str:
     """The device, after it has multiplied two small matrices.
 
     Raises:
-        ConfigError: the device is not there, or computes wrongly.
+        SnnhpoError: the device is not there, its memory is taken, or it computes wrongly.
     """
     name = torch.device(device)
     try:
@@ -21,9 +21,9 @@ def checked(device: str) -> str:
         total = (ones @ ones).sum().item()
     except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
         reason = str(error).partition("\n")[0]
-        raise ConfigError(f"{device} does not work: {reason} ({_circumstances()})") from error
+        raise SnnhpoError(f"{device} does not work: {reason} ({_circumstances()})") from error
     if total != _SIDE**3:
-        raise ConfigError(f"{device} computes wrongly: a sum is {total:g} instead of {_SIDE**3} ({_circumstances()})")
+        raise SnnhpoError(f"{device} computes wrongly: a sum is {total:g} instead of {_SIDE**3} ({_circumstances()})")
     return device
 
 

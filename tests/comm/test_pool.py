@@ -46,7 +46,16 @@ def test_asks_are_hurried_when_results_come_faster_than_proposals_can_be_made_at
     pool = _pool(0.1, interval_s=0.1)
     for _ in range(100):
         pool.observe_ask(0.01, hurried=True)
-    assert pool.hurried(n_workers=20, n_waiting=0)  # those in a hurry do not count
+    assert not pool.hurried(n_workers=20, n_waiting=0)  # after so many it is time to try one at leisure
+    for _ in range(10):
+        pool.observe_ask(0.1)
+    assert pool.hurried(n_workers=20, n_waiting=0)
+
+
+def test_one_proposal_that_took_very_long_does_not_hurry_all_that_follow():
+    pool = _pool(0.4, interval_s=50.0)
+    pool.observe_ask(600.0)
+    assert not pool.hurried(n_workers=16, n_waiting=0)
 
 
 def test_a_single_worker_and_one_of_which_nothing_is_known_hurry_nobody():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
 
 from snnhpo_mpi.optim.climb import climb
 
@@ -27,6 +28,23 @@ def test_every_start_reaches_the_peak_or_the_edge_of_its_own_box() -> None:
     lower, upper = np.array([[0.0, 0.0], [0.1, 0.4]]), np.array([[1.0, 1.0], [0.6, 0.4]])
     found = climb(Peak(), np.array([[0.1, 0.9], [0.2, 0.4]]), lower, upper)
     assert found == pytest.approx(np.array([[0.8, 0.5], [0.6, 0.4]]), abs=1e-4)
+
+
+def test_a_coupled_and_badly_scaled_merit_is_climbed_as_high_as_by_scipy_and_never_down() -> None:
+    rng = np.random.default_rng(0)
+    turned = np.linalg.qr(rng.standard_normal((10, 10)))[0]
+    A, top = turned @ np.diag(np.logspace(0, 3, 10)) @ turned.T, rng.random(10)
+
+    class Ridge:
+        def value_and_gradient(self, Z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            away = Z - top
+            return -0.5 * np.vecdot(away @ A, away), -away @ A
+
+    X, lower, upper = rng.random((6, 10)) * 0.6, np.zeros(10), np.full(10, 0.6)
+    found = Ridge().value_and_gradient(climb(Ridge(), X, lower, upper, 40))[0]
+    cost = minimize(lambda x: 0.5 * (x - top) @ A @ (x - top), X[0], bounds=[(0.0, 0.6)] * 10, tol=1e-12).fun
+    assert found == pytest.approx(-cost, abs=0.02 * cost)
+    assert (Ridge().value_and_gradient(climb(Ridge(), X, lower, upper, 3))[0] >= Ridge().value_and_gradient(X)[0]).all()
 
 
 def test_a_start_outside_the_box_is_not_thrown_back() -> None:

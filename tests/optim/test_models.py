@@ -65,6 +65,15 @@ def test_the_first_score_and_the_first_failure_after_an_anchor_are_modelled_at_o
     assert models.posteriors(grown, NOTHING)[0] is not None
 
 
+def test_a_fit_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    models, everything, begun = Models(np.array([0, 1]), seed=0), told(30), []
+    fit_all = models._fit_all
+    monkeypatch.setattr(models, "_fit_all", lambda first: begun.append(len(first)) or fit_all(first))
+    for n in (10, 20, 30):
+        models.posteriors(everything.first(n), NOTHING)
+    assert begun == [10, 20, anchors(30)[0]]
+
+
 def test_in_a_hurry_the_latest_fit_that_is_ready_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     models, everything = Models(np.array([0, 1]), seed=0), told(N_BESIDE)
     free, begun = threading.Event(), []
@@ -88,6 +97,37 @@ def test_in_a_hurry_the_latest_fit_that_is_ready_is_used(monkeypatch: pytest.Mon
     assert objective is not None
     assert len(objective.fitted.X) == 13
     assert begun == [10, 13]
+
+
+def test_after_a_hurry_no_fit_is_waited_for_and_the_schedule_is_met_again() -> None:
+    models, scheduled, everything = Models(np.array([0, 1]), 0), Models(np.array([0, 1]), 0), told(60)
+    for n in range(10, 31):
+        models.posteriors(everything.first(n), NOTHING, hurried=True)
+    models._fits[max(models._fits)].result()
+    assert anchors(31)[0] not in models._fits
+    models.posteriors(everything.first(31), NOTHING)
+    assert models._anchor is not None and models._anchor.n < anchors(31)[0]
+    for n in range(32, 61):
+        [late, *_] = models.posteriors(everything.first(n), NOTHING)
+        models._fits[max(models._fits)].result()
+    [right, *_] = scheduled.posteriors(everything, NOTHING)
+    assert late is not None and right is not None
+    assert (late.factor == right.factor).all()
+
+
+def test_in_a_hurry_a_fit_that_failed_is_tried_again_and_the_one_before_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    models, everything = Models(np.array([0, 1]), seed=0), told(60)
+    models.posteriors(everything.first(20), NOTHING, hurried=True)
+    fit_all = models._fit_all
+    monkeypatch.setattr(models, "_fit_all", lambda first: 1 / 0)
+    models.posteriors(everything.first(30), NOTHING, hurried=True)
+    assert isinstance(models._fits[max(models._fits)].exception(), ZeroDivisionError)
+    monkeypatch.setattr(models, "_fit_all", fit_all)
+    [objective, *_] = models.posteriors(everything.first(32), NOTHING, hurried=True)
+    assert objective is not None and len(objective.fitted.X) == 20
+    models._fits[max(models._fits)].result()
+    [objective, *_] = models.posteriors(everything.first(33), NOTHING, hurried=True)
+    assert objective is not None and len(objective.fitted.X) > 20
 
 
 def test_models_do_not_depend_on_when_they_were_asked_for() -> None:

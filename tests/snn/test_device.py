@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.errors import SnnhpoError
 from snnhpo_mpi.snn.device import checked
 
 
@@ -11,13 +11,13 @@ def test_a_working_device_passes() -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a working GPU")
 def test_a_gpu_that_is_not_there_is_told_with_its_circumstances() -> None:
-    with pytest.raises(ConfigError, match=r"cuda:0 does not work: .*torch .* is built for .*CUDA available: False"):
+    with pytest.raises(SnnhpoError, match=r"cuda:0 does not work: .*torch .* is built for .*CUDA available: False"):
         checked("cuda:0")
 
 
 def test_a_device_that_computes_wrongly_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "ones", torch.zeros)
-    with pytest.raises(ConfigError, match="cpu computes wrongly: a sum is 0 instead of"):
+    with pytest.raises(SnnhpoError, match="cpu computes wrongly: a sum is 0 instead of"):
         checked("cpu")
 
 
