@@ -121,7 +121,7 @@ class Models:
         return self._fits[in_use].result()
 
     def _ready_anchor(self, told: Told, hurried: bool) -> Anchor | None:
-        """In a hurry, and after it up to the schedule: the latest fit that is made, if any; begins another that is due."""
+        """In a hurry, and after it up to the schedule: the latest fit that is made, if any; begins one that is due."""
         in_use, latest = anchors(len(told))
         made = [n for n, fit in self._fits.items() if fit.done() and fit.exception() is None]
         self._off_schedule = hurried or (self._off_schedule and in_use not in made)
