@@ -16,7 +16,7 @@ from snnhpo_mpi import cli, host
 from snnhpo_mpi.comm import mpi
 from snnhpo_mpi.comm.launcher import check_launch
 from snnhpo_mpi.comm.master import Ending
-from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.errors import SnnhpoError
 from snnhpo_mpi.progress import Tally
 from snnhpo_mpi.scratch import scratch_folder
 from snnhpo_mpi.snn.device import checked
@@ -34,7 +34,7 @@ def quoted() -> list[list[str]]:
 
 
 def said_by(raises: Callable[[], object]) -> str:
-    with pytest.raises(ConfigError) as raised:
+    with pytest.raises(SnnhpoError) as raised:
         raises()
     return str(raised.value)
 

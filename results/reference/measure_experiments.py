@@ -216,11 +216,8 @@ if __name__ == "__main__":
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="of silent and rules: a smaller space"
     )
-    parser.add_argument("--without-onednn", action="store_true", help="of memory: torch's own convolutions")
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    if asked.without_onednn:
-        torch.backends.mkldnn.set_flags(False)
     match asked.what:
         case "silent":
             silent(asked.names, asked.points, asked.train, asked.set)

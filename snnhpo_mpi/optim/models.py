@@ -31,7 +31,9 @@ Array = NDArray[np.float64]
 N_EVERY = 20  # up to so many told, every answer brings a fit
 GROWTH = 1.06  # then one whenever the number told has grown by this factor
 N_BETWEEN = 100  # or by so many: all of them are in the models beside the anchor's
-HURRIED_GROWTH = 0.25  # where workers wait, of the number told, before another fit: it slows the asks beside it
+HURRIED_GROWTH = 1.0  # in a hurry, of the number told, before another fit, which slows the asks beside it
+HURRIED_BETWEEN = 250  # or so many told
+CALM = 10  # asks in a row without a hurry that end it
 N_BESIDE = 100  # told, from which on fits are made beside the asks and used half a stretch later
 N_MODELLED = 400  # most trials that a model is made of
 N_NEAR = 200  # of them that a climb to an improvement looks at: its cost is quadratic in their number
@@ -96,6 +98,7 @@ class Models:
         self._beside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fits")
         self._fits: dict[int, Future[Anchor]] = {}
         self._off_schedule = False  # since a hurry
+        self._n_calm = 0  # asks since then
         self._anchor: Anchor | None = None
 
     @property
@@ -124,11 +127,13 @@ class Models:
         """In a hurry, and after it up to the schedule: the latest fit that is made, if any; begins one that is due."""
         in_use, latest = anchors(len(told))
         made = [n for n, fit in self._fits.items() if fit.done() and fit.exception() is None]
+        self._n_calm = 0 if hurried else self._n_calm + 1
         self._off_schedule = hurried or (self._off_schedule and in_use not in made)
         if not self._off_schedule or not made:
             return None
         tried = max(self._fits)
-        wait = min(N_BETWEEN, HURRIED_GROWTH * tried) if hurried and tried in made else 1
+        over = tried not in made or self._n_calm > CALM
+        wait = 1 if over else min(HURRIED_BETWEEN, HURRIED_GROWTH * tried)
         if all(fit.done() for fit in self._fits.values()) and latest >= tried + wait:
             self._fits = {made[-1]: self._fits[made[-1]], latest: self._begin(told, latest)}
         return self._fits[made[-1]].result()

@@ -44,8 +44,8 @@ Array = NDArray[np.float64]
 Region = tuple[Array, Array]  # lower and upper corner, each d
 
 N_CANDIDATES = 1500  # of a draw
-N_HURRIED = 512  # of a proposal that workers wait for
-N_SHARED = 8  # proposals in a row, where workers wait, that one conditioning of the models serves
+N_HURRIED = 256  # of a proposal that workers wait for
+N_SHARED = 16  # proposals in a row, where workers wait, that one conditioning of the models serves
 N_KEPT = 32  # candidates, in case that the first were seen
 N_IMPROVING = 512  # candidates of an improvement, whose variances cost more
 N_CLIMBED = 4  # candidates that start a local search

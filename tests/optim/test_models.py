@@ -86,24 +86,24 @@ def test_in_a_hurry_the_latest_fit_that_is_ready_is_used(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(models, "_fit_all", slowly)
     models.posteriors(everything.first(10), NOTHING, hurried=True)  # the first is waited for
-    for n in range(11, 21):
+    for n in range(11, 41):
         [objective, *_] = models.posteriors(everything.first(n), NOTHING, hurried=True)
         assert objective is not None
         assert len(objective.fitted.X) == 10
         assert len(objective.X) == n  # what was told since is in it
     free.set()
-    models._fits[13].result()
-    [objective, *_] = models.posteriors(everything.first(15), NOTHING, hurried=True)
+    assert begun == [10, 20]  # the second waits for its turn
+    models._fits[20].result()
+    [objective, *_] = models.posteriors(everything.first(30), NOTHING, hurried=True)
     assert objective is not None
-    assert len(objective.fitted.X) == 13
-    assert begun == [10, 13]
+    assert len(objective.fitted.X) == 20
 
 
 def test_after_a_hurry_no_fit_is_waited_for_and_the_schedule_is_met_again() -> None:
     models, scheduled, everything = Models(np.array([0, 1]), 0), Models(np.array([0, 1]), 0), told(60)
     for n in range(10, 31):
         models.posteriors(everything.first(n), NOTHING, hurried=True)
-    models._fits[max(models._fits)].result()
+        models._fits[max(models._fits)].result()
     assert anchors(31)[0] not in models._fits
     models.posteriors(everything.first(31), NOTHING)
     assert models._anchor is not None and models._anchor.n < anchors(31)[0]
@@ -120,13 +120,13 @@ def test_in_a_hurry_a_fit_that_failed_is_tried_again_and_the_one_before_stays(mo
     models.posteriors(everything.first(20), NOTHING, hurried=True)
     fit_all = models._fit_all
     monkeypatch.setattr(models, "_fit_all", lambda first: 1 / 0)
-    models.posteriors(everything.first(30), NOTHING, hurried=True)
+    models.posteriors(everything.first(45), NOTHING, hurried=True)
     assert isinstance(models._fits[max(models._fits)].exception(), ZeroDivisionError)
     monkeypatch.setattr(models, "_fit_all", fit_all)
-    [objective, *_] = models.posteriors(everything.first(32), NOTHING, hurried=True)
+    [objective, *_] = models.posteriors(everything.first(48), NOTHING, hurried=True)
     assert objective is not None and len(objective.fitted.X) == 20
     models._fits[max(models._fits)].result()
-    [objective, *_] = models.posteriors(everything.first(33), NOTHING, hurried=True)
+    [objective, *_] = models.posteriors(everything.first(49), NOTHING, hurried=True)
     assert objective is not None and len(objective.fitted.X) > 20
 
 
