@@ -37,7 +37,7 @@ from snnhpo_mpi.trial import Asked, Ended, Event, Outcome, Progress, Started, St
 
 _log = logging.getLogger(__name__)
 MESSAGES_PER_TURN = 256
-PAUSE_S = 0.01  # of the loop where nothing happened; a message ends it
+PAUSE_S = 0.02  # of the loop where nothing happened; a message ends it
 PAUSE_FOR_PROPOSALS_S = 0.002  # while workers wait for them
 
 
