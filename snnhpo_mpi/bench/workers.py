@@ -19,7 +19,7 @@ import numpy as np
 from snnhpo_mpi.bench.problems import Problem
 from snnhpo_mpi.comm.messages import Hello, Message, Ready, Result, Run, Stop, Stopped, Welcome, decode, encode
 from snnhpo_mpi.comm.pause import Pause
-from snnhpo_mpi.comm.transport import Transport
+from snnhpo_mpi.comm.transport import LOOK_S, Transport
 from snnhpo_mpi.trial import Trial
 
 Durations = Callable[[np.random.Generator], float]
@@ -112,7 +112,7 @@ class VirtualWorkers:
             self._idle_since[rank] = due
         return rank, message
 
-    def wait(self, longest_s: float) -> None:
+    def wait(self, longest_s: float, look_s: float = LOOK_S) -> None:
         """Sleep until the next message is due, or so long."""
         due_s = self._due[0][0] - self.clock() if self._due else longest_s
         time.sleep(max(0.0, min(longest_s, due_s)))
@@ -164,9 +164,9 @@ class Timed:
             self._sent_at[received[0]] = message.outcome.metrics[SENT_AT]
         return received
 
-    def wait(self, longest_s: float) -> None:
+    def wait(self, longest_s: float, look_s: float = LOOK_S) -> None:
         """Pass on."""
-        self._transport.wait(longest_s)
+        self._transport.wait(longest_s, look_s)
 
     def close(self, exit_code: int = 0) -> None:
         """Pass on."""

@@ -157,7 +157,8 @@ class Master:
                 self._replenish()
                 self._record.maintain()
                 if not (heard or sent):
-                    self._transport.wait(PAUSE_FOR_PROPOSALS_S if self._roster.n_idle else PAUSE_S)
+                    longest_s = PAUSE_FOR_PROPOSALS_S if self._roster.n_idle else PAUSE_S
+                    self._transport.wait(longest_s, self._pool.look_s)
             self._dismiss(ending)
             return ending
         finally:

@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from snnhpo_mpi.comm.launcher import LAUNCHER_REMEDY, check_launch
+from snnhpo_mpi.comm.transport import LOOK_S
 from snnhpo_mpi.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ START_LIMIT = "SNNHPO_START_LIMIT"  # [s] for all ranks to come up
 _START_LIMIT_S = 300
 _MAX_ERRORS_IN_A_ROW = 1000
 _SENDS_TIMEOUT_S = 5.0
-_LOOK_S = 0.0007  # MPI wakes nobody: so often a rank that waits looks whether a message is there
 _OPEN_S = 0.003  # while a message is on its way; if its sender is dead, for ever
 _FORWARD_S = 0.5  # what a launcher needs to pass on the last lines: an abort cuts off what it has not read yet
 _LEAVE_TIMEOUT_S = (10.0, 120.0)  # of rank 0, which has nothing left to do then; of workers, which wait for it
@@ -85,11 +85,11 @@ class MpiTransport:
                 return source, bytes(buffer)
         return None
 
-    def wait(self, longest_s: float) -> None:
-        """Sleep until a message is there, or so long."""
+    def wait(self, longest_s: float, look_s: float = LOOK_S) -> None:
+        """Sleep until a message is there, or so long. MPI wakes nobody: a rank has to look."""
         end = time.monotonic() + (min(longest_s, _OPEN_S) if self._receives else longest_s)
         while (left_s := end - time.monotonic()) > 0:
-            time.sleep(min(left_s, _LOOK_S))
+            time.sleep(min(left_s, look_s))
             if self._gone or self._is_there():
                 return
 

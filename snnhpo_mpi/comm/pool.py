@@ -11,6 +11,7 @@ import math
 
 _LONG_WAIT = 0.01  # of a trial's duration
 _HIGHEST_LOAD = 0.7  # share of the time that making proposals at leisure may take
+_LOOK, _QUICKEST_LOOK_S, _SLOWEST_LOOK_S = 0.0015, 0.0007, 0.003  # the first in times between two results
 _OUTLIER = 10.0  # times the mean: a proposal that took longer met with something else
 _FADING = 0.99  # of what is known of proposals at leisure, with each hurried one
 _WEIGHT = 0.1  # of the newest observation in the running means
@@ -41,6 +42,15 @@ class PoolSize:
             mean_s = self._interval_s
             self._interval_s = interval_s if mean_s is None else mean_s + _WEIGHT * (interval_s - mean_s)
         self._arrived_at = at
+
+    @property
+    def look_s(self) -> float:
+        """How often to look for results [s]: the oftener, the more of them come."""
+        return (
+            _SLOWEST_LOOK_S
+            if self._interval_s is None
+            else max(_QUICKEST_LOOK_S, min(_SLOWEST_LOOK_S, _LOOK * self._interval_s))
+        )
 
     def hurried(self, n_workers: int, n_waiting: int) -> bool:
         """Whether proposals must be cheap: results come too fast for others, or so many workers wait too long.

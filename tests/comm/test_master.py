@@ -76,7 +76,7 @@ class Workers:
             self.inbox.append((entry[1], encode(entry[2])))
         return self.inbox.popleft() if self.inbox else None
 
-    def wait(self, longest_s: float) -> None:
+    def wait(self, longest_s: float, look_s: float = 0.001) -> None:
         time.sleep(min(longest_s, 0.001))
 
     def close(self, exit_code: int = 0) -> None:

@@ -58,6 +58,12 @@ def test_one_proposal_that_took_very_long_does_not_hurry_all_that_follow():
     assert not pool.hurried(n_workers=16, n_waiting=0)
 
 
+def test_results_are_looked_for_the_oftener_the_more_come():
+    assert _pool(0.1, interval_s=0.1).look_s == 0.0007
+    assert _pool(0.1, interval_s=1.0).look_s == pytest.approx(0.0015)
+    assert _pool(0.1, interval_s=100.0).look_s == PoolSize().look_s == 0.003
+
+
 def test_a_single_worker_and_one_of_which_nothing_is_known_hurry_nobody():
     assert not _pool(0.1, interval_s=0.1).hurried(n_workers=1, n_waiting=1)
     assert not PoolSize().hurried(n_workers=16, n_waiting=16)
