@@ -97,7 +97,10 @@ run_in_job() {
     [[ $(squeue -h -j "$SLURM_JOB_ID" -o %T | head -1) == RUNNING ]] || cancelled=1
   fi
   code=$(cat "$SNNHPO_EXIT_FILE" 2>/dev/null) || code=$status  # no file: no search began
-  [[ $code != running ]] || code=$((status ? status : 75))     # rank 0 could not say it: then a launcher's 0 is no end
+  if [[ $code == running ]]; then  # rank 0 could not say it
+    code=$((status ? status : 75))  # a launcher's 0 is no end then
+    (($(date +%s) < ${SLURM_JOB_END_TIME:-9999999999} - 30)) || code=75  # nor is what it says of ranks that Slurm ended
+  fi
   ((cancelled + overtime == 0 || code == 0)) || code=75
   ((status == 0 || status == code)) || say "the launcher ended with $status: a rank or a node was lost"
   case $code in
