@@ -97,10 +97,7 @@ run_in_job() {
     [[ $(squeue -h -j "$SLURM_JOB_ID" -o %T | head -1) == RUNNING ]] || cancelled=1
   fi
   code=$(cat "$SNNHPO_EXIT_FILE" 2>/dev/null) || code=$status  # no file: no search began
-  if [[ $code == running ]]; then  # rank 0 could not say it
-    code=$((status ? status : 75))  # a launcher's 0 is no end then
-    (($(date +%s) < ${SLURM_JOB_END_TIME:-9999999999} - 30)) || code=75  # nor is what it says of ranks that Slurm ended
-  fi
+  [[ $code != running ]] || code=$((status ? status : 75))     # rank 0 could not say it: then a launcher's 0 is no end
   ((cancelled + overtime == 0 || code == 0)) || code=75
   ((status == 0 || status == code)) || say "the launcher ended with $status: a rank or a node was lost"
   case $code in
@@ -119,10 +116,12 @@ requeue() {
     say "not finished (exit code $1), cancelled: submit it again to go on"
   elif (($2 >= max_requeues)); then
     say "not finished (exit code $1), and requeued $2 times already: submit it again to go on"
-  elif scontrol requeue "$SLURM_JOB_ID"; then
+  else  # said first: a requeue ends this script, sometimes before the next line
     say "not finished (exit code $1): requeued, $((max_requeues - $2 - 1)) more times possible"
-    sleep 300  # until Slurm ends this script
-  else
-    say "not finished (exit code $1), and Slurm refused to requeue: submit it again to go on"
+    if scontrol requeue "$SLURM_JOB_ID"; then
+      sleep 300
+    else
+      say "not finished (exit code $1), and Slurm refused to requeue: submit it again to go on"
+    fi
   fi
 }

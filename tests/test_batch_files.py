@@ -221,6 +221,13 @@ def test_our_own_command_line_takes_what_is_started(bench: Bench, path: Path) ->
         assert called[:3] == ["--mpi=pmi2", "--kill-on-bad-exit=0", "--het-group=0,1"]
 
 
+@pytest.mark.parametrize(("library", "mpi"), [("MPICH Version: 5", "pmi2"), ("Open MPI v5.0", "pmix")])
+def test_a_heterogeneous_job_starts_by_the_srun_that_fits_the_library(bench: Bench, library: str, mpi: str) -> None:
+    bench.put("python", f"#!/bin/bash\necho '{library}'\n")
+    bench.run("heterogeneous.sbatch", "configs/quickstart.yaml", launcher="mpiexec", **JOB)
+    assert bench.called("srun")[0] == f"--mpi={mpi}"
+
+
 def test_the_generic_file_has_a_launcher_that_every_mpi_brings(bench: Bench) -> None:
     done = subprocess.run(
         ["bash", "-c", "source slurm/env/generic.sh; echo $launcher $SNNHPO_DATA"],

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 _log = logging.getLogger(__name__)
-LOOK_S = 0.003  # takes 2 % of a core
+LOOK_S = 0.003
 
 
 class Transport(Protocol):

@@ -28,8 +28,8 @@ def _until(evaluator: Evaluator, kind: type, limit_s: float = 20.0):
 
 
 def _gone(pid: int) -> bool:
-    """Whether a process is dead, within 30 seconds."""
-    for _ in range(3000):
+    """Whether a process is dead, within a few seconds."""
+    for _ in range(500):
         try:
             if Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] == "Z":
                 return True

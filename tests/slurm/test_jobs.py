@@ -153,7 +153,7 @@ def test_the_walltime_in_the_middle_of_a_trial_requeues_and_resumes(minute, fami
     one = minute[family]
     assert one.wait() == "COMPLETED", one.log
     assert "stopped (out of time)" in one.log
-    assert "requeued, 19 more times possible" in one.log
+    assert "not finished (exit code 75): requeued, 19 more times possible" in one.log
     assert "start 2 of at most 21" in one.log
     assert_whole(one, 2)
     assert Counter(event["number"] for event in one.events("started")) == {0: 2, 1: 2}  # both were cut, and came again
