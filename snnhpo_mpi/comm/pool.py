@@ -11,7 +11,7 @@ import math
 
 _LONG_WAIT = 0.01  # of a trial's duration
 _HIGHEST_LOAD = 0.7  # share of the time that making proposals at leisure may take
-_LOOK, _QUICKEST_LOOK_S, _SLOWEST_LOOK_S = 0.0015, 0.0007, 0.003  # the first in times between two results
+_LOOK, _QUICKEST_LOOK_S, _SLOWEST_LOOK_S = 0.001, 0.0007, 0.003  # the first in times between two results
 _OUTLIER = 10.0  # times the mean: a proposal that took longer met with something else
 _FADING = 0.99  # of what is known of proposals at leisure, with each hurried one
 _WEIGHT = 0.1  # of the newest observation in the running means

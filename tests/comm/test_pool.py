@@ -60,7 +60,7 @@ def test_one_proposal_that_took_very_long_does_not_hurry_all_that_follow():
 
 def test_results_are_looked_for_the_oftener_the_more_come():
     assert _pool(0.1, interval_s=0.1).look_s == 0.0007
-    assert _pool(0.1, interval_s=1.0).look_s == pytest.approx(0.0015)
+    assert _pool(0.1, interval_s=1.0).look_s == pytest.approx(0.001)
     assert _pool(0.1, interval_s=100.0).look_s == PoolSize().look_s == 0.003
 
 
