@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import signal
 import sys
@@ -11,8 +10,6 @@ from pathlib import Path
 from snnhpo_mpi.child import die_with
 from snnhpo_mpi.errors import RecordError
 from snnhpo_mpi.record import recovery, snapshot
-
-_NICENESS = 10  # the loop of rank 0 may have one core with us
 
 
 def renew(folder: Path, n_bytes: int, *, anew: bool = False) -> list[str]:
@@ -47,7 +44,6 @@ def main(parent: int) -> None:
     die_with(parent)
     for number in (signal.SIGTERM, signal.SIGUSR1):  # a batch system signals all processes of a job
         signal.signal(number, signal.SIG_IGN)
-    os.nice(_NICENESS)
     folder, n_bytes, anew = pickle.load(sys.stdin.buffer)  # from our own parent
     try:
         for notice in renew(folder, n_bytes, anew=anew):

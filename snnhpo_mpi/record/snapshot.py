@@ -131,8 +131,9 @@ def _write_extras(file: h5py.File, extras: Extras) -> None:
 
     named = h5p.create(h5p.LINK_CREATE)
     named.set_char_encoding(h5t.CSET_UTF8)
+    parent = file.require_group("curves").id if extras.curves else None
     for number, curves in extras.curves.items():
-        group = h5g.create(file.require_group("curves").id, str(number).encode())
+        group = h5g.create(parent, str(number).encode())
         for name, curve in curves.items():
             values = np.ascontiguousarray(curve, np.float64)
             extent = h5s.create_simple(values.shape)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -240,6 +241,12 @@ def test_a_snapshot_goes_no_further_than_what_is_acknowledged(tmp_path: Path) ->
     assert list(read(tmp_path / "s").events()) == list(fake_study.events(6))
 
 
+def ignored(pid: int, number: int) -> bool:
+    masks = re.search(r"SigIgn:\s*([0-9a-f]+)", Path(f"/proc/{pid}/status").read_text())
+    assert masks is not None
+    return bool(int(masks[1], 16) >> (number - 1) & 1)
+
+
 def test_whoever_saves_a_snapshot_ends_with_its_run_and_not_with_the_signals_to_the_job(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "study.h5.new")  # opening it for writing waits for a reader
     script = f"""
@@ -258,7 +265,7 @@ time.sleep(300)
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as run:
         assert run.stdout is not None
         saving = psutil.Process(int(run.stdout.readline()))
-        while saving.nice() == 0:  # until it is past its preparations
+        while not ignored(saving.pid, signal.SIGTERM):  # it is past its preparations
             time.sleep(0.02)
         saving.terminate()
         time.sleep(0.3)
