@@ -13,7 +13,7 @@ from snnhpo_mpi.errors import RecordError
 from snnhpo_mpi.record import snapshot
 from snnhpo_mpi.record.renewal import renew
 
-_MAX_SHARE = 0.1  # of the time spent saving, also on a slow file system
+_MAX_SHARE = 0.25  # of the time spent saving, also on a slow file system or a busy machine
 _CALL = "from snnhpo_mpi.record.renewal import main; main({parent})"
 
 log = logging.getLogger(__name__)
