@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import logging
 import os
-import pickle
 import signal
 import subprocess
 import sys
@@ -19,9 +19,7 @@ _MPI_VARIABLES = ("PMI_", "PMIX_", "OMPI_", "PRTE_", "HYDRA_", "HYDI_", "MPI_LOC
 log = logging.getLogger(__name__)
 
 
-def spawn(
-    call: str, argument: object, *, own: Mapping[str, str] | None = None, **options: Any
-) -> subprocess.Popen[bytes]:
+def spawn(call: str, given: bytes, *, own: Mapping[str, str] | None = None, **options: Any) -> subprocess.Popen[bytes]:
     """Starts ``call``, as in ``from package.module import main; main(3)``, in a session of its own.
 
     It has this process's ``sys.path`` (a file in the working directory never stands in for a module of the standard
@@ -29,7 +27,7 @@ def spawn(
 
     Args:
         call: what it runs; ``die_with`` is for its beginning.
-        argument: what it reads by ``pickle.load(sys.stdin.buffer)``.
+        given: what it finds on standard input.
         own: further environment variables.
         options: of ``subprocess.Popen``.
 
@@ -37,7 +35,12 @@ def spawn(
         OSError: there is no room for another process.
     """
     process = subprocess.Popen(
-        [sys.executable, "-P", "-c", f"import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); {call}"],
+        [
+            sys.executable,
+            "-P",
+            "-c",
+            f"import json, sys; sys.path[:] = json.loads(sys.stdin.buffer.readline()); {call}",
+        ],
         stdin=subprocess.PIPE,
         start_new_session=True,  # what it forks ends with it; Ctrl-C at the terminal does not reach it
         env=without_mpi(os.environ) | dict(own or {}),
@@ -45,8 +48,8 @@ def spawn(
     )
     assert process.stdin is not None
     try:
-        with process.stdin as given:
-            given.write(pickle.dumps(sys.path) + pickle.dumps(argument))
+        with process.stdin as pipe:
+            pipe.write(json.dumps(list(map(str, sys.path))).encode("ascii") + b"\n" + given)
     except BrokenPipeError:
         log.debug("process %d ended at once", process.pid)  # its exit code tells the rest
     process.stdin = None  # ``communicate`` would flush it

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import pickle
 import signal
 import socket
 import subprocess
@@ -103,7 +104,7 @@ class Evaluator:
         with log_file.open_log(settings.log) as log:
             return child.spawn(
                 call,
-                order,
+                pickle.dumps(order),
                 own=settings.environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
+import json
 import signal
 import sys
 from pathlib import Path
@@ -44,9 +44,9 @@ def main(parent: int) -> None:
     die_with(parent)
     for number in (signal.SIGTERM, signal.SIGUSR1):  # a batch system signals all processes of a job
         signal.signal(number, signal.SIG_IGN)
-    folder, n_bytes, anew = pickle.load(sys.stdin.buffer)  # from our own parent
+    folder, n_bytes, anew = json.load(sys.stdin.buffer)
     try:
-        for notice in renew(folder, n_bytes, anew=anew):
+        for notice in renew(Path(folder), n_bytes, anew=anew):
             sys.stderr.write(f"{notice}\n")
     except (OSError, RecordError) as error:
         sys.exit(str(error))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import subprocess
@@ -58,7 +59,7 @@ class Saver:
         try:
             self._process = child.spawn(
                 _CALL.format(parent=os.getpid()),
-                (self._folder, n_bytes, self._anew),
+                json.dumps([str(self._folder), n_bytes, self._anew]).encode("ascii"),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
             )
