@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_solve, cholesky, solve_triangular
 
 from snnhpo_mpi.optim.kernel import draw_features
-from snnhpo_mpi.optim.likelihood import Hyperparameters, fit
+from snnhpo_mpi.optim.likelihood import Hyperparameters, fit, weights
 from snnhpo_mpi.optim.posterior import Fitted, Posterior
 
 Array = NDArray[np.float64]
@@ -82,9 +82,7 @@ def condition(fitted: Fitted, X_new: Array, y: Array, X_pending: Array) -> Poste
     factor = _extended(fitted, added)
     n = len(y)
     told = factor[:n, :n]
-    solved = cho_solve((told, True), np.stack([y, np.ones(n)], axis=1), check_finite=False)
-    mu = float(solved[:, 0].sum() / (solved[:, 1].sum() + 1.0))
-    alpha = solved[:, 0] - mu * solved[:, 1]
+    alpha, mu = weights(told, y)
     believed = fitted.hyper.kernel(X_pending, X[:n]) @ alpha
     phi = np.concatenate([fitted.phi, fitted.features(added)])
     residual = np.concatenate([y - mu, believed])
