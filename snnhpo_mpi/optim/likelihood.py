@@ -1,6 +1,6 @@
 """Fit of one output's hyperparameters: the maximum of likelihood times prior, with its gradient in closed form.
 
-    J = 1/2 r' K^-1 r + 1/2 log|K| + mu^2 / 2 + priors,      K = s2 R(ell) + noise I,      r = y - mu
+    J = 1/2 r' K^-1 r + 1/2 log|K| + mu^2 / 2 v + priors,      K = s2 R(ell) + noise I,      r = y - mu
 
 Source: Rasmussen & Williams 2006, section 5.4; lengthscale prior that grows with the dimension: Hvarfner et al., ICML
 2024. The closed form costs one Cholesky factorisation and one inverse a step, all d derivatives together one product.
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve, lapack
-from scipy.optimize import minimize
+from scipy.optimize import OptimizeResult, minimize
 
 from snnhpo_mpi.optim.kernel import Kernel, matern, matern_slope, scaled_distance
 
@@ -27,10 +27,15 @@ LOG_VARIANCE_BOUNDS = (np.log(1e-3), np.log(1e3))
 LOG_NOISE_BOUNDS = (np.log(1e-7), np.log(1.0))
 VARIANCE_PRIOR = (0.0, 1.5)  # mean and s.d. of log s2, for values of unit spread
 TREND_PRIOR_DEVIATION = 2.0  # of log a and log b; their mean is -log g: the trend's variance does not grow with g
+MEAN_VARIANCE = 1.0  # v, of the constant mean
 N_SCALARS = 4  # s2, a, b, noise
 LOG_TREND_BOUNDS = (np.log(1e-6), np.log(1e2))
 NOISE_PRIOR = (-7.0, 3.0)  # of log noise: wide, from exact functions to scores on few samples
-N_TWO_STARTS = 30  # with more data the likelihood has one maximum that matters
+# Starts of a fit: log ell, log s2, log a and b, noise; the first three beside what g suggests. Where all is noise the
+# likelihood has a maximum too, however many data there are, and a start too smooth for them ends in it.
+STARTS = ((0.0, 0.0, 0.0, 1e-2), (-1.2, 0.0, -3.0, 1e-4), (-2.4, -1.0, -1.0, 1e-4))
+N_THOROUGH = 150  # with more data only the best start is followed to its end
+N_TRIED = 10  # steps from the others
 TOLERANCE = 1e-6  # relative gain of J at which a fit ends
 INFEASIBLE = 1e25  # J where K has no factor
 
@@ -72,25 +77,30 @@ def fit(X: Array, y: Array, groups: NDArray[np.intp], max_steps: int = 40) -> Hy
         X: ``n x d`` told points.
         y: ``n`` values of about unit spread.
         groups: ``d`` index of the lengthscale that each column uses.
-        max_steps: of the optimizer, for each start.
+        max_steps: of the optimizer, for a start.
     """
     g = int(groups.max()) + 1
     prior = dimension_prior(g)
     bounds = [LOG_ELL_BOUNDS] * g + [LOG_VARIANCE_BOUNDS, LOG_TREND_BOUNDS, LOG_TREND_BOUNDS, LOG_NOISE_BOUNDS]
     if len(y) < 2:
         return unpack(np.clip(prior.mean, *np.transpose(bounds)), groups)
-    smooth = np.concatenate([np.full(g, 0.5 * np.log(g)), [0.0, -np.log(g), -np.log(g), np.log(1e-2)]])
-    rough = np.concatenate([np.full(g, 0.5 * np.log(g) - 1.2), [0.0, -np.log(g) - 3, -np.log(g) - 3, np.log(1e-4)]])
-    starts = [smooth, rough] if len(y) <= N_TWO_STARTS else [smooth]
-    options = {"maxiter": max_steps, "ftol": TOLERANCE}
-    best = min(
-        (
-            minimize(loss, start, (X, y, groups, prior), "L-BFGS-B", True, bounds=bounds, options=options)
-            for start in starts
-        ),
-        key=lambda result: float(result.fun),
-    )
+
+    def improved(theta: Array, steps: int) -> OptimizeResult:
+        options = {"maxiter": steps, "ftol": TOLERANCE}
+        return minimize(loss, theta, (X, y, groups, prior), "L-BFGS-B", True, bounds=bounds, options=options)
+
+    tried = max_steps if len(y) <= N_THOROUGH else min(N_TRIED, max_steps)
+    found = [improved(start_at(g, *choice), tried) for choice in STARTS]
+    best = min(found, key=lambda result: float(result.fun))
+    if tried < max_steps:
+        best = improved(best.x, max_steps - tried)
     return unpack(best.x, groups)
+
+
+def start_at(g: int, log_ell: float, log_variance: float, log_trend: float, noise: float) -> Array:
+    """Theta ``g + 4``: lengthscales and trend relative to what the number of hyperparameters suggests."""
+    trend = log_trend - np.log(g)
+    return np.concatenate([np.full(g, 0.5 * np.log(g) + log_ell), [log_variance, trend, trend, np.log(noise)]])
 
 
 def unpack(theta: Array, groups: NDArray[np.intp]) -> Hyperparameters:
@@ -112,7 +122,7 @@ def loss(theta: Array, X: Array, y: Array, groups: NDArray[np.intp], prior: Prio
         return INFEASIBLE, np.zeros_like(theta)
     alpha, mu = weights(factor, y)
     penalty, penalty_gradient = prior.penalty(theta)
-    J = 0.5 * float((y - mu) @ alpha) + float(np.log(np.diag(factor)).sum()) + 0.5 * mu * mu + penalty
+    J = 0.5 * float((y - mu) @ alpha) + float(np.log(np.diag(factor)).sum()) + 0.5 * mu * mu / MEAN_VARIANCE + penalty
     G = _inverse(factor)
     G -= np.outer(alpha, alpha)
     gradient = penalty_gradient
@@ -127,8 +137,12 @@ def loss(theta: Array, X: Array, y: Array, groups: NDArray[np.intp], prior: Prio
 
 
 def weights(factor: Array, y: Array) -> tuple[Array, float]:
-    """K^-1 (y - mu) and the constant mean mu, which has a standard normal prior."""
-    solved = cho_solve((factor, True), np.stack([y, np.ones_like(y)], axis=1), check_finite=False)
+    """K^-1 (y - mu) and the constant mean mu."""
+    return centred(cho_solve((factor, True), np.stack([y, np.ones_like(y)], axis=1), check_finite=False))
+
+
+def centred(solved: Array) -> tuple[Array, float]:
+    """K^-1 (y - mu) and mu, which has a standard normal prior, from K^-1 y and K^-1 1, ``n x 2``."""
     mu = float(solved[:, 0].sum() / (solved[:, 1].sum() + 1.0))
     return solved[:, 0] - mu * solved[:, 1], mu
 

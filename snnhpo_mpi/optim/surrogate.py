@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_solve, cholesky, lapack
 
 from snnhpo_mpi.optim.kernel import draw_features
-from snnhpo_mpi.optim.likelihood import Hyperparameters, fit
+from snnhpo_mpi.optim.likelihood import Hyperparameters, centred, fit
 from snnhpo_mpi.optim.posterior import Fitted, Posterior
 
 Array = NDArray[np.float64]
@@ -87,8 +87,7 @@ def condition(fitted: Fitted, X_new: Array, y: Array, X_pending: Array) -> Poste
     solved = _divided(factor, sides)
     solved[n:] = 0.0
     solved = _divided(factor, solved, transposed=True)[:n]
-    mu = float(solved[:, 0].sum() / (solved[:, 1].sum() + 1.0))
-    alpha = solved[:, 0] - mu * solved[:, 1]
+    alpha, mu = centred(solved)
     X = np.concatenate([fitted.X, added])
     believed = fitted.hyper.kernel(X_pending, X[:n]) @ alpha
     residual = np.concatenate([y - mu, believed])

@@ -36,6 +36,12 @@ def test_noise_is_found() -> None:
     assert fit(X, noisy, np.array([0])).noise == pytest.approx(0.09, rel=0.3)
 
 
+def test_a_rough_function_is_not_taken_for_noise() -> None:
+    rng = np.random.default_rng(4)
+    X = rng.random((100, 2))
+    assert fit(X, np.sin(30.0 * X).sum(axis=1), np.array([0, 1])).noise < 1e-2
+
+
 def test_columns_of_a_group_share_their_lengthscale() -> None:
     rng = np.random.default_rng(3)
     X = rng.random((20, 3))
