@@ -18,7 +18,7 @@ from snnhpo_mpi.trial import Outcome, State
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-PLATEAU = 0.95  # of the median violation: a least violation above it is no lead
+PLATEAU = 0.999  # of the median violation: a least violation above it is no lead
 HUGE = 1e300  # larger numbers are cut to it: sums and differences of answers stay finite
 
 

@@ -27,7 +27,7 @@ LOG_VARIANCE_BOUNDS = (np.log(1e-3), np.log(1e3))
 LOG_NOISE_BOUNDS = (np.log(1e-7), np.log(1.0))
 VARIANCE_PRIOR = (0.0, 1.5)  # mean and s.d. of log s2, for values of unit spread
 TREND_PRIOR_DEVIATION = 2.0  # of log a and log b; their mean is -log g: the trend's variance does not grow with g
-MEAN_VARIANCE = 1.0  # v, of the constant mean
+MEAN_VARIANCE = 100.0  # v, of the constant mean: a violation may be many spreads above 0 everywhere
 N_SCALARS = 4  # s2, a, b, noise
 LOG_TREND_BOUNDS = (np.log(1e-6), np.log(1e2))
 NOISE_PRIOR = (-7.0, 3.0)  # of log noise: wide, from exact functions to scores on few samples
@@ -142,8 +142,8 @@ def weights(factor: Array, y: Array) -> tuple[Array, float]:
 
 
 def centred(solved: Array) -> tuple[Array, float]:
-    """K^-1 (y - mu) and mu, which has a standard normal prior, from K^-1 y and K^-1 1, ``n x 2``."""
-    mu = float(solved[:, 0].sum() / (solved[:, 1].sum() + 1.0))
+    """K^-1 (y - mu) and mu, which has a normal prior around 0, from K^-1 y and K^-1 1, ``n x 2``."""
+    mu = float(solved[:, 0].sum() / (solved[:, 1].sum() + 1.0 / MEAN_VARIANCE))
     return solved[:, 0] - mu * solved[:, 1], mu
 
 

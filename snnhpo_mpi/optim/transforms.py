@@ -16,9 +16,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 LARGEST = 1e6  # units: one value far above all others must not turn them into a constant
-SATURATION = (
-    5.0  # medians: violations well below it stay nearly linear, so that a linear constraint is a linear model's
-)
+SATURATION = 10.0  # medians: violations well below it stay linear, so that a linear constraint is a linear model's
 TINY = 1e-300
 
 
@@ -42,8 +40,8 @@ def scale_objective(y: Array) -> Array:
 
 
 def saturate(c: Array, unit: Array | float) -> Array:
-    """C in units of ``unit``, linear near 0 and never beyond +-S: z / (1 + |z| / S) with z = c / unit."""
-    z: Array = c / (unit + np.abs(c) / SATURATION)  # written so that no quotient overflows
+    """C in units of ``unit``, linear near 0 and never beyond +-S: z / sqrt(1 + (z / S)^2) with z = c / unit."""
+    z: Array = c / np.hypot(unit, c / SATURATION)  # written so that no quotient overflows
     return z
 
 

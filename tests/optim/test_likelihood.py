@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from snnhpo_mpi.optim.kernel import Kernel
-from snnhpo_mpi.optim.likelihood import dimension_prior, fit, loss, weights
+from snnhpo_mpi.optim.likelihood import MEAN_VARIANCE, dimension_prior, fit, loss, weights
 
 
 def test_the_gradient_agrees_with_finite_differences() -> None:
@@ -58,5 +58,5 @@ def test_degenerate_data_is_fitted(y: np.ndarray) -> None:
 def test_the_mean_of_one_observation_is_shrunk_towards_zero() -> None:
     K = Kernel(np.ones(1), 1.0)(np.zeros((1, 1)), np.zeros((1, 1)))
     alpha, mu = weights(np.linalg.cholesky(K), np.array([2.0]))
-    assert mu == pytest.approx(1.0)
-    assert alpha == pytest.approx([1.0])
+    assert mu == pytest.approx(2.0 * MEAN_VARIANCE / (1.0 + MEAN_VARIANCE))
+    assert alpha == pytest.approx([2.0 / (1.0 + MEAN_VARIANCE)])
