@@ -19,6 +19,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
@@ -73,16 +74,22 @@ def scaled_distance(A: Array, B: Array, lengthscales: Array) -> Array:
     return rho
 
 
+def exponential(x: Array) -> Array:
+    """Exponential of x, in the place of x; PyTorch's is several times faster than NumPy's in double precision."""
+    torch.from_numpy(x).exp_()
+    return x
+
+
 def matern(rho: Array) -> Array:
     """(1 + rho + rho^2 / 3) exp(-rho)."""
-    decay = np.exp(-rho)
+    decay = exponential(-rho)
     decay *= 1.0 + rho * (1.0 + rho * (1.0 / 3.0))
     return decay
 
 
 def matern_slope(rho: Array) -> Array:
     """5/3 (1 + rho) exp(-rho), the g of  d matern / dx = -g (x - x') / ell^2."""
-    slope = np.exp(-rho)
+    slope = exponential(-rho)
     slope *= (5.0 / 3.0) * (1.0 + rho)
     return slope
 

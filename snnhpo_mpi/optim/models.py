@@ -34,7 +34,7 @@ N_BETWEEN = 100  # or by so many: all of them are in the models beside the ancho
 HURRIED_GROWTH = 1.0  # in a hurry, of the number told, before another fit, which slows the asks beside it
 HURRIED_BETWEEN = 250  # or so many told
 CALM = 10  # asks in a row without a hurry that end it
-N_BESIDE = 100  # told, from which on fits are made beside the asks and used half a stretch later
+N_BESIDE = 100  # told, from which on fits are made beside the asks and used a stretch later
 N_MODELLED = 400  # most trials that a model is made of
 N_NEAR = 200  # of them that a climb to an improvement looks at: its cost is quadratic in their number
 FIT_KEY = 1  # of the generator
@@ -47,7 +47,7 @@ def anchors(n: int) -> tuple[int, int]:
     in_use = anchor = N_EVERY
     while anchor <= n:
         following = max(anchor + 1, min(int(anchor * GROWTH), anchor + N_BETWEEN))
-        lag = (following - anchor) // 2 if anchor >= N_BESIDE else 0
+        lag = following - anchor if anchor >= N_BESIDE else 0
         if anchor + lag <= n:
             in_use = anchor
         latest, anchor = anchor, following

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import DTypeLike, NDArray
 from scipy.linalg import lapack, solve_triangular
 
-from snnhpo_mpi.optim.kernel import Kernel
+from snnhpo_mpi.optim.kernel import Kernel, exponential
 from snnhpo_mpi.optim.posterior import Path, Posterior
 
 Array = NDArray[np.float64]
@@ -219,12 +219,6 @@ def blocks(Z: Array) -> Iterator[Array]:
 
 
 # PyTorch's are several times faster than NumPy's in double precision.
-
-
-def exponential(x: Array) -> Array:
-    """Exponential of x, in the place of x."""
-    torch.from_numpy(x).exp_()
-    return x
 
 
 def cosine(x: Array) -> Array:
