@@ -54,7 +54,7 @@ slurm-test: $(STAMP) $(MPI_STAMP)
 # Half an hour or more: every fault many times, the table that results/reference/reliability.md shows.
 faults: $(STAMP) $(MPI_STAMP)
 	$(VENV)/bin/python tests/faults/faults.py
-	$(VENV)/bin/python tests/faults/scale.py
+	$(MPIEXEC) -n 17 $(VENV)/bin/python tests/faults/scale.py
 
 lint: $(STAMP)
 	$(VENV)/bin/ruff check .

@@ -67,23 +67,32 @@ def evaluate(config: StudyConfig, trial: Trial, trainer: Any) -> tuple[Outcome |
 
 
 def silent(names: list[str], n_points: int, n_train: int, smaller: list[str]) -> None:
-    """Print the share of stopped networks of each space, and after how many samples."""
+    """Print the share of stopped networks of each space, and after how many samples, every ten points."""
     for name in names:
         config = experiment(name, n_train, 1, *smaller)
         trainer = build_trainer(config, "cpu", lambda progress: None)
         states: Counter[str] = Counter()
-        seen, seconds = [], 0.0
-        for trial in trials(config, n_points):
+        seen: list[float] = []
+        seconds = 0.0
+        for done, trial in enumerate(trials(config, n_points), start=1):
             outcome, took = evaluate(config, trial, trainer)
             states["diverged" if outcome is None else outcome.state.name] += 1
             seconds += took
             if outcome is not None and outcome.state is State.STOPPED:
                 assert outcome.metrics["score_seconds"] == 0.0
                 seen.append(outcome.metrics["stopped_at"])
-        share = 100 * states["STOPPED"] / n_points
-        stopped = f"after {np.median(seen):.0f} (median) to {max(seen):.0f} samples" if seen else ""
-        print(f"{name}: {n_points} random points, {n_train} samples: {share:.1f} % silent {stopped}; ", end="")
-        print(f"{dict(states)}; {seconds:.0f} CPU s", flush=True)
+            if done % 10 == 0 or done == n_points:
+                low, high = wilson(states["STOPPED"], done)
+                share = f"{states['STOPPED'] / done:.1%} silent (95 %: {low:.1%} to {high:.1%})"
+                stopped = f"after {np.median(seen):.0f} (median) to {max(seen):.0f} samples" if seen else ""
+                print(f"{name}: {done} random points, {n_train} samples: {share} {stopped}; ", end="")
+                print(f"{dict(states)}; {seconds:.0f} CPU s", flush=True)
+
+
+def wilson(k: int, n: int, z: float = 1.96) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share, of which ``k`` were found among ``n``."""
+    middle, spread = k + z**2 / 2, z * np.sqrt(k * (n - k) / n + z**2 / 4)
+    return float((middle - spread) / (n + z**2)), float((middle + spread) / (n + z**2))
 
 
 def rules(name: str, n_points: int, n_train: int, n_held: int, smaller: list[str]) -> None:
@@ -91,9 +100,12 @@ def rules(name: str, n_points: int, n_train: int, n_held: int, smaller: list[str
     configs = {rule: _under(rule, name, n_train, n_held, smaller) for rule in RULES}
     trainers = {rule: build_trainer(config, "cpu", lambda progress: None) for rule, config in configs.items()}
     found: dict[str, list[tuple[Outcome | None, float]]] = {rule: [] for rule in RULES}
-    for trial in trials(configs["none"], n_points):
+    for number, trial in enumerate(trials(configs["none"], n_points)):
         for rule, config in configs.items():
-            found[rule].append(evaluate(config, trial, trainers[rule]))
+            outcome, took = evaluate(config, trial, trainers[rule])
+            found[rule].append((outcome, took))
+            state = "diverged" if outcome is None else outcome.state.name
+            print(f"{name}, point {number}, {rule}: {state}, {took:.1f} CPU s", flush=True)
     for rule, outcomes in found.items():
         states = Counter("diverged" if outcome is None else outcome.state.name for outcome, _ in outcomes)
         n_samples = sum(outcome.metrics["n_samples"] for outcome, _ in outcomes if outcome is not None)

@@ -9,13 +9,13 @@ import pickle
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from pathlib import Path
 
+from snnhpo_mpi import child
 from snnhpo_mpi.comm import log_file
 from snnhpo_mpi.comm.evaluator_process import Order, TrainerFactory
 from snnhpo_mpi.comm.messages import (
@@ -34,12 +34,6 @@ from snnhpo_mpi.comm.outcomes import failed
 from snnhpo_mpi.trial import Trial
 
 _log = logging.getLogger(__name__)
-# -P and the parent's own path: a file in the working directory never stands in for a module of the standard library.
-_PROGRAM = (
-    "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); "
-    "from snnhpo_mpi.comm.evaluator_process import main; main({fd}, {supervisor})"
-)
-_MPI_VARIABLES = ("PMI_", "PMIX_", "OMPI_", "PRTE_", "HYDRA_", "HYDI_", "MPI_LOCAL", "MPIR_", "I_MPI_")
 _TAIL_BYTES = 4_000
 _REAP_S = 10.0
 _LOOK_AT_LOG_S = 1.0
@@ -106,25 +100,16 @@ class Evaluator:
     def _spawn(self, theirs: socket.socket) -> subprocess.Popen[bytes]:
         settings = self._settings
         order = Order(settings.factory, settings.n_constraints, settings.report_every_s)
-        payload = pickle.dumps(sys.path) + pickle.dumps(order)
-        program = _PROGRAM.format(fd=theirs.fileno(), supervisor=os.getpid())
+        call = f"from snnhpo_mpi.comm.evaluator_process import main; main({theirs.fileno()}, {os.getpid()})"
         with log_file.open_log(settings.log) as log:
-            process = subprocess.Popen(
-                [sys.executable, "-P", "-c", program],
-                stdin=subprocess.PIPE,
+            return child.spawn(
+                call,
+                pickle.dumps(order),
+                own=settings.environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 pass_fds=(theirs.fileno(),),
-                start_new_session=True,  # its forked children end with it; Ctrl-C at the terminal does not reach it
-                env=evaluator_environment(os.environ, settings.environment),
             )
-        assert process.stdin is not None
-        try:
-            process.stdin.write(payload)
-            process.stdin.close()
-        except BrokenPipeError:
-            _log.debug("the evaluator ended at once")  # poll tells the rest
-        return process
 
     @property
     def fd(self) -> int:
@@ -287,12 +272,6 @@ class Evaluator:
     def _kill_group(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):  # all of it is gone
             os.killpg(self._process.pid, number)
-
-
-def evaluator_environment(inherited: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
-    """The supervisor's environment without MPI, with the evaluator's own variables."""
-    kept = {name: value for name, value in inherited.items() if not name.startswith(_MPI_VARIABLES)}
-    return kept | {"PYTHONUNBUFFERED": "1"} | dict(own)
 
 
 def _cause(returncode: int) -> str:

@@ -6,7 +6,6 @@ whatever the evaluation prints. Nothing of MPI is in here.
 
 from __future__ import annotations
 
-import ctypes
 import faulthandler
 import os
 import pickle
@@ -20,12 +19,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
+from snnhpo_mpi.child import die_with
 from snnhpo_mpi.comm.messages import Goodbye, Message, Ready, Report, Result, Run, decode, encode
 from snnhpo_mpi.comm.outcomes import checked, raised, ruins_process, shortened
 from snnhpo_mpi.errors import ConfigError, SnnhpoError
 from snnhpo_mpi.trial import Outcome, Progress, Trial
-
-_PR_SET_PDEATHSIG = 1  # Linux: prctl.h
 
 
 class Trainer(Protocol):
@@ -87,7 +85,7 @@ def main(fd: int, supervisor: int) -> NoReturn:
         fd: this process's end of the line.
         supervisor: the process to die with.
     """
-    _die_with_parent(supervisor)
+    die_with(supervisor)
     _outlive_signals_to_the_job()
     faulthandler.enable()
     order: Order = pickle.load(sys.stdin.buffer)  # from our own parent
@@ -162,18 +160,3 @@ def _outlive_signals_to_the_job() -> None:
         before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, outlived), after_in_parent=unblock, after_in_child=drop
     )
     signal.signal(signal.SIGINT, signal.default_int_handler)  # the supervisor's way to end a trial
-
-
-def _die_with_parent(parent: int) -> None:
-    """Be killed when the supervisor ends, however it does; children forked by the main thread with this process."""
-    main_thread = threading.get_ident()
-
-    def bind() -> None:
-        # Linux sends the signal when the *thread* that forked ends, so others than the main thread must not ask for it.
-        if sys.platform == "linux" and threading.get_ident() == main_thread:
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-    bind()
-    os.register_at_fork(after_in_child=bind)
-    if os.getppid() != parent:  # it ended before we asked
-        os._exit(1)

@@ -26,7 +26,7 @@ from scipy.special import erfcx, log_ndtr
 Array = NDArray[np.float64]
 PENALTIES = (1e2, 1e4)  # times the squared sampled violation, one climb after the other: a stiff one alone stalls
 MARGIN = 1e-3  # to which the constraints are met on the way, so that the end is inside
-N_SCREENED = 64  # candidates that are ranked in double precision
+N_SCREENED = 32  # candidates that are ranked by all there is
 SHARPNESS = 10.0  # of the smooth maximum of the constraints
 LOG_SQRT_2PI = 0.5 * float(np.log(2.0 * np.pi))
 TAIL = -30.0  # below it log h(u) is its asymptote; above it the difference in it keeps five digits
@@ -77,10 +77,12 @@ class Draw:
             return values[0], values[1:].T
         return -values.max(axis=0), values.T
 
+    def screened(self, X: Array) -> Array:
+        """The ``N_SCREENED`` best rows of X in order, as single precision sees it."""
+        return X[order(*self.values(X, coarse=True))[:N_SCREENED]]
+
     def best_first(self, X: Array) -> Array:
-        """The rows of X in order, the best first; of many those that single precision finds best."""
-        if len(X) > N_SCREENED:
-            X = X[order(*self.values(X, coarse=True))[:N_SCREENED]]
+        """The rows of X in order, the best first."""
         return X[order(*self.values(X))]
 
     def merits(self) -> list[Depth | Penalised]:
@@ -153,10 +155,12 @@ class Improvement:
             total += log_h((means[0] - self.best) / deviations[0]) + np.log(deviations[0])
         return total
 
+    def screened(self, X: Array) -> Array:
+        """The ``N_SCREENED`` best rows of X in order, as the cheaper models see it."""
+        return X[np.argsort(-self(X, coarse=True), kind="stable")[:N_SCREENED]]
+
     def best_first(self, X: Array) -> Array:
-        """The rows of X in order, the best first; of many those that the cheaper models find best."""
-        if len(X) > N_SCREENED:
-            X = X[np.argsort(-self(X, coarse=True), kind="stable")[:N_SCREENED]]
+        """The rows of X in order, the best first."""
         return X[np.argsort(-self(X), kind="stable")]
 
     def merits(self) -> list[Improvement]:

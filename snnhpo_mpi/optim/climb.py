@@ -59,12 +59,14 @@ def climb(merit: Merit, X: Array, lower: Array, upper: Array, n_evaluations: int
     for _ in range(n_evaluations - 1):
         if not climbing.any():
             break
-        uphill = np.where(((at <= lower) & (gradient < 0)) | ((at >= upper) & (gradient > 0)), 0.0, gradient)
+        held = (at <= lower) & (gradient < 0) | (at >= upper) & (gradient > 0)
+        uphill = np.where(held, 0.0, gradient)
         step = np.where(uphill != 0, (H @ uphill[:, :, None])[:, :, 0], 0.0)
         curved &= np.vecdot(step, uphill) > 0
-        steepest = uphill * (reach / np.maximum(np.linalg.norm(uphill, axis=1), TINY))[:, None]
-        step = np.where(curved[:, None], step, steepest)
-        there = np.clip(at + share[:, None] * step, lower, upper)
+        if not curved.all():
+            steepest = uphill * (reach / np.maximum(_length(uphill), TINY))[:, None]
+            step = np.where(curved[:, None], step, steepest)
+        there = np.minimum(np.maximum(at + share[:, None] * step, lower), upper)
         moved = there - at
         new_value, new_gradient = merit.value_and_gradient(there)
         gain, expected = new_value - value, np.vecdot(moved, gradient)
@@ -73,8 +75,8 @@ def climb(merit: Merit, X: Array, lower: Array, upper: Array, n_evaluations: int
         curved &= expected > 0  # the box turned the step downhill: the next one is the steepest
         climbing &= ~(taken & (gain < LEAST_GAIN) & (share >= 1.0))
         # Where a penalty ends the merit is straight, and the curvature learnt inside it makes steps far too short.
-        straight = gain > STRAIGHT * expected
-        share = np.where(taken, np.where(straight, LONGER * share, 1.0), share * _shortened(gain, expected))
+        following = np.where(gain > STRAIGHT * expected, LONGER * share, 1.0)
+        share = following if taken.all() else np.where(taken, following, share * _shortened(gain, expected))
         climbing &= share > LEAST_LENGTH
         at = np.where(taken[:, None], there, at)
         value = np.where(taken, new_value, value)
@@ -85,18 +87,26 @@ def climb(merit: Merit, X: Array, lower: Array, upper: Array, n_evaluations: int
 def _learn(H: Array, curved: Flags, moved: Array, bend: Array, taken: Flags) -> None:
     """BFGS: the inverse curvatures after steps ``moved`` that changed the gradients by ``-bend``; in place."""
     product = np.vecdot(moved, bend)
-    size = np.linalg.norm(moved, axis=1) * np.linalg.norm(bend, axis=1)
+    size = _length(moved) * _length(bend)
     rows = np.flatnonzero(taken & (product > LEAST_CURVATURE * size))
+    if not len(rows):
+        return
     s, y, product = moved[rows], bend[rows], product[rows]
     old = H[rows]
     first = ~curved[rows]
-    old[first] = np.eye(s.shape[1]) * (product / np.maximum(np.vecdot(y, y), TINY))[first, None, None]
+    if first.any():
+        old[first] = np.eye(s.shape[1]) * (product / np.maximum(np.vecdot(y, y), TINY))[first, None, None]
     Hy = (old @ y[:, :, None])[:, :, 0]
     cross = s[:, :, None] * Hy[:, None, :]
     weight = (1.0 + np.vecdot(y, Hy) / product) / product
     old += weight[:, None, None] * s[:, :, None] * s[:, None, :]
     old -= (cross + cross.transpose(0, 2, 1)) / product[:, None, None]
     H[rows], curved[rows] = old, True
+
+
+def _length(X: Array) -> Array:
+    length: Array = np.sqrt(np.vecdot(X, X))
+    return length
 
 
 def _shortened(gain: Array, expected: Array) -> Array:

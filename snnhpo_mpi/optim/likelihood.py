@@ -137,8 +137,12 @@ def loss(theta: Array, X: Array, y: Array, groups: NDArray[np.intp], prior: Prio
 
 
 def weights(factor: Array, y: Array) -> tuple[Array, float]:
-    """K^-1 (y - mu) and the constant mean mu, which has a normal prior around 0."""
-    solved = cho_solve((factor, True), np.stack([y, np.ones_like(y)], axis=1), check_finite=False)
+    """K^-1 (y - mu) and the constant mean mu."""
+    return centred(cho_solve((factor, True), np.stack([y, np.ones_like(y)], axis=1), check_finite=False))
+
+
+def centred(solved: Array) -> tuple[Array, float]:
+    """K^-1 (y - mu) and mu, which has a normal prior around 0, from K^-1 y and K^-1 1, ``n x 2``."""
     mu = float(solved[:, 0].sum() / (solved[:, 1].sum() + 1.0 / MEAN_VARIANCE))
     return solved[:, 0] - mu * solved[:, 1], mu
 

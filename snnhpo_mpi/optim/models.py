@@ -155,7 +155,8 @@ class Models:
             means = objective.mean_at_told(int(known.scored.sum()))
             best = float(means[known.feasible[known.scored]].max())
         used = [posterior for posterior in posteriors[best is None :] if posterior]
-        return Improvement(Moments(used), Moments([near(posterior, center, N_NEAR) for posterior in used]), best)
+        coarse = Moments([near(posterior, center, N_NEAR) for posterior in used], inverted=True)
+        return Improvement(Moments(used), coarse, best)
 
     def _known(self, told: Told) -> Told:
         """The answers that the models in use are made of, and those told since."""

@@ -15,7 +15,7 @@ Notation
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,13 +29,18 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A model at its anchor: hyperparameters, Cholesky factor ``n x n`` and features ``n x M`` of the points X."""
+    """A model at its anchor: hyperparameters, Cholesky factor ``n x n`` and features ``n x M`` of the points X.
+
+    Attributes:
+        added: bytes of a point that the latest conditioning added -> what it computed for it.
+    """
 
     X: Array
     hyper: Hyperparameters
     factor: Array
     features: Features
     phi: Array
+    added: dict[bytes, tuple[Array, Array]] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,10 +43,9 @@ log = logging.getLogger(__name__)
 Array = NDArray[np.float64]
 Region = tuple[Array, Array]  # lower and upper corner, each d
 
-N_CANDIDATES = 1500  # of a draw
+N_CANDIDATES = 1024  # of a draw
 N_HURRIED = 256  # of a proposal that workers wait for
 N_SHARED = 16  # proposals in a row, where workers wait, that one conditioning of the models serves
-N_KEPT = 32  # candidates, in case that the first were seen
 N_IMPROVING = 512  # candidates of an improvement, whose variances cost more
 N_CLIMBED = 4  # candidates that start a local search
 MOST_EVALUATIONS = 40  # of a local search, with up to 200 sites of the models; with more so many fewer
@@ -219,11 +218,11 @@ class Scbo:
         self, aim: Draw | Improvement, X: Array, center: Array, region: Region, n_evaluations: int
     ) -> Array | None:
         """The first unseen point of X, or of those that the best of X climb to, in the order of an aim."""
-        found = aim.best_first(X)[:N_KEPT]
+        found = aim.screened(X)
         if n_evaluations:
             climbed = self._climbed(aim.merits(), found[:N_CLIMBED], center, region, n_evaluations)
-            found = aim.best_first(np.concatenate([climbed, found]))
-        return first_unseen(found, self._seen)
+            found = np.concatenate([climbed, found])
+        return first_unseen(aim.best_first(found), self._seen)
 
     def _climbed(self, merits: Sequence[Merit], X: Array, center: Array, region: Region, n_evaluations: int) -> Array:
         lower, upper = (np.tile(corner, (len(X), 1)) for corner in widened(self._space, center, *region))

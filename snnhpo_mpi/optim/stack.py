@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import DTypeLike, NDArray
-from scipy.linalg import solve_triangular
+from scipy.linalg import lapack, solve_triangular
 
 from snnhpo_mpi.optim.kernel import Kernel
 from snnhpo_mpi.optim.posterior import Path, Posterior
@@ -123,7 +123,13 @@ class Paths:
 class Moments:
     """Means and variances of q posteriors."""
 
-    def __init__(self, posteriors: Sequence[Posterior]) -> None:
+    def __init__(self, posteriors: Sequence[Posterior], *, inverted: bool = False) -> None:
+        """Of the posteriors of q outputs.
+
+        Args:
+            posteriors: of the outputs.
+            inverted: invert the factors at once, which pays where few sites are looked at many times.
+        """
         kernels = [posterior.kernel for posterior in posteriors]
         self._own = Covariances(kernels, [posterior.X for posterior in posteriors], np.float64)
         self._roots = np.sqrt([[[[k.linear]], [[k.quadratic]]] for k in kernels])  # q x 2 x 1 x 1
@@ -132,6 +138,7 @@ class Moments:
         self._trend = padded([posterior.kernel.trend(posterior.X) for posterior in posteriors])
         self._sizes = [len(posterior.factor) for posterior in posteriors]
         self._factors = [np.asfortranarray(posterior.factor) for posterior in posteriors]
+        self._inverses = _padded_squares([lapack.dtrtri(f, lower=1)[0] for f in self._factors]) if inverted else None
 
     def __call__(self, Z: Array) -> tuple[Array, Array]:
         """Means and variances, each ``q x r``, at the rows of Z ``r x d``."""
@@ -170,6 +177,9 @@ class Moments:
 
     def _solved(self, k: Array, form: str) -> Array:
         """``q x r x n``: each output's factor (T: transposed) divided into the rows of k; 0 where it has no site."""
+        if self._inverses is not None:
+            by_inverse: Array = k @ (self._inverses.transpose(0, 2, 1) if form == "N" else self._inverses)
+            return by_inverse
         solved = np.zeros_like(k)
         for own, factor, size, rows in zip(solved, self._factors, self._sizes, k, strict=True):
             own[:, :size] = solve_triangular(factor, rows[:, :size].T, lower=True, trans=form, check_finite=False).T
@@ -191,6 +201,15 @@ def padded(arrays: Sequence[Array]) -> Array:
     stacked = np.zeros((len(arrays), max(map(len, arrays)), *arrays[0].shape[1:]))
     for row, array in zip(stacked, arrays, strict=True):
         row[: len(array)] = array
+    return stacked
+
+
+def _padded_squares(lowers: Sequence[Array]) -> Array:
+    """Lower triangles of different sizes, ``q x n x n``; zeros elsewhere."""
+    n = max(map(len, lowers))
+    stacked = np.zeros((len(lowers), n, n))
+    for square, lower in zip(stacked, lowers, strict=True):
+        square[: len(lower), : len(lower)] = np.tril(lower)
     return stacked
 
 

@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_solve, cholesky, solve_triangular
+from scipy.linalg import cho_solve, cholesky, lapack
 
 from snnhpo_mpi.optim.kernel import draw_features
-from snnhpo_mpi.optim.likelihood import Hyperparameters, fit, weights
+from snnhpo_mpi.optim.likelihood import Hyperparameters, centred, fit
 from snnhpo_mpi.optim.posterior import Fitted, Posterior
 
 Array = NDArray[np.float64]
@@ -57,7 +57,7 @@ def safe_cholesky(K: Array, hyper: Hyperparameters) -> Array:
     """
     diagonal = np.diag_indices_from(K)
     for jitter in JITTERS:
-        noisy = K.copy()
+        noisy = K.copy(order="F")
         noisy[diagonal] += hyper.noise + jitter * hyper.kernel.variance
         try:
             factor: Array = cholesky(noisy, lower=True, overwrite_a=True, check_finite=False)
@@ -78,23 +78,21 @@ def condition(fitted: Fitted, X_new: Array, y: Array, X_pending: Array) -> Poste
         X_pending: ``p x d``.
     """
     added = np.concatenate([X_new, X_pending])
-    X = np.concatenate([fitted.X, added])
-    factor = _extended(fitted, added)
+    cross, phi = _seen_from(fitted, added)
+    factor = _extended(fitted, added, cross)
     n = len(y)
-    told = factor[:n, :n]
-    alpha, mu = weights(told, y)
+    # All products are with the whole factor: a block of it would be copied. Pending rows get no say in the first.
+    sides = np.zeros((len(factor), 2))
+    sides[:n] = np.stack([y, np.ones(n)], axis=1)
+    solved = _divided(factor, sides)
+    solved[n:] = 0.0
+    solved = _divided(factor, solved, transposed=True)[:n]
+    alpha, mu = centred(solved)
+    X = np.concatenate([fitted.X, added])
     believed = fitted.hyper.kernel(X_pending, X[:n]) @ alpha
-    phi = np.concatenate([fitted.phi, fitted.features(added)])
     residual = np.concatenate([y - mu, believed])
-    return Posterior(
-        fitted,
-        X,
-        factor,
-        phi,
-        residual,
-        mu,
-        cho_solve((factor, True), residual, check_finite=False),
-    )
+    alpha = cho_solve((factor, True), residual, check_finite=False)
+    return Posterior(fitted, X, factor, np.concatenate([fitted.phi, phi]), residual, mu, alpha)
 
 
 def near(posterior: Posterior, center: Array, n: int) -> Posterior:
@@ -108,15 +106,39 @@ def near(posterior: Posterior, center: Array, n: int) -> Posterior:
     return Posterior(posterior.fitted, X, factor, posterior.phi[rows], residual, posterior.mu, alpha)
 
 
-def _extended(fitted: Fitted, added: Array) -> Array:
-    """Factor of the anchor's points and the added ones, by blocks."""
+def _seen_from(fitted: Fitted, added: Array) -> tuple[Array, Array]:
+    """``a x q`` covariances of added points with the anchor's, divided by its factor, and ``q x M`` their features.
+
+    Most points were there at the ask before. Each is computed by itself, so that its bits depend on no other.
+    """
+    columns: dict[bytes, tuple[Array, Array]] = {}
+    for x in added:
+        key = x.tobytes()
+        columns[key] = fitted.added.get(key) or (
+            _divided(fitted.factor, fitted.hyper.kernel(fitted.X, x[None]))[:, 0],
+            fitted.features(x[None])[0],
+        )
+    fitted.added.clear()
+    fitted.added.update(columns)
+    cross, phi = np.empty((len(fitted.X), len(added))), np.empty((len(added), fitted.phi.shape[1]))
+    for i, x in enumerate(added):
+        cross[:, i], phi[i] = columns[x.tobytes()]
+    return cross, phi
+
+
+def _extended(fitted: Fitted, added: Array, cross: Array) -> Array:
+    """Factor of the anchor's points and the added ones, by blocks; in Fortran's order, which LAPACK does not copy."""
     if not len(added):
         return fitted.factor
-    a, q = len(fitted.X), len(added)
-    kernel = fitted.hyper.kernel
-    cross = solve_triangular(fitted.factor, kernel(fitted.X, added), lower=True, check_finite=False)
-    factor = np.zeros((a + q, a + q))
+    a, q = cross.shape
+    factor = np.zeros((a + q, a + q), order="F")
     factor[:a, :a] = fitted.factor
     factor[a:, :a] = cross.T
-    factor[a:, a:] = safe_cholesky(kernel(added, added) - cross.T @ cross, fitted.hyper)
+    factor[a:, a:] = safe_cholesky(fitted.hyper.kernel(added, added) - cross.T @ cross, fitted.hyper)
     return factor
+
+
+def _divided(factor: Array, sides: Array, *, transposed: bool = False) -> Array:
+    """L^-1 or L^-T times the right sides ``n x r``."""
+    solved: Array = lapack.dtrtrs(factor, sides, lower=1, trans=int(transposed))[0]
+    return solved

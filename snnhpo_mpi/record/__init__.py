@@ -1,9 +1,9 @@
 """The study record: what happened to every trial, never lost, readable at any moment by anybody.
 
-A study is a folder, written by rank 0 alone::
+A study is a folder, written by rank 0 and nobody else::
 
     journal.jsonl   one checksummed JSON line an event, flushed to the disk (fsync) before anybody acts on it
-    study.h5        the same as columns, renewed every ``flush_every`` and at the end
+    study.h5        the same as columns, renewed from it every ``flush_every``, by a process beside, and at the end
     lock.json       who is writing; its heartbeat is renewed every few seconds
     live.json       the latest news of the running trials; not part of the record
 

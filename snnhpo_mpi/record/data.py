@@ -191,7 +191,7 @@ def read(path: Path | str) -> StudyData:
     folder = Path(path)
     if folder.suffix in (".h5", ".jsonl"):
         folder = folder.parent
-    table, extras, notices = recovery.recover(folder)
+    table, extras, notices = recovery.recover(folder, recovery.load_base(folder))
     return assemble(folder, table, extras, notices, live=is_live(folder))
 
 

@@ -61,11 +61,13 @@ def format_line(n: int, entry: Entry) -> bytes:
     return b'%s,"crc32":"%08x"}\n' % (body[:-1], zlib.crc32(body))
 
 
-def scan(path: Path, start: int = 0) -> Iterator[Line]:
-    """The lines from byte ``start`` (a line's beginning) on, checked but not parsed."""
+def scan(path: Path, start: int = 0, stop: int | None = None) -> Iterator[Line]:
+    """The lines from byte ``start`` to ``stop`` (beginnings of lines; else all), checked but not parsed."""
     with path.open("rb") as file:
         file.seek(start)
         for text in file:
+            if stop is not None and start >= stop:
+                return
             end = start + len(text)
             bare = text.removesuffix(b"\n")
             yield Line(bare, start, end, _checked_number(bare), torn=len(bare) == len(text))

@@ -10,7 +10,7 @@ from snnhpo_mpi.errors import RecordError
 from snnhpo_mpi.record import journal, recovery
 from snnhpo_mpi.record.journal import Journal
 from snnhpo_mpi.record.recovery import Finding
-from snnhpo_mpi.record.table import Extras, Table
+from snnhpo_mpi.record.table import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,13 +19,11 @@ class Mended:
 
     Attributes:
         table: all of it.
-        extras: curves and errors that the snapshot has not; with ``anew``, all.
         notices: what was wrong.
         anew: the snapshot must be made from nothing.
     """
 
     table: Table
-    extras: Extras
     notices: list[str]
     anew: bool
 
@@ -53,9 +51,10 @@ def mend(folder: Path) -> Mended:
     if base.problem:
         notices.append(base.problem)
     if notices or base.table is None:
-        return Mended(*recovery.build(None, recovery.entries(folder, base, lambda _: None)), notices, anew=True)
-    table, extras, _ = recovery.recover(folder)
-    return Mended(table, extras, notices, anew=False)
+        table, _ = recovery.build(None, recovery.entries(folder, base, lambda _: None))
+        return Mended(table, notices, anew=True)
+    table, _, _ = recovery.recover(folder, base)
+    return Mended(table, notices, anew=False)
 
 
 def _cut_torn_line(path: Path) -> list[str]:

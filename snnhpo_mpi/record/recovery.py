@@ -77,23 +77,28 @@ def load_base(folder: Path) -> Base:
     return Base(table, n_bytes)
 
 
-def recover(folder: Path) -> tuple[Table, Extras, list[str]]:
+def recover(folder: Path, base: Base, n_bytes: int | None = None) -> tuple[Table, Extras, list[str]]:
     """Everything of a study that can be read: table, curves and errors that the snapshot has not, notices.
 
     Damaged lines are left out with a notice, since a reader is served with the rest.
 
+    Args:
+        folder: of the study.
+        base: its snapshot.
+        n_bytes: of the journal that count, else all.
+
     Raises:
         RecordError: there is no study, or neither file can be read.
     """
-    base = load_base(folder)
     notices = [base.problem] if base.problem else []
     path = folder / journal.FILE_NAME
-    if base.table is not None and _goes_on_at(path, base):
-        news: Iterable[Entry] = (line.entry() for line in journal.scan(path, base.n_bytes) if line.n is not None)
+    if base.table is not None and _goes_on_at(path, base, n_bytes):
+        lines = journal.scan(path, base.n_bytes, n_bytes)
+        news: Iterable[Entry] = (line.entry() for line in lines if line.n is not None)
         return *build(base.table, news), notices
     if base.table is None:
-        return *build(None, entries(folder, base, lambda finding: notices.append(finding.text))), notices
-    newer = islice(entries(folder, base, lambda finding: notices.append(finding.text)), base.n_lines, None)
+        return *build(None, entries(folder, base, lambda finding: notices.append(finding.text), n_bytes)), notices
+    newer = islice(entries(folder, base, lambda finding: notices.append(finding.text), n_bytes), base.n_lines, None)
     return *build(base.table, newer), notices
 
 
@@ -128,13 +133,14 @@ def collect(extras: Extras, ended: Ended) -> None:
         extras.errors[outcome.number] = outcome.error
 
 
-def entries(folder: Path, base: Base, tell: Callable[[Finding], Any]) -> Iterator[Entry]:
+def entries(folder: Path, base: Base, tell: Callable[[Finding], Any], n_bytes: int | None = None) -> Iterator[Entry]:
     """All entries of a study in their order, one at a time, damaged lines of the journal replaced from the snapshot.
 
     Args:
         folder: of the study.
         base: its snapshot.
         tell: called with everything that is wrong; may raise.
+        n_bytes: of the journal that count, else all.
     """
     path = folder / journal.FILE_NAME
     due = 0  # number of the line that comes next
@@ -145,7 +151,7 @@ def entries(folder: Path, base: Base, tell: Callable[[Finding], Any]) -> Iterato
         tell(Finding(f"{path} is missing; its content is taken from {snapshot.FILE_NAME}"))
         yield from (entry_of(base.table, n, folder / snapshot.FILE_NAME) for n in range(base.n_lines))
         return
-    for position, line in enumerate(journal.scan(path), start=1):
+    for position, line in enumerate(journal.scan(path, 0, n_bytes), start=1):
         if line.torn:
             break
         if line.n is None:
@@ -201,12 +207,12 @@ def _journal_header(path: Path) -> Header | None:
     return entry if isinstance(entry, Header) else None
 
 
-def _goes_on_at(path: Path, base: Base) -> bool:
+def _goes_on_at(path: Path, base: Base, n_bytes: int | None) -> bool:
     """Whether the journal's bytes behind the snapshot are just the lines behind it, all whole."""
     if not path.exists() or path.stat().st_size < base.n_bytes:
         return False
     due = base.n_lines
-    for line in journal.scan(path, base.n_bytes):
+    for line in journal.scan(path, base.n_bytes, n_bytes):
         if line.torn:
             return True
         if line.n != due:

@@ -1,95 +1,109 @@
-"""Renews the snapshot now and then, beside the caller: a dispatch never waits for it."""
+"""Renews the snapshot now and then, in a process beside the caller: a dispatch never waits for it."""
 
 from __future__ import annotations
 
+import json
 import logging
-import threading
+import os
+import subprocess
 import time
 from pathlib import Path
 
+from snnhpo_mpi import child
 from snnhpo_mpi.errors import RecordError
-from snnhpo_mpi.record import recovery, snapshot
-from snnhpo_mpi.record.table import Extras, Table
+from snnhpo_mpi.record import snapshot
+from snnhpo_mpi.record.renewal import renew
 
-_MAX_SHARE = 0.1  # of the time spent saving, also on a slow file system
+_MAX_SHARE = 0.25  # of the time spent saving, also on a slow file system or a busy machine
+_CALL = "from snnhpo_mpi.record.renewal import main; main({parent})"
 
 log = logging.getLogger(__name__)
 
 
 class Saver:
-    """Saves one snapshot at a time in a thread of its own; used by one thread."""
+    """Saves one snapshot at a time; used by one thread."""
 
-    def __init__(self, folder: Path, every_s: float) -> None:
-        """Saves ``study.h5`` of a folder no more often than every so many seconds."""
+    def __init__(self, folder: Path, every_s: float, *, anew: bool = False) -> None:
+        """Saves ``study.h5`` of a folder no more often than every so many seconds.
+
+        Args:
+            folder: of the study.
+            every_s: from one snapshot to the next.
+            anew: the first one does not build on the file that is there.
+        """
         self._folder = folder
         self._path = folder / snapshot.FILE_NAME
         self._every_s = every_s
         self._pause_s = every_s
-        self._last = time.monotonic()
-        self._thread: threading.Thread | None = None
-        self._unsaved = Extras()  # curves and errors that the snapshot has not
-        self._saved_rows = -1
-        self.failed = False
+        self._began = time.monotonic()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._anew = anew
+        self._n_bytes = -1  # of the journal, that the latest attempt goes up to
+        self._saved_bytes = -1  # ... the latest that came to its end
 
-    @property
     def due(self) -> bool:
         """Whether it is time for the next snapshot, and none is being saved."""
-        if self._thread is not None and self._thread.is_alive():
-            return False
-        return time.monotonic() - self._last >= self._pause_s
+        if self._process is not None:
+            if self._process.poll() is None:
+                return False
+            self._bury(self._process)
+        return time.monotonic() - self._began >= self._pause_s
 
-    def start(self, table: Table, new: Extras, journal_bytes: int, *, anew: bool = False) -> None:
-        """Begins a snapshot; the one before must be done.
-
-        Args:
-            table: the whole study.
-            new: curves and errors since the last call.
-            journal_bytes: length of the journal that ``table`` goes up to.
-            anew: do not build on the file that is there.
-        """
+    def start(self, n_bytes: int) -> None:
+        """Begins a snapshot of the first ``n_bytes`` of the journal, if there is anything new in them."""
         self.wait()
-        self._unsaved.curves.update(new.curves)
-        self._unsaved.errors.update(new.errors)
-        self._last = time.monotonic()
-        if table.n_events == self._saved_rows and self._path.exists():
+        self._began = time.monotonic()
+        if n_bytes == self._saved_bytes and self._path.exists():
             return
-        extras = Extras(dict(self._unsaved.curves), dict(self._unsaved.errors))
-        self._thread = threading.Thread(
-            target=self._save, args=(table, extras, journal_bytes, anew), name="snapshot", daemon=False
-        )
-        self._thread.start()
+        self._n_bytes = n_bytes
+        try:
+            self._process = child.spawn(
+                _CALL.format(parent=os.getpid()),
+                json.dumps([str(self._folder), n_bytes, self._anew]).encode("ascii"),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+            )
+        except OSError as error:  # no memory, or no process allowed
+            self._failed(f"{self._path} was not renewed: {error}")
+
+    def save(self, n_bytes: int) -> None:
+        """Saves a snapshot here and now, instead of any that is being saved: at the end nothing else is to do."""
+        self.stop()
+        try:
+            notices = renew(self._folder, n_bytes, anew=self._anew)
+        except (OSError, RecordError) as error:
+            self._failed(str(error))
+        else:
+            self._done(n_bytes, notices)
+
+    def stop(self) -> None:
+        """Ends a snapshot that is being saved; the one before stays."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+            self._process = None
 
     def wait(self) -> None:
         """Returns when no snapshot is being saved."""
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        if self._process is not None:
+            self._bury(self._process)
 
-    def unsaved(self) -> Extras:
-        """Curves and errors that are surely not in the snapshot yet, or maybe."""
-        return Extras(dict(self._unsaved.curves), dict(self._unsaved.errors))
+    def _bury(self, process: subprocess.Popen[bytes]) -> None:
+        said = process.communicate()[1].decode("utf-8", "replace").strip()
+        self._process = None
+        seconds = time.monotonic() - self._began
+        self._pause_s = max(self._every_s, seconds / _MAX_SHARE)
+        if process.returncode == 0:
+            log.debug("%s was renewed in %.2f s", self._path, seconds)
+            self._done(self._n_bytes, said.splitlines())
+        else:
+            self._failed(said or f"{self._path} was not renewed: its process ended with code {process.returncode}")
 
-    def _save(self, table: Table, extras: Extras, journal_bytes: int, anew: bool) -> None:
-        began = time.monotonic()
-        try:
-            if not anew and not self._path.exists():  # somebody deleted it
-                anew = True
-                entries = recovery.entries(self._folder, recovery.Base(), lambda finding: log.warning(finding.text))
-                table, extras = recovery.build(None, entries)
-            snapshot.save(self._path, table, extras, journal_bytes, anew=anew)
-        except (OSError, RecordError) as error:
-            self.failed = True
-            log.warning("%s; the journal has everything, the next snapshot is tried later", error)
-            return
-        except Exception:
-            self.failed = True
-            log.exception("%s was not renewed; the journal has everything", self._path)
-            return
-        finally:
-            self._pause_s = max(self._every_s, (time.monotonic() - began) / _MAX_SHARE)
-        self.failed = False
-        self._saved_rows = table.n_events
-        for number in extras.curves:
-            self._unsaved.curves.pop(number, None)
-        for number in extras.errors:
-            self._unsaved.errors.pop(number, None)
+    def _done(self, n_bytes: int, notices: list[str]) -> None:
+        self._saved_bytes = n_bytes
+        self._anew = False
+        for notice in notices:
+            log.warning("%s", notice)
+
+    def _failed(self, reason: str) -> None:
+        log.warning("%s; the journal has everything, the next snapshot is tried later", reason)

@@ -201,6 +201,9 @@ class _Growing:
 
     def _set(self, name: str, row: int, value: object) -> None:
         column = self._columns.get(name)
+        if type(value) is float and column is not None and column.dtype == _FLOAT and column.ndim == 1:
+            column[row] = value  # nearly all of them
+            return
         item = np.asarray((value.encode("utf-8", "replace") or b" ") if isinstance(value, str) else value)
         if column is None:
             dtype = _FIXED.get(name) or (item.dtype if _keeps_type(name, item.dtype) else _FLOAT)

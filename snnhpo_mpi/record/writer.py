@@ -22,7 +22,7 @@ from snnhpo_mpi.record.journal import Journal
 from snnhpo_mpi.record.lock import Lock
 from snnhpo_mpi.record.mending import mend
 from snnhpo_mpi.record.saver import Saver
-from snnhpo_mpi.record.table import Extras, Table, extend
+from snnhpo_mpi.record.table import Table
 from snnhpo_mpi.space import Space
 from snnhpo_mpi.trial import Asked, Curve, Ended, Event, Outcome, Progress, State
 
@@ -37,7 +37,8 @@ class StudyRecord:
     """A study's files, opened for writing by this process alone; used by one thread.
 
     ``append`` returns when the events are on the disk; only then may anybody act on them. ``maintain`` does the rest
-    at its own pace: the snapshot (in a thread), ``live.json``, the heartbeat of the lock.
+    at its own pace: the snapshot (by a process beside), ``live.json``, the heartbeat of the lock. Of what is recorded
+    nothing is kept in memory but the numbers of the trials.
 
     Attributes:
         folder: of the files.
@@ -52,9 +53,6 @@ class StudyRecord:
         self.notices = tuple(notices)
         self._lock = lock
         self._journal = journal
-        self._table = table  # all of the journal but ``_fresh``
-        self._fresh: list[Entry] = []
-        self._extras = Extras()  # not handed to the saver yet
         self._space = space
         self._saver = saver
         states = table.column("trials/state")
@@ -93,7 +91,7 @@ class StudyRecord:
             header = Header(uuid.uuid4().hex, str(resolved_config["study"]["name"]), tuple(constraint_names), now)
             lines = Journal.write_new(folder / journal.FILE_NAME, [header])
             record = StudyRecord(lock, lines, Table(header), space, Saver(folder, flush_every_s), _texts(lock.notice))
-            record._begin(Session(now, config_text, resolved_config, provenance), anew=True)
+            record._begin(Session(now, config_text, resolved_config, provenance))
             return record
 
     @staticmethod
@@ -123,14 +121,14 @@ class StudyRecord:
             )
             lines = Journal(folder / journal.FILE_NAME, mended.table.n_events + 1)
             notices = [*_texts(lock.notice), *mended.notices, *_texts(change)]
-            record = StudyRecord(lock, lines, mended.table, space, Saver(folder, flush_every_s), notices)
-            record._extras = mended.extras
-            record._begin(Session(time.time(), config_text, resolved_config, provenance), anew=mended.anew)
+            saver = Saver(folder, flush_every_s, anew=mended.anew)
+            record = StudyRecord(lock, lines, mended.table, space, saver, notices)
+            record._begin(Session(time.time(), config_text, resolved_config, provenance))
             return record
 
-    def _begin(self, session: Session, *, anew: bool) -> None:
+    def _begin(self, session: Session) -> None:
         self._write([session])
-        self._save(anew=anew)
+        self._saver.start(self._journal.n_bytes)
 
     def append(self, *events: Event) -> None:
         """Records events, all with one write; returns when they are on the disk.
@@ -188,26 +186,22 @@ class StudyRecord:
             self._write([])
         if self._news and time.monotonic() >= self._live_at:
             self._write_live()
-        if self._saver.due:
-            self._save()
+        if self._saver.due():
+            self._saver.start(self._journal.n_bytes)
 
     def read(self) -> StudyData:
-        """The study as recorded up to now, from memory."""
-        self._fold()
-        extras = self._saver.unsaved()
-        extras.curves.update(self._extras.curves)
-        extras.errors.update(self._extras.errors)
-        return assemble(self.folder, self._table, extras, self.notices, live=True)
+        """The study as recorded up to now."""
+        table, extras, _ = recovery.recover(self.folder, recovery.load_base(self.folder))
+        return assemble(self.folder, table, extras, self.notices, live=True)
 
     def close(self, state: str) -> None:
         """Ends the session in a state such as ``complete`` or ``interrupted``: last snapshot, lock given back."""
         try:
             if not self._lock.lost:
                 self._write([Closed(state, time.time())])
-                self._saver.wait()
-                self._save()
-            self._saver.wait()
+                self._saver.save(self._journal.n_bytes)
         finally:
+            self._saver.stop()
             self._journal.close()
             self._lock.release()
 
@@ -216,21 +210,9 @@ class StudyRecord:
         entries = [*self._newcomers, *entries]
         self._journal.append(entries)
         self._newcomers = []
-        self._fresh += entries
         for entry in entries:
             if isinstance(entry, Ended):
-                recovery.collect(self._extras, entry)
                 self._progress.pop(entry.rank, None)
-
-    def _fold(self) -> None:
-        if self._fresh:
-            self._table = extend(self._table, self._fresh)
-            self._fresh = []
-
-    def _save(self, *, anew: bool = False) -> None:
-        self._fold()
-        self._saver.start(self._table, self._extras, self._journal.n_bytes, anew=anew)
-        self._extras = Extras()
 
     def _write_live(self) -> None:
         began = time.monotonic()

@@ -1,29 +1,21 @@
-"""A trained network as one file of tensors, numbers and names, which ``torch.load(weights_only=True)`` opens.
-
-Keys: ``format``, ``trainer``, ``network``, ``engine``, ``params`` (of the network's table), ``encoding``,
-``input_shape`` (``C``, ``H``, ``W``), ``n_classes`` and ``state``: what was learnt, in the trainer's own form.
-"""
+"""A trained network from its file: reads the classes of images."""
 
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from snnhpo_mpi.config import PythonSettings, StudyConfig
 from snnhpo_mpi.errors import RecordError
-from snnhpo_mpi.snn.data import Split
 from snnhpo_mpi.snn.encode import spike_generator
+from snnhpo_mpi.snn.saving import FORMAT
 from snnhpo_mpi.trial import Params
-
-FORMAT = 1
 
 
 class Reader(Protocol):
@@ -71,37 +63,6 @@ class SavedNetwork:
         with torch.random.fork_rng([self._device] if self._device.type == "cuda" else []):
             torch.manual_seed(seed)  # BindsNET draws which of several neurons fires
             return self._reader.predict(images, spike_generator(seed, self._device))
-
-
-def save_if_wanted(config: StudyConfig, number: int, params: Params, split: Split, state: Mapping[str, Any]) -> None:
-    """Write the network of a final training, if its networks are kept: ``trial_NNN.pt``, whole or not at all.
-
-    Args:
-        config: of the training.
-        number: of the trial.
-        params: a value of every hyperparameter of the network.
-        split: what it was trained on.
-        state: what was learnt.
-    """
-    if config.retrain is None or config.retrain.networks is None:
-        return
-    assert not isinstance(config.trainer, PythonSettings)
-    path = Path(config.retrain.networks) / f"trial_{number:03d}.pt"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    contents = {
-        "format": FORMAT,
-        "trainer": config.trainer.name,
-        "network": config.trainer.network,
-        "engine": config.trainer.engine,
-        "params": dict(params),
-        "encoding": config.trainer.encoding.model_dump(),
-        "input_shape": list(split.train_x.shape[1:4]),
-        "n_classes": split.n_classes,
-        "state": state,
-    }
-    beside = path.with_name(f"{path.name}.new")
-    torch.save(contents, beside)
-    beside.replace(path)
 
 
 def load_network(path: Path | str, device: str = "cpu") -> SavedNetwork:

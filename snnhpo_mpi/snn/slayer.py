@@ -30,7 +30,7 @@ from snnhpo_mpi.snn.kernels.cache import use_kernels
 from snnhpo_mpi.snn.lava_network import LavaNetwork, slayer
 from snnhpo_mpi.snn.limits import Limits, most_spikes, saturated_shares
 from snnhpo_mpi.snn.parameters import defaults
-from snnhpo_mpi.snn.saved import save_if_wanted
+from snnhpo_mpi.snn.saving import save_if_wanted
 from snnhpo_mpi.snn.training import Report, TrainingLog
 from snnhpo_mpi.trial import Outcome, Params, Trial
 

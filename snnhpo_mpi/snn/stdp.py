@@ -29,7 +29,7 @@ from snnhpo_mpi.snn.encode import encoded, input_shape, spike_generator
 from snnhpo_mpi.snn.equations import FORMS
 from snnhpo_mpi.snn.limits import Limits, Shares, most_spikes, saturated_shares
 from snnhpo_mpi.snn.parameters import defaults
-from snnhpo_mpi.snn.saved import save_if_wanted
+from snnhpo_mpi.snn.saving import save_if_wanted
 from snnhpo_mpi.snn.training import Report, TrainingLog
 from snnhpo_mpi.snn.two_layers import Response, TwoLayers
 from snnhpo_mpi.trial import Outcome, Params, Trial

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from comm_toys import Search, broken_factory, exiting_factory, misconfigured_factory, slow_factory, toy_evaluator
 
-from snnhpo_mpi.comm.evaluator import Evaluator, Phase, evaluator_environment
+from snnhpo_mpi.child import without_mpi
+from snnhpo_mpi.comm.evaluator import Evaluator, Phase
 from snnhpo_mpi.comm.messages import Goodbye, Ready, Report, Result
 from snnhpo_mpi.trial import State, Trial
 
@@ -257,8 +258,8 @@ def test_variables_of_every_mpi_are_left_out():
     inherited = dict.fromkeys(
         ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "PRTE_MCA_x", "HYDRA_x", "MPI_LOCALRANKID", "I_MPI_RANK"), "1"
     )
-    kept = evaluator_environment(inherited | {"PATH": "/bin", "SLURM_JOB_ID": "7"}, {"A": "b"})
-    assert kept == {"PATH": "/bin", "SLURM_JOB_ID": "7", "A": "b", "PYTHONUNBUFFERED": "1"}
+    kept = without_mpi(inherited | {"PATH": "/bin", "SLURM_JOB_ID": "7"})
+    assert kept == {"PATH": "/bin", "SLURM_JOB_ID": "7", "PYTHONUNBUFFERED": "1"}
 
 
 def test_a_file_in_the_working_directory_does_not_stand_in_for_the_standard_library(start, tmp_path, monkeypatch):

@@ -27,6 +27,19 @@ def test_conditioning_after_the_anchor_is_conditioning_on_everything() -> None:
     assert later.residual == pytest.approx(whole.residual)
 
 
+def test_what_an_earlier_ask_has_computed_changes_no_bit() -> None:
+    """A resumed study repeats none of the asks, and must propose the same."""
+    X, y = data(12)
+    pending = np.random.default_rng(3).random((4, 2))
+    fitted = factorize(X[:7], HYPER, np.random.default_rng(2))
+    for n in range(7, 12):
+        condition(fitted, X[7:n], y[:n], pending[: n - 7])
+    later = condition(fitted, X[7:], y, pending)
+    fresh = condition(factorize(X[:7], HYPER, np.random.default_rng(2)), X[7:], y, pending)
+    for one, other in ((later.factor, fresh.factor), (later.phi, fresh.phi), (later.alpha, fresh.alpha)):
+        assert (one == other).all()
+
+
 def test_a_pending_trial_takes_uncertainty_away_and_leaves_the_mean() -> None:
     X, y = data(12)
     fitted = factorize(X, HYPER, np.random.default_rng(2))

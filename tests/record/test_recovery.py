@@ -26,8 +26,7 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("record") / "study"
     record = fake_study.create(folder)
     record.append(*EVENTS[:15])
-    record._saver.wait()
-    record._save()
+    record._saver.start(record._journal.n_bytes)
     record._saver.wait()
     record.append(*EVENTS[15:])
     record._lock.release()

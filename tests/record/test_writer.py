@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest import mock
 
 import fake_study
 import numpy as np
+import psutil
 import pytest
 
 from snnhpo_mpi.errors import RecordError
@@ -193,19 +198,28 @@ def test_maintain_renews_the_snapshot_when_it_is_due(tmp_path: Path) -> None:
     record.close("complete")
 
 
-def test_a_snapshot_that_fails_is_made_up_for_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    record = fake_study.create(tmp_path / "s")
+@pytest.mark.parametrize("fault", ["disk", "killed", "no process"])
+def test_a_snapshot_that_fails_is_made_up_for_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, fault: str
+) -> None:
+    record = fake_study.create(tmp_path / "s", flush_every_s=0.0)
     record._saver.wait()
+    record._saver._pause_s = 0.0
     record.append(*fake_study.events(6))
-
-    def full(*_: object, **__: object) -> None:
-        raise OSError("No space left on device")
-
+    in_the_way = tmp_path / "s" / "study.h5.new"
+    in_the_way.mkdir()
     with monkeypatch.context() as patch:
-        patch.setattr(snapshot_module, "save", full)
-        record._save()
-        record._saver.wait()
+        if fault == "no process":
+            patch.setattr(subprocess, "Popen", mock.Mock(side_effect=OSError(errno.EAGAIN, "no more processes")))
+        record.maintain()
+    if fault == "killed":
+        assert record._saver._process is not None
+        record._saver._process.kill()
+    record._saver.wait()
+    said = {"disk": "Is a directory", "killed": "ended with code -9", "no process": "no more processes"}[fault]
+    assert said in caplog.text and "the journal has everything" in caplog.text
     assert snapshot_module.load(tmp_path / "s" / "study.h5")[0].n_trials == 0
+    in_the_way.rmdir()
     record.close("complete")
     assert (
         snapshot_module.load_curves(tmp_path / "s" / "study.h5", 0).keys()
@@ -213,10 +227,57 @@ def test_a_snapshot_that_fails_is_made_up_for_later(tmp_path: Path, monkeypatch:
     )
 
 
+def test_a_snapshot_goes_no_further_than_what_is_acknowledged(tmp_path: Path) -> None:
+    record = fake_study.create(tmp_path / "s")
+    record._saver.wait()
+    record.append(*list(fake_study.events(6))[:9])
+    acknowledged = record._journal.n_bytes
+    record.append(*list(fake_study.events(6))[9:])  # as if its fsync were not done: it may be cut back
+    record._saver.start(acknowledged)
+    record._saver.wait()
+    table, n_bytes = snapshot_module.load(tmp_path / "s" / "study.h5")
+    assert (table.n_events, n_bytes) == (10, acknowledged)
+    record.close("complete")
+    assert list(read(tmp_path / "s").events()) == list(fake_study.events(6))
+
+
+def ignored(pid: int, number: int) -> bool:
+    masks = re.search(r"SigIgn:\s*([0-9a-f]+)", Path(f"/proc/{pid}/status").read_text())
+    assert masks is not None
+    return bool(int(masks[1], 16) >> (number - 1) & 1)
+
+
+def test_whoever_saves_a_snapshot_ends_with_its_run_and_not_with_the_signals_to_the_job(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "study.h5.new")  # opening it for writing waits for a reader
+    script = f"""
+import sys, time
+sys.path[:] = {sys.path!r}
+from pathlib import Path
+from snnhpo_mpi.record.saver import Saver
+from snnhpo_mpi.record.journal import Journal
+from snnhpo_mpi.record.entries import Header
+folder = Path({str(tmp_path)!r})
+saver = Saver(folder, 1.0)
+saver.start(Journal.write_new(folder / "journal.jsonl", [Header("id", "name", (), 1.0)]).n_bytes)
+print(saver._process.pid, flush=True)
+time.sleep(300)
+"""
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        saving = psutil.Process(int(run.stdout.readline()))
+        while not ignored(saving.pid, signal.SIGTERM):  # it is past its preparations
+            time.sleep(0.02)
+        saving.terminate()
+        time.sleep(0.3)
+        assert saving.is_running() and saving.status() != psutil.STATUS_ZOMBIE
+        run.kill()
+        saving.wait(20.0)
+
+
 def test_a_snapshot_deleted_while_running_comes_back_complete(tmp_path: Path) -> None:
     record = fake_study.create(tmp_path / "s")
     record.append(*list(fake_study.events(6))[:9])
-    record._save()
+    record._saver.start(record._journal.n_bytes)
     record._saver.wait()
     (tmp_path / "s" / "study.h5").unlink()
     record.append(*list(fake_study.events(6))[9:])

@@ -11,7 +11,8 @@ from snnhpo_mpi.snn.data import Split
 from snnhpo_mpi.snn.decode import SpikeTrains, decoder_of, decoder_state, fit_decoder
 from snnhpo_mpi.snn.encode import spike_generator
 from snnhpo_mpi.snn.parameters import defaults
-from snnhpo_mpi.snn.saved import load_network, save_if_wanted
+from snnhpo_mpi.snn.saved import load_network
+from snnhpo_mpi.snn.saving import save_if_wanted
 
 ENCODING = EncodingSettings(steps=20, max_rate_hz=512)
 CPU = torch.device("cpu")

@@ -1,9 +1,11 @@
 """Loaded by every Python of a fault test: kills rank 0 inside a write, or gives this machine another name.
 
-``FAULTY_KILL=<where>:<n>`` kills at the n-th write of that kind; ``FAULTY_HOST`` is the other name.
+``FAULTY_KILL=<where>:<n>`` kills at the n-th write of that kind, or rank 0 and whoever saves a snapshot for it at one
+of its writes; ``FAULTY_HOST`` is the other name.
 """
 
 import os
+import random
 import signal
 import socket
 import sys
@@ -11,7 +13,12 @@ import sys
 WHERE = ("torn", "unsynced", "synced", "renaming", "renamed")
 
 
+SNAPSHOTS_HIT = 0.2
+
+
 def die():
+    if saves_a_snapshot():
+        os.kill(os.getppid(), signal.SIGKILL)
     os.kill(os.getpid(), signal.SIGKILL)
     signal.pause()
 
@@ -55,7 +62,15 @@ def is_rank_0():
     return rank == "0" and "snnhpo_mpi" in sys.orig_argv
 
 
-if is_rank_0() and (moment := os.environ.get("FAULTY_KILL")):
-    kill_inside(moment.partition(":")[0], int(moment.partition(":")[2]))
+def saves_a_snapshot():
+    return any("snnhpo_mpi.record.renewal" in argument for argument in sys.orig_argv)
+
+
+if moment := os.environ.get("FAULTY_KILL"):
+    where, _, n = moment.partition(":")
+    if is_rank_0():
+        kill_inside(where, int(n))
+    elif saves_a_snapshot() and random.random() < SNAPSHOTS_HIT:
+        kill_inside(where, 1)
 if name := os.environ.get("FAULTY_HOST"):
     socket.gethostname = lambda: name
