@@ -80,6 +80,8 @@ def test_equal_violations_are_flat_and_one_lower_or_none_is_a_lead() -> None:
     dead = (None, (0.9, 0.9))
     assert told(dead, dead, dead, (None, None)).flat
     assert not told(dead, dead, dead, (None, (0.9, 0.5))).flat
+    one_of_sixty_samples_spiked = (None, (0.9, 0.9 - 1 / 60))
+    assert not told(dead, dead, dead, one_of_sixty_samples_spiked).flat
     assert not told((0.5, (-0.1, -0.1)), (0.6, (-0.1, -0.1))).flat
 
 

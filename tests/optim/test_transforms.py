@@ -35,6 +35,11 @@ def test_saturation_is_odd_linear_near_zero_and_bounded() -> None:
     assert z == pytest.approx([-10.0 / 2.0**0.5, 0.0, 10.0 / 2.0**0.5, 1e-3, 10.0], rel=1e-3)
 
 
+def test_violations_of_about_the_same_size_stay_linear() -> None:
+    c = np.array([0.5, 1.0, 1.5])
+    assert saturate(c, 1.0) == pytest.approx(c, rel=0.02)
+
+
 def test_slack_in_one_constraint_pays_for_no_other() -> None:
     violation = total_violation(np.array([[-100.0, 1.0], [-1.0, 1.0]]))
     assert violation[0] == violation[1] > 0
