@@ -195,6 +195,7 @@ def written(
                 )
             clock.at += 10
             record.maintain()
+            record._saver.wait()
             LIVE.append(record)
         elif close is not None:
             record.close(close)

@@ -34,7 +34,7 @@ N_BETWEEN = 100  # or by so many: all of them are in the models beside the ancho
 HURRIED_GROWTH = 1.0  # in a hurry, of the number told, before another fit, which slows the asks beside it
 HURRIED_BETWEEN = 250  # or so many told
 CALM = 10  # asks in a row without a hurry that end it
-N_BESIDE = 100  # told, from which on fits are made beside the asks and used a stretch later
+N_BESIDE = 100  # told, from which on fits are made beside the asks and used a stretch later, or half of a long one
 N_MODELLED = 400  # most trials that a model is made of
 N_NEAR = 200  # of them that a climb to an improvement looks at: its cost is quadratic in their number
 FIT_KEY = 1  # of the generator
@@ -48,6 +48,8 @@ def anchors(n: int) -> tuple[int, int]:
     while anchor <= n:
         following = max(anchor + 1, min(int(anchor * GROWTH), anchor + N_BETWEEN))
         lag = following - anchor if anchor >= N_BESIDE else 0
+        if anchor >= N_MODELLED:  # a fit takes no longer than this, and every answer since costs the asks
+            lag //= 2
         if anchor + lag <= n:
             in_use = anchor
         latest, anchor = anchor, following

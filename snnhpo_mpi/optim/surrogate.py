@@ -24,10 +24,11 @@ from snnhpo_mpi.optim.posterior import Fitted, Posterior
 Array = NDArray[np.float64]
 
 N_FEATURES = 512
+N_FITTED = 250  # points that hyperparameters are fitted to, at most: a fit is cubic in their number
 JITTERS = (0.0, 1e-8, 1e-6, 1e-4, 1e-2)  # times the signal variance
 
 
-def fit_anchor(X: Array, y: Array, groups: NDArray[np.intp], rng: np.random.Generator, n_fit: int = 600) -> Fitted:
+def fit_anchor(X: Array, y: Array, groups: NDArray[np.intp], rng: np.random.Generator) -> Fitted:
     """Fit a model to the points told up to the anchor.
 
     Args:
@@ -35,9 +36,8 @@ def fit_anchor(X: Array, y: Array, groups: NDArray[np.intp], rng: np.random.Gene
         y: ``n`` values of about unit spread.
         groups: ``d`` index of the lengthscale that each column uses.
         rng: of the random features and of the choice of points.
-        n_fit: most points that the hyperparameters are fitted to; the factor has them all.
     """
-    chosen = np.sort(rng.choice(len(X), n_fit, replace=False)) if len(X) > n_fit else np.arange(len(X))
+    chosen = np.sort(rng.choice(len(X), N_FITTED, replace=False)) if len(X) > N_FITTED else np.arange(len(X))
     hyper = fit(X[chosen], y[chosen], groups)
     return factorize(X, hyper, rng)
 

@@ -178,7 +178,7 @@ def _bar(summary: Summary) -> RenderableType:
 
 
 def _facts(summary: Summary) -> list[tuple[str, Text]]:
-    counts = Text(f"{summary.completed} completed ({summary.feasible} feasible), {summary.stopped} stopped as silent")
+    counts = Text(f"{summary.completed} completed ({summary.feasible} feasible), {summary.stopped} stopped early")
     if summary.failed or summary.lost:
         counts.append(f", {summary.failed} failed", style="red" if summary.failed else "")
         counts.append(f", {summary.lost} lost" if summary.lost else "")

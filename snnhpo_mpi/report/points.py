@@ -35,7 +35,7 @@ class Look:
 
 FEASIBLE = Look("feasible", "#0072B2", "o", "circle")
 INFEASIBLE = Look("completed, infeasible", "#CC79A7", "^", "triangle-up")
-STOPPED = Look("stopped as silent", "#E69F00", "x", "x-thin-open")
+STOPPED = Look("stopped early", "#E69F00", "x", "x-thin-open")
 FAILED = Look("failed", "#7F7F7F", "s", "square-open")
 RUNNING = Look("running", "#56B4E9", "d", "diamond-open")
 BEST = "#D55E00"
