@@ -119,11 +119,11 @@ def build(table: Table | None, entries: Iterable[Entry]) -> tuple[Table, Extras]
         table = extend(table, batch)
         for entry in batch:
             if isinstance(entry, Ended):
-                collect(extras, entry)
+                _collect(extras, entry)
     return table, extras
 
 
-def collect(extras: Extras, ended: Ended) -> None:
+def _collect(extras: Extras, ended: Ended) -> None:
     """Adds what an outcome has of curves and error text, unless the trial has ended before."""
     outcome = ended.outcome
     if outcome.curves and outcome.number not in extras.curves:
