@@ -15,18 +15,23 @@ import torch
 from torch import Tensor
 
 
-def shift(x: Tensor, steps: list[int]) -> Tensor:
+def shift(x: Tensor, steps: Tensor) -> Tensor:
     """Moves each channel of ``x`` in time, filling with zeros.
 
     Args:
         x: ``T x B x C x ...``.
-        steps: ``C`` integers, later if positive.
+        steps: ``C`` int64, later if positive.
     """
+    return _shift_by_slices(x, steps.tolist()) if x.device.type == "cpu" else _shift_by_index(x, steps)
+
+
+def _shift_by_slices(x: Tensor, steps: list[int]) -> Tensor:
+    """Several times faster on the CPU than gathering."""
     if not any(steps):
         return x
     n_steps = len(x)
     shifted = torch.zeros_like(x)
-    for channel, step in enumerate(steps):  # copies slices: several times faster on the CPU than gathering
+    for channel, step in enumerate(steps):
         if abs(step) < n_steps:
             to, source = max(step, 0), max(-step, 0)
             kept = n_steps - abs(step)
@@ -34,26 +39,33 @@ def shift(x: Tensor, steps: list[int]) -> Tensor:
     return shifted
 
 
+def _shift_by_index(x: Tensor, steps: Tensor) -> Tensor:
+    """Without asking a GPU for the steps."""
+    source = torch.arange(len(x), device=x.device)[:, None] - steps  # T x C
+    source = source.view(len(x), 1, -1, *[1] * (x.dim() - 3)).expand_as(x)
+    is_inside = (source >= 0) & (source < len(x))
+    return x.gather(0, source.clamp(0, len(x) - 1)).masked_fill_(~is_inside, 0.0)
+
+
 class _Shift(torch.autograd.Function):
     """``shift`` by the whole part of real delays, differentiable in both."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, delay: Tensor) -> Tensor:
-        steps: list[int] = delay.floor().long().tolist()
+        steps = delay.floor().long()
         output = shift(x, steps)
-        ctx.steps = steps
-        ctx.save_for_backward(output)
+        ctx.save_for_backward(output, steps)
         return output.view_as(output)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor]:
         (grad,) = grads
-        (output,) = ctx.saved_tensors
+        output, steps = ctx.saved_tensors
         # minus the sum over t of grad_t (output_t - output_{t-1}), without a copy of either
         product = -(grad * output)
         product[1:].addcmul_(grad[1:], output[:-1])
         others = [axis for axis in range(output.dim()) if axis != 2]
-        return shift(grad, [-step for step in ctx.steps]), product.sum(others)
+        return shift(grad, -steps), product.sum(others)
 
 
 class AxonalDelay(torch.nn.Module):

@@ -22,7 +22,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from snnhpo_mpi.snn.alif import Alif, alif, spikes
+from snnhpo_mpi.snn.alif import Alif, alif
+from snnhpo_mpi.snn.alif_layer import spikes
 from snnhpo_mpi.snn.axon import AxonalDelay
 from snnhpo_mpi.trial import Params
 

@@ -14,14 +14,20 @@ Notation: B samples, T steps, M inputs, N excitatory neurons, and as many inhibi
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
 from snnhpo_mpi.snn.dense_steps import DenseSteps
 from snnhpo_mpi.snn.equations import FORMS, INITIAL_WEIGHT, Form, equations, numbers
+from snnhpo_mpi.snn.fused.available import fuses
 from snnhpo_mpi.snn.sparse_steps import SparseSteps
 from snnhpo_mpi.snn.two_layers import Response, TwoLayers
 from snnhpo_mpi.trial import Params
+
+if TYPE_CHECKING:
+    from snnhpo_mpi.snn.fused.steps import FusedSteps
 
 
 class DiehlCook(TwoLayers):
@@ -52,8 +58,7 @@ class DiehlCook(TwoLayers):
         self._norm = value["norm"]
         self._w = (INITIAL_WEIGHT * torch.rand(n_inputs, n)).to(device, dtype)
         self._theta = torch.zeros(n, device=device, dtype=dtype)
-        kind = SparseSteps if device.type == "cpu" else DenseSteps
-        self._steps = kind(equations(params, form, dt_ms, dtype), self.w, self.theta)
+        self._steps = _engine(self.w)(equations(params, form, dt_ms, dtype), self.w, self.theta)
         # The library normalises after each presentation only; a large norm would leave the first batch silent.
         self._normalize()
 
@@ -84,3 +89,13 @@ class DiehlCook(TwoLayers):
         """Scale the weights into each neuron to their sum."""
         total = self.w.abs().sum(0, keepdim=True)
         self.w.mul_(self._norm / total.masked_fill_(total == 0, 1.0))
+
+
+def _engine(w: Tensor) -> type[SparseSteps] | type[DenseSteps] | type[FusedSteps]:
+    if w.device.type == "cpu":
+        return SparseSteps
+    if not fuses(w):
+        return DenseSteps
+    from snnhpo_mpi.snn.fused.steps import FusedSteps
+
+    return FusedSteps

@@ -1,15 +1,14 @@
 """Train a convolutional network by SLAYER's surrogate gradients, stop it when it is silent, score it on held-out data.
 
-Axis order is ours, ``B x T x C x H x W``; the output is ``B x T x K``, which the losses take with time last. Sources:
-Shrestha & Orchard, NeurIPS 2018; lava-dl 0.6.0, ``slayer.loss``.
+Axis order is ours, ``B x T x C x H x W``; the output is ``B x T x K``. How it learns: ``learner``. Source: Shrestha &
+Orchard, NeurIPS 2018.
 
 Notation: B samples, T steps, C channels, H x W pixels, K classes.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,16 +26,15 @@ from snnhpo_mpi.snn.csnn import LAYOUTS, Csnn, Shape
 from snnhpo_mpi.snn.data import Samples, load, load_final
 from snnhpo_mpi.snn.encode import encoded, input_shape, spike_generator
 from snnhpo_mpi.snn.kernels.cache import use_kernels
-from snnhpo_mpi.snn.lava_network import LavaNetwork, slayer
+from snnhpo_mpi.snn.lava_network import LavaNetwork
+from snnhpo_mpi.snn.learner import Learner
 from snnhpo_mpi.snn.limits import Limits, most_spikes, saturated_shares
 from snnhpo_mpi.snn.parameters import defaults
 from snnhpo_mpi.snn.saving import save_if_wanted
 from snnhpo_mpi.snn.training import Report, TrainingLog
 from snnhpo_mpi.trial import Outcome, Params, Trial
 
-TRUE_RATE, FALSE_RATE = 0.2, 0.03  # spikes a step wanted of the right and of each wrong output neuron
 SCORE_BATCH = 128  # samples scored at once
-Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 class SlayerTrainer:
@@ -178,68 +176,3 @@ def read_classes(network: torch.nn.Module, spikes: Tensor) -> Tensor:
     output, _ = network(spikes)
     predicted: Tensor = output.sum(1).argmax(1)
     return predicted
-
-
-class Learner:
-    """A network, and how it learns from a batch.
-
-    Whatever the loss, the class read is that of the output neuron with most spikes, the first of several.
-    """
-
-    def __init__(self, network: torch.nn.Module, params: Params) -> None:
-        """Start with fresh moments of the gradient.
-
-        Args:
-            network: changes as it learns; spikes ``B x T x C x H x W`` -> output spikes ``B x T x K``, and per
-                monitored layer the spikes of each sample.
-            params: the hyperparameters of the ``csnn`` table.
-        """
-        self.network = network
-        self._loss = loss_of(str(params["decoder"]))
-        self._optimizer = torch.optim.Adam(network.parameters(), lr=float(params["learning_rate"]))
-
-    def state_dict(self) -> dict[str, Any]:
-        """The network and the moments of its gradient."""
-        return {"network": self.network.state_dict(), "optimizer": self._optimizer.state_dict()}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Learn on from there."""
-        self.network.load_state_dict(state["network"])
-        self._optimizer.load_state_dict(state["optimizer"])
-
-    def train(self, spikes: Tensor, classes: Tensor) -> tuple[Tensor, dict[str, Tensor], Tensor]:
-        """Predict a batch, and take one step down its loss.
-
-        Args:
-            spikes: ``B x T x C x H x W``, 0 or 1.
-            classes: ``B``.
-
-        Returns:
-            Predicted classes ``B``; layer -> ``B`` spikes of each sample; ``B x K`` spikes of each output neuron;
-            all of before the step.
-
-        Raises:
-            FloatingPointError: the loss or its gradient is not finite.
-        """
-        self.network.train()
-        self._optimizer.zero_grad()
-        output, counts = self.network(spikes)
-        loss = self._loss(output.transpose(1, 2), classes)
-        loss.backward()  # type: ignore[no-untyped-call]
-        # A gradient that is not a number can come with a finite loss: weights of NaN give no spikes.
-        slope = torch.nn.utils.get_total_norm([p.grad for p in self.network.parameters() if p.grad is not None])
-        if not math.isfinite((loss + slope).item()):
-            raise FloatingPointError(f"training diverged: loss {loss.item():g}, norm of its gradient {slope.item():g}")
-        self._optimizer.step()
-        fired = output.detach().sum(1)
-        return fired.argmax(1), counts, fired
-
-
-def loss_of(decoder: str) -> Loss:
-    """Output spikes ``B x K x T`` and classes ``B`` -> loss, summed over the batch."""
-    if decoder == "rate":
-        rate: Loss = slayer.loss.SpikeRate(true_rate=TRUE_RATE, false_rate=FALSE_RATE)
-        return rate
-    # The library's default takes the logarithm of a share of spikes: infinite when the right neuron is silent.
-    maximum: Loss = slayer.loss.SpikeMax(mode="softmax")
-    return maximum

@@ -214,6 +214,7 @@ def confusion(predicted: Counts, classes: Counts, n_classes: int) -> NDArray[np.
 def _restart_peak_memory(device: torch.device) -> None:
     """Let the peak begin at what is used now, so that a trial is not charged with its predecessors'."""
     if device.type == "cuda":
+        torch.cuda.init()  # type: ignore[no-untyped-call]  # there are no statistics before
         torch.cuda.reset_peak_memory_stats(device)
     else:
         with contextlib.suppress(OSError):  # not everywhere allowed; the peak is then the process's

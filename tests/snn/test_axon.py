@@ -22,11 +22,11 @@ def delays(*values):
 def test_each_channel_moves_by_its_own_number_of_steps():
     x = time_first([[1.0, 2, 3, 4], [1, 2, 3, 4], [1, 2, 3, 4]])
     expected = [[[1.0, 2, 3, 4], [0, 1, 2, 3], [3, 4, 0, 0]]]
-    assert samples(shift(x, [0, 1, -2])) == expected
+    assert samples(shift(x, torch.tensor([0, 1, -2]))) == expected
 
 
 def test_a_delay_longer_than_the_sample_leaves_nothing():
-    assert samples(shift(torch.ones(3, 1, 1), [5])) == [[[0.0, 0, 0]]]
+    assert samples(shift(torch.ones(3, 1, 1), torch.tensor([5]))) == [[[0.0, 0, 0]]]
 
 
 def test_only_the_whole_part_of_a_delay_counts():

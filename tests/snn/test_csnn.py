@@ -147,7 +147,7 @@ def test_spikes_and_gradients_are_those_of_plain_lava_dl(layout):
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_twenty_updates_in_double_precision_give_lava_dls_spikes_and_weights(layout):
-    from snnhpo_mpi.snn.slayer import Learner
+    from snnhpo_mpi.snn.learner import Learner
 
     networks, x, params = pair(layout, torch.float64, threshold=0.5, learning_rate=0.01)
     learners = [Learner(network, params) for network in networks]

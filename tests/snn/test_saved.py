@@ -61,7 +61,8 @@ def stdp() -> tuple[Any, Any, dict[str, Any]]:
 def slayer() -> tuple[Any, Any, dict[str, Any]]:
     from snnhpo_mpi.snn.csnn import Csnn
     from snnhpo_mpi.snn.encode import encoded
-    from snnhpo_mpi.snn.slayer import Learner, SlayerReader
+    from snnhpo_mpi.snn.learner import Learner
+    from snnhpo_mpi.snn.slayer import SlayerReader
 
     lively = {"threshold": 0.5, "current_decay": 0.9, "learning_rate": 0.01}
     params = defaults("slayer", "csnn") | lively | {"c1_k": 3, "c2_k": 2, "dropout": 0.3}

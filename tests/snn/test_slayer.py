@@ -81,7 +81,7 @@ def test_training_that_diverges_raises():
 
 def learner(**changes):
     from snnhpo_mpi.snn.csnn import Csnn
-    from snnhpo_mpi.snn.slayer import Learner
+    from snnhpo_mpi.snn.learner import Learner
 
     params = defaults("slayer", "csnn") | LIVELY | {"c1_k": 3, "c2_k": 2, "dropout": 0.01} | changes
     torch.manual_seed(0)
@@ -112,14 +112,14 @@ def test_scoring_has_no_dropout_and_changes_nothing():
 
 
 def test_rate_loss_is_the_squared_distance_to_the_wanted_rates():
-    from snnhpo_mpi.snn.slayer import loss_of
+    from snnhpo_mpi.snn.learner import loss_of
 
     silent = torch.zeros(2, 3, 10)
     assert loss_of("rate")(silent, torch.tensor([0, 2])).item() == pytest.approx(2 * (0.2**2 + 2 * 0.03**2))
 
 
 def test_max_loss_is_finite_when_the_right_neuron_is_silent():
-    from snnhpo_mpi.snn.slayer import loss_of
+    from snnhpo_mpi.snn.learner import loss_of
 
     spikes = torch.zeros(1, 3, 10)
     assert loss_of("max")(spikes, torch.tensor([0])).item() == pytest.approx(math.log(3))

@@ -59,10 +59,12 @@ class Kernel:
         return f"snnhpo_{self.name}"
 
 
-# The dynamics of adaptive leaky integrate-and-fire neurons: all that our networks take from lava-dl's kernels.
+# Dynamics of adaptive leaky integrate-and-fire neurons, and axonal delays: all that our networks take of lava-dl's
+# kernels. By itself it compiles them for sm_80 only, on newer GPUs too, which cannot run that.
 NEEDED = (
     Kernel("leaky_integrator", "neuron.dynamics.leaky_integrator"),
     Kernel("adaptive_threshold", "neuron.dynamics.adaptive_threshold"),
+    Kernel("shift", "utils.time.shift"),
 )
 
 

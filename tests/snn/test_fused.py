@@ -1,0 +1,128 @@
+"""The fused kernels against torch's operations: on a GPU where there is one, else by Triton's interpreter."""
+
+import logging
+
+import pytest
+import torch
+
+from snnhpo_mpi.snn import alif_steps
+from snnhpo_mpi.snn.alif import alif
+from snnhpo_mpi.snn.dense_steps import DenseSteps
+from snnhpo_mpi.snn.equations import FORMS, equations
+from snnhpo_mpi.snn.fused import alif as fused_alif
+from snnhpo_mpi.snn.fused import available
+from snnhpo_mpi.snn.fused.steps import FusedSteps
+from snnhpo_mpi.snn.parameters import defaults
+
+DEVICE = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+
+
+@pytest.mark.slayer
+@pytest.mark.parametrize("changes", [{}, {"threshold": 1.5, "threshold_step": 0.3, "tau_grad": 0.05}])
+def test_a_layer_of_alif_neurons_and_its_gradient(changes: dict[str, float]) -> None:
+    neuron = alif(defaults("slayer", "csnn") | changes)
+    torch.manual_seed(0)
+    current, grad_output = torch.randn(2, 20, 3, 50, device=DEVICE).unbind()
+    current = 2.0 * current
+    expected, spikes = alif_steps.run(current, neuron)
+    distance, output = fused_alif.run(current, neuron)
+    assert torch.equal(distance, expected)
+    assert torch.equal(output, spikes)
+    assert 0.1 < output.mean() < 0.9
+    grad = alif_steps.back(distance, grad_output, neuron)
+    torch.testing.assert_close(fused_alif.back(distance, grad_output, neuron), grad, rtol=1e-5, atol=1e-8)
+
+
+def steps_of(kind: type, form: str, w: torch.Tensor, **changes: float) -> tuple[torch.Tensor, torch.Tensor, object]:
+    """A network's weights, thresholds' rise and steps."""
+    params = defaults("stdp", form) | {"map_size": w.shape[1], **changes}
+    w, theta = w.clone(), w.new_zeros(w.shape[1])
+    return w, theta, kind(equations(params, FORMS[form], 1.0, torch.float32), w, theta)
+
+
+def present(steps: object, spikes: torch.Tensor, n: int, learning: bool) -> list[torch.Tensor]:
+    """Spikes of both layers."""
+    records = [torch.empty(*spikes.shape[:2], n, dtype=torch.bool, device=DEVICE) for _ in range(2)]
+    steps.run(spikes, *records, learning)  # type: ignore[attr-defined]
+    return records
+
+
+@pytest.mark.stdp
+@pytest.mark.parametrize(("n_samples", "m", "n", "n_steps"), [(5, 70, 20, 10), (33, 130, 37, 7)])
+def test_presentations_with_inhibition_by_distance(n_samples: int, m: int, n: int, n_steps: int) -> None:
+    torch.manual_seed(0)
+    first = torch.rand(m, n, device=DEVICE)
+    first *= 25.0 / first.sum(0)
+    changes = {"nu_pre": 1e-3, "nu_post": 5e-2, "theta_plus": 0.3, "strength_exc": 60.0, "strength_inh": 40.0}
+    networks = [steps_of(kind, "diehl_cook_distance", first, **changes) for kind in (DenseSteps, FusedSteps)]
+    for number, learning in enumerate((True, True, True, False)):
+        spikes = torch.rand(n_steps, n_samples, m, device=DEVICE) < (0.1 + 0.02 * number)
+        (e, i), (fused_e, fused_i) = (present(steps, spikes, n, learning) for _, _, steps in networks)
+        assert 0.005 < e.float().mean() < 0.5
+        assert i.any()
+        assert torch.equal(fused_e, e)
+        assert torch.equal(fused_i, i)
+    (w, theta, _), (fused_w, fused_theta, _) = networks
+    assert (w - first).abs().max() > 0.05
+    assert theta.max() > 0
+    torch.testing.assert_close(fused_w, w)
+    torch.testing.assert_close(fused_theta, theta)
+
+
+@pytest.mark.stdp
+def test_one_neuron_of_a_sample_wins_a_step() -> None:
+    torch.manual_seed(0)
+    first = torch.rand(70, 20, device=DEVICE)
+    first *= 60.0 / first.sum(0)
+    networks = [steps_of(kind, "diehl_cook", first, theta_plus=0.3) for kind in (DenseSteps, FusedSteps)]
+    rates = []
+    for _, _, steps in networks:
+        torch.manual_seed(1)
+        spikes = torch.rand(12, 8, 70, device=DEVICE) < 0.15
+        e = present(steps, spikes, 20, learning=True)[0]
+        assert e.sum(2).max() == 1
+        rates.append(float(e.float().mean()))
+    assert rates[1] == pytest.approx(rates[0], rel=0.1)
+    # Draws differ; where a threshold is reached does not, before the first draw matters.
+    torch.testing.assert_close(networks[1][1].sum(), networks[0][1].sum(), rtol=0.1, atol=0.0)
+
+
+@pytest.mark.stdp
+def test_winners_are_drawn_evenly_and_anew() -> None:
+    w = torch.full((8, 3), 4.0, device=DEVICE)
+    w[:, 2] = 0.0
+    _, _, steps = steps_of(FusedSteps, "diehl_cook", w, strength_inh=0.0, e_refrac=0)
+    spikes = torch.ones(3, 60, 8, dtype=torch.bool, device=DEVICE)
+    torch.manual_seed(0)
+    e, again = (present(steps, spikes, 3, learning=False)[0] for _ in range(2))
+    assert e.sum(2).unique().tolist() == [0, 1]
+    n_won = e.sum((0, 1))
+    assert n_won[2] == 0
+    assert int(n_won[0]) == pytest.approx(int(n_won.sum()) / 2, abs=3.0 * float(n_won.sum()) ** 0.5 / 2)
+    assert not torch.equal(e, again)
+    torch.manual_seed(0)
+    assert torch.equal(present(steps, spikes, 3, learning=False)[0], e)
+
+
+def test_without_a_compiler_torch_computes_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def run(*_: object) -> None:
+        raise RuntimeError("Failed to find C compiler.\nPlease specify via CC")
+
+    monkeypatch.setattr(fused_alif, "run", run)
+    available._compiles.cache_clear()
+    with caplog.at_level(logging.WARNING):
+        assert not available._compiles("cpu")
+        assert not available._compiles("cpu")
+    available._compiles.cache_clear()
+    (warning,) = caplog.messages
+    assert "cpu: networks are computed by torch's operations" in warning
+    assert "Failed to find C compiler. (it needs" in warning
+
+
+def test_only_single_precision_on_a_gpu_is_fused() -> None:
+    assert not available.fuses(torch.zeros(1))
+    if DEVICE.type == "cuda":
+        assert available.fuses(torch.zeros(1, device=DEVICE))
+        assert not available.fuses(torch.zeros(1, device=DEVICE, dtype=torch.float64))
