@@ -53,6 +53,8 @@ def run_benchmark(trainer: str, device_name: str, rounds: int) -> dict[str, Any]
     import torch
 
     place = torch.device(device_name)
+    if place.type == "cuda":
+        torch.cuda.set_device(place)  # where kernels are launched
     n_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -30,6 +30,7 @@ def test_both_engines_are_measured_and_compared(name: str, quick: None, capsys: 
 @pytest.mark.slayer
 def test_on_a_gpu_lava_dl_is_not_measured_without_its_kernels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SNNHPO_KERNELS", str(tmp_path))
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "a GPU")
     with pytest.raises(ConfigError, match="snnhpo kernels build --arch 90"):

@@ -10,7 +10,7 @@ from snnhpo_mpi.snn.alif import alif
 from snnhpo_mpi.snn.dense_steps import DenseSteps
 from snnhpo_mpi.snn.equations import FORMS, equations
 from snnhpo_mpi.snn.fused import alif as fused_alif
-from snnhpo_mpi.snn.fused import available
+from snnhpo_mpi.snn.fused import available, steps
 from snnhpo_mpi.snn.fused.steps import FusedSteps
 from snnhpo_mpi.snn.parameters import defaults
 
@@ -40,16 +40,20 @@ def steps_of(kind: type, form: str, w: torch.Tensor, **changes: float) -> tuple[
     return w, theta, kind(equations(params, FORMS[form], 1.0, torch.float32), w, theta)
 
 
-def present(steps: object, spikes: torch.Tensor, n: int, learning: bool) -> list[torch.Tensor]:
+def present(network: object, spikes: torch.Tensor, n: int, learning: bool) -> list[torch.Tensor]:
     """Spikes of both layers."""
     records = [torch.empty(*spikes.shape[:2], n, dtype=torch.bool, device=DEVICE) for _ in range(2)]
-    steps.run(spikes, *records, learning)  # type: ignore[attr-defined]
+    network.run(spikes, *records, learning)  # type: ignore[attr-defined]
     return records
 
 
 @pytest.mark.stdp
 @pytest.mark.parametrize(("n_samples", "m", "n", "n_steps"), [(5, 70, 20, 10), (33, 130, 37, 7)])
-def test_presentations_with_inhibition_by_distance(n_samples: int, m: int, n: int, n_steps: int) -> None:
+def test_presentations_with_inhibition_by_distance(
+    n_samples: int, m: int, n: int, n_steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steps, "MOST_PARTS", 2)  # of two pieces each, the last of them short
+    monkeypatch.setattr(steps, "SCORE_BYTES", 4 * n_samples * (m + n) * 3)  # three steps at a time
     torch.manual_seed(0)
     first = torch.rand(m, n, device=DEVICE)
     first *= 25.0 / first.sum(0)
@@ -57,7 +61,7 @@ def test_presentations_with_inhibition_by_distance(n_samples: int, m: int, n: in
     networks = [steps_of(kind, "diehl_cook_distance", first, **changes) for kind in (DenseSteps, FusedSteps)]
     for number, learning in enumerate((True, True, True, False)):
         spikes = torch.rand(n_steps, n_samples, m, device=DEVICE) < (0.1 + 0.02 * number)
-        (e, i), (fused_e, fused_i) = (present(steps, spikes, n, learning) for _, _, steps in networks)
+        (e, i), (fused_e, fused_i) = (present(network, spikes, n, learning) for _, _, network in networks)
         assert 0.005 < e.float().mean() < 0.5
         assert i.any()
         assert torch.equal(fused_e, e)
@@ -76,10 +80,10 @@ def test_one_neuron_of_a_sample_wins_a_step() -> None:
     first *= 60.0 / first.sum(0)
     networks = [steps_of(kind, "diehl_cook", first, theta_plus=0.3) for kind in (DenseSteps, FusedSteps)]
     rates = []
-    for _, _, steps in networks:
+    for _, _, network in networks:
         torch.manual_seed(1)
         spikes = torch.rand(12, 8, 70, device=DEVICE) < 0.15
-        e = present(steps, spikes, 20, learning=True)[0]
+        e = present(network, spikes, 20, learning=True)[0]
         assert e.sum(2).max() == 1
         rates.append(float(e.float().mean()))
     assert rates[1] == pytest.approx(rates[0], rel=0.1)
@@ -91,17 +95,17 @@ def test_one_neuron_of_a_sample_wins_a_step() -> None:
 def test_winners_are_drawn_evenly_and_anew() -> None:
     w = torch.full((8, 3), 4.0, device=DEVICE)
     w[:, 2] = 0.0
-    _, _, steps = steps_of(FusedSteps, "diehl_cook", w, strength_inh=0.0, e_refrac=0)
+    _, _, network = steps_of(FusedSteps, "diehl_cook", w, strength_inh=0.0, e_refrac=0)
     spikes = torch.ones(3, 60, 8, dtype=torch.bool, device=DEVICE)
     torch.manual_seed(0)
-    e, again = (present(steps, spikes, 3, learning=False)[0] for _ in range(2))
+    e, again = (present(network, spikes, 3, learning=False)[0] for _ in range(2))
     assert e.sum(2).unique().tolist() == [0, 1]
     n_won = e.sum((0, 1))
     assert n_won[2] == 0
     assert int(n_won[0]) == pytest.approx(int(n_won.sum()) / 2, abs=3.0 * float(n_won.sum()) ** 0.5 / 2)
     assert not torch.equal(e, again)
     torch.manual_seed(0)
-    assert torch.equal(present(steps, spikes, 3, learning=False)[0], e)
+    assert torch.equal(present(network, spikes, 3, learning=False)[0], e)
 
 
 def test_without_a_compiler_torch_computes_and_says_so(

@@ -14,8 +14,10 @@ _PROBE = Alif(1 << 12, 0, 0.5, 0.5, 0.5, 0.5, 1.0, 1.0)
 
 
 def fuses(like: torch.Tensor) -> bool:
-    """Whether tensors such as this one are computed by the fused kernels: in single precision, on a GPU."""
-    return like.is_cuda and like.dtype == torch.float32 and _compiles(str(like.device))
+    """Whether tensors such as this one are computed by the fused kernels: in single precision, on the current GPU."""
+    if not like.is_cuda or like.dtype != torch.float32 or like.get_device() != torch.cuda.current_device():
+        return False
+    return _compiles(str(like.device))
 
 
 @functools.cache

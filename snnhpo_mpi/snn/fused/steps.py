@@ -24,7 +24,7 @@ MOST_PARTS = 16  # of the inputs, each of which adds up its own share of the cur
 SCORE_BYTES = 2**28  # of input spikes as numbers and of their currents, at a time
 
 
-@triton.jit(do_not_specialize=["first", "n_steps", "n_samples", "n", "n_parts"])
+@triton.jit(do_not_specialize=["first", "n_steps", "n_samples", "n", "n_parts", "e_blocked", "i_blocked"])
 def _neurons(
     excitatory,
     inhibitory,
@@ -287,13 +287,13 @@ class _Lesson:
         (n_steps, n_samples), (m, n) = size, w.shape
         self._eq, self._w, self._theta, self._seed = eq, w, theta, seed
         self.spikes = torch.empty(n_steps, n_samples, m, dtype=torch.uint8, device=w.device)
-        self.excitatory, self.inhibitory = torch.empty(
-            2, n_steps, n_samples, n, dtype=torch.uint8, device=w.device
-        ).unbind()
+        records = torch.empty(2, n_steps, n_samples, n, dtype=torch.uint8, device=w.device)
+        self.excitatory, self.inhibitory = records.unbind()
         self._state = _State.at_rest(eq, n_samples, w)
         self._x = w.new_empty(2, n_samples, m).unbind()
-        self._n_blocks = triton.cdiv(triton.cdiv(m, ROWS), MOST_PARTS)
-        self._currents = w.new_empty(triton.cdiv(triton.cdiv(m, ROWS), self._n_blocks), n_samples, n)
+        n_blocks = triton.cdiv(m, ROWS)
+        self._n_blocks = triton.cdiv(n_blocks, MOST_PARTS)  # of a part
+        self._currents = w.new_empty(triton.cdiv(n_blocks, self._n_blocks), n_samples, n)
         self._rise, self._counts = w.new_empty(2, n_steps + 1, n).unbind()
         self._graph: torch.cuda.CUDAGraph | None = None
         self._has_run = False
