@@ -7,6 +7,7 @@ whatever the evaluation prints. Nothing of MPI is in here.
 from __future__ import annotations
 
 import faulthandler
+import gc
 import os
 import pickle
 import signal
@@ -108,6 +109,7 @@ def _serve(order: Order, channel: Channel) -> None:
         reason = traceback.format_exception_only(error)[-1].strip()
         channel.send(Goodbye(shortened(f"{reason}\n\n{''.join(traceback.format_exception(error))}")))
         return
+    gc.freeze()  # trainers sweep before a trial: not what was imported by now, which took as long as a short trial
     channel.send(Ready())
     for line in channel.lines:
         message = decode(line)
