@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_solve
 
+from snnhpo_mpi.optim.factor import Factor
 from snnhpo_mpi.optim.kernel import Features, Kernel
 from snnhpo_mpi.optim.likelihood import Hyperparameters
 
@@ -64,31 +64,37 @@ class Path:
 
 
 @dataclass(frozen=True, slots=True)
-class Posterior:
-    """A model given everything told and pending.
+class Conditioned:
+    """A Gaussian process given values at points: what its mean and variance need.
 
     Attributes:
-        fitted: the model at its anchor.
-        X: ``(n + p) x d`` told, then pending points.
-        factor: ``(n + p) x (n + p)`` Cholesky factor of their covariance with noise.
-        phi: ``(n + p) x M`` their features.
-        residual: ``n + p`` values less the mean ``mu``; the pending ones' are believed.
+        kernel: covariance without noise.
+        X: ``n x d`` points.
+        factor: of their covariance with noise.
         mu: constant mean.
-        alpha: ``n + p`` K^-1 residual.
+        alpha: ``n`` K^-1 (y - mu).
     """
 
-    fitted: Fitted
+    kernel: Kernel
     X: Array
-    factor: Array
-    phi: Array
-    residual: Array
+    factor: Factor
     mu: float
     alpha: Array
 
-    @property
-    def kernel(self) -> Kernel:
-        """Covariance without noise."""
-        return self.fitted.hyper.kernel
+
+@dataclass(frozen=True, slots=True)
+class Posterior(Conditioned):
+    """A model given everything told and pending; X: told, then pending points.
+
+    Attributes:
+        fitted: the model at its anchor.
+        phi: ``q x M`` features of the points after the anchor's.
+        residual: ``n + p`` values less the mean ``mu``; the pending ones' are believed.
+    """
+
+    fitted: Fitted
+    phi: Array
+    residual: Array
 
     def mean_at_told(self, n: int) -> Array:
         """``n`` posterior means at the first n sites."""
@@ -101,7 +107,6 @@ class Posterior:
         w = temperature * rng.standard_normal((self.phi.shape[1],))
         slopes = temperature * rng.standard_normal((trend.shape[1],))
         noise = temperature * np.sqrt(self.fitted.hyper.noise) * rng.standard_normal(len(self.residual))
-        v: Array = cho_solve(
-            (self.factor, True), self.residual - self.phi @ w - trend @ slopes - noise, check_finite=False
-        )
+        prior = np.concatenate([self.fitted.phi @ w, self.phi @ w]) + trend @ slopes + noise
+        v = self.factor.solved(self.residual - prior)
         return Path(self.kernel, self.fitted.features, self.X, self.mu, w, v, slopes + trend.T @ v)

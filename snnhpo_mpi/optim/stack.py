@@ -16,10 +16,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import DTypeLike, NDArray
-from scipy.linalg import lapack, solve_triangular
 
 from snnhpo_mpi.optim.kernel import Kernel, exponential
-from snnhpo_mpi.optim.posterior import Path, Posterior
+from snnhpo_mpi.optim.posterior import Conditioned, Path
 
 Array = NDArray[np.float64]
 AT_ONCE = 256  # rows of Z, so that the arrays between stay in the cache
@@ -43,6 +42,7 @@ class Covariances:
         centre = sites[0].mean(axis=0)  # small numbers lose less in the expanded square
         scaled = padded([(X - centre) * s for X, s in zip(sites, scale, strict=True)])
         self.centre, self.scale = centre.astype(kind), scale.astype(kind)
+        self.third_of_scale = self.scale[:, None] / 3.0
         self.minus_twice = np.ascontiguousarray((-2.0 * scaled).transpose(0, 2, 1), dtype=kind)
         self.squared = (scaled * scaled).sum(axis=2)[:, None].astype(kind)
         self.with_ones = np.concatenate([scaled, np.ones_like(scaled[:, :, :1])], axis=2).astype(kind)
@@ -53,7 +53,7 @@ class Covariances:
         z = (Z - self.centre) * self.scale
         squared = z @ self.minus_twice
         squared += self.squared
-        squared += (z * z).sum(axis=2)[:, :, None]
+        squared += np.vecdot(z, z)[:, :, None]
         rho = np.sqrt(np.maximum(squared, 0.0, out=squared))
         decay = exponential(np.negative(rho))
         rho += 1.0
@@ -64,10 +64,20 @@ class Covariances:
         return Near(z, rho, squared)
 
     def pulled(self, near: Near, weights: Array) -> Array:
-        """``q x r x d``: derivative of sum_i weights_i m(z, x_i), m the Matern of variance 1; weights ``q x . x n``."""
-        pull = (near.bend * weights) @ self.with_ones
-        moved: Array = pull[:, :, :-1] - pull[:, :, -1:] * near.z
-        moved *= self.scale / 3.0  # 5/3 (x - z) / ell^2, and x is scaled by sqrt(5) / ell
+        """Derivatives of g weighted sums of Maternes of variance 1.
+
+        Args:
+            near: r points seen from the sites.
+            weights: ``q x g x r x n`` of the sites, or broadcastable.
+
+        Returns:
+            ``q x g x r x d``.
+        """
+        q, r, n = near.bend.shape
+        pull = (near.bend[:, None] * weights).reshape(q, -1, n) @ self.with_ones
+        pull = pull.reshape(q, -1, r, pull.shape[2])
+        moved: Array = pull[..., :-1] - pull[..., -1:] * near.z[:, None]
+        moved *= self.third_of_scale  # 5/3 (x - z) / ell^2, and x is scaled by sqrt(5) / ell
         return moved
 
 
@@ -80,8 +90,11 @@ class Paths:
         frequencies = np.stack([path.features.frequencies for path in paths])
         self._frequencies = frequencies.astype(kind)
         self._frequencies_in_columns = np.ascontiguousarray(self._frequencies.transpose(0, 2, 1))
-        weights = np.stack([path.features.amplitude * path.w for path in paths]).astype(kind)[:, None]
-        self._cosine, self._sine = np.split(weights, 2, axis=2)
+        # a cos + b sin = amplitude cos(angle - phase): one function instead of two.
+        weights = np.stack([path.features.amplitude * path.w for path in paths])[:, None]
+        of_cosine, of_sine = np.split(weights, 2, axis=2)
+        self._amplitude = np.hypot(of_cosine, of_sine).astype(kind)
+        self._phase = np.arctan2(of_sine, of_cosine).astype(kind)
         # The trend is a polynomial: constant + linear z + square z^2.
         terms = [path.kernel.trend_polynomial(path.slopes) for path in paths]
         constants, linear, square = (np.stack(term).astype(kind) for term in zip(*terms, strict=True))
@@ -94,51 +107,52 @@ class Paths:
         return values
 
     def _values(self, Z: Array) -> Array:
-        angles = Z @ self._frequencies_in_columns
-        return self._sum(Z, self._own.near(Z).matern, cosine(angles.copy()), sine(angles))
+        return self._sum(Z, self._own.near(Z).matern, cosine(self._angles(Z)))
 
-    def _sum(self, Z: Array, matern: Array, cosines: Array, sines: Array) -> Array:
+    def _angles(self, Z: Array) -> Array:
+        angles: Array = Z @ self._frequencies_in_columns
+        angles -= self._phase
+        return angles
+
+    def _sum(self, Z: Array, matern: Array, cosines: Array) -> Array:
         value: Array = np.vecdot(matern, self._v)
-        value += np.vecdot(cosines, self._cosine)
-        value += np.vecdot(sines, self._sine)
+        value += np.vecdot(cosines, self._amplitude)
         value += np.vecdot(Z * self._square + self._linear, Z)
         value += self._constant
         return value
 
     def value_and_gradient(self, Z: Array) -> tuple[Array, Array]:
         """Values ``q x r`` and gradients ``q x r x d`` at the rows of Z."""
-        near = self._own.near(Z)
-        angles = Z @ self._frequencies_in_columns
-        cosines, sines = cosine(angles.copy()), sine(angles)
-        value = self._sum(Z, near.matern, cosines, sines)
-        cosines *= self._sine
-        sines *= self._cosine
-        cosines -= sines
-        gradient: Array = cosines @ self._frequencies
-        gradient += self._own.pulled(near, self._v)
+        near, angles = self._own.near(Z), self._angles(Z)
+        value = self._sum(Z, near.matern, cosine(angles.copy()))
+        falling = sine(angles)
+        falling *= self._amplitude
+        gradient: Array = self._own.pulled(near, self._v[:, None])[:, 0]
+        gradient -= falling @ self._frequencies
         gradient += self._linear + 2.0 * self._square * Z
         return value, gradient
 
 
 class Moments:
-    """Means and variances of q posteriors."""
+    """Means and variances of q Gaussian processes."""
 
-    def __init__(self, posteriors: Sequence[Posterior], *, inverted: bool = False) -> None:
-        """Of the posteriors of q outputs.
+    def __init__(self, given: Sequence[Conditioned], *, inverted: bool = False) -> None:
+        """Of q outputs.
 
         Args:
-            posteriors: of the outputs.
+            given: the outputs' processes.
             inverted: invert the factors at once, which pays where few sites are looked at many times.
         """
-        kernels = [posterior.kernel for posterior in posteriors]
-        self._own = Covariances(kernels, [posterior.X for posterior in posteriors], np.float64)
-        self._roots = np.sqrt([[[[k.linear]], [[k.quadratic]]] for k in kernels])  # q x 2 x 1 x 1
-        self._mu = np.array([posterior.mu for posterior in posteriors])[:, None]
-        self._alpha = padded([posterior.alpha for posterior in posteriors])[:, None]
-        self._trend = padded([posterior.kernel.trend(posterior.X) for posterior in posteriors])
-        self._sizes = [len(posterior.factor) for posterior in posteriors]
-        self._factors = [np.asfortranarray(posterior.factor) for posterior in posteriors]
-        self._inverses = _padded_squares([lapack.dtrtri(f, lower=1)[0] for f in self._factors]) if inverted else None
+        kernels = [process.kernel for process in given]
+        self._own = Covariances(kernels, [process.X for process in given], np.float64)
+        roots = np.sqrt([[k.linear, k.quadratic] for k in kernels])
+        self._roots = np.repeat(roots, len(kernels[0].lengthscales), axis=1)[:, None]  # q x 1 x 2d
+        self._mu = np.array([process.mu for process in given])[:, None]
+        self._alpha = padded([process.alpha for process in given])[:, None]
+        self._trend = padded([process.kernel.trend(process.X) for process in given])
+        self._trend_in_columns = np.ascontiguousarray(self._trend.transpose(0, 2, 1))
+        self._factors = [process.factor for process in given]
+        self._inverses = _padded_squares([factor.inverse() for factor in self._factors]) if inverted else None
 
     def __call__(self, Z: Array) -> tuple[Array, Array]:
         """Means and variances, each ``q x r``, at the rows of Z ``r x d``."""
@@ -148,41 +162,41 @@ class Moments:
 
     def _of(self, Z: Array) -> tuple[Array, Array]:
         trend, k = self._covariance(Z, self._own.near(Z))
-        return self._mean(k), self._variance(trend, self._solved(k, "N"))
+        return self._mean(k), self._variance(trend, self._solved(k))
 
     def with_gradients(self, Z: Array) -> tuple[Array, Array, Array, Array]:
         """Means and variances ``q x r``, then their gradients ``q x r x d``, at the rows of Z."""
-        near = self._own.near(Z)
+        near, d = self._own.near(Z), Z.shape[1]
         trend, k = self._covariance(Z, near)
-        solved = self._solved(k, "N")
-        weights = self._solved(solved, "T")
-        by_mean = self._own.variance * self._own.pulled(near, self._alpha)
-        by_mean += self._trend_gradient(Z, self._alpha @ self._trend)
-        by_variance = self._trend_gradient(Z, trend - weights @ self._trend)
-        by_variance -= self._own.variance * self._own.pulled(near, weights)
-        return self._mean(k), self._variance(trend, solved), by_mean, 2.0 * by_variance
+        solved = self._solved(k)
+        # The mean is mu + k alpha, half the variance is k(z, z) / 2 - k K^-1 k / 2: both gradients in one product.
+        weights = np.empty((len(k), 2, *k.shape[1:]))
+        weights[:, 0] = self._alpha
+        np.negative(self._solved(solved, transposed=True), out=weights[:, 1])
+        slopes = (weights.reshape(len(k), -1, k.shape[2]) @ self._trend).reshape(*weights.shape[:3], 2 * d)
+        slopes[:, 1] += trend
+        slopes *= self._roots[:, None]
+        gradients = self._own.variance[:, None] * self._own.pulled(near, weights)
+        gradients += 2.0 * slopes[..., :d] + (12.0 * Z - 6.0) * slopes[..., d:]
+        return self._mean(k), self._variance(trend, solved), gradients[:, 0], 2.0 * gradients[:, 1]
 
     def _covariance(self, Z: Array, near: Near) -> tuple[Array, Array]:
         """Features of the trend ``q x r x 2d`` and covariances with the sites ``q x r x n``."""
         u = 2.0 * Z - 1.0
-        trend = np.concatenate([self._roots[:, 0] * u, self._roots[:, 1] * (1.5 * u * u - 0.5)], axis=2)
-        k: Array = self._own.variance * near.matern
-        k += trend @ self._trend.transpose(0, 2, 1)
+        trend = np.concatenate([u, 1.5 * u * u - 0.5], axis=1) * self._roots
+        k: Array = trend @ self._trend_in_columns
+        k += self._own.variance * near.matern
         return trend, k
 
-    def _trend_gradient(self, Z: Array, slopes: Array) -> Array:
-        linear, quadratic = np.split(slopes, 2, axis=2)
-        gradient: Array = 2.0 * self._roots[:, 0] * linear + (12.0 * Z - 6.0) * self._roots[:, 1] * quadratic
-        return gradient
-
-    def _solved(self, k: Array, form: str) -> Array:
-        """``q x r x n``: each output's factor (T: transposed) divided into the rows of k; 0 where it has no site."""
+    def _solved(self, k: Array, *, transposed: bool = False) -> Array:
+        """``q x r x n``: each output's factor divided into the rows of k; 0 where it has no site."""
         if self._inverses is not None:
-            by_inverse: Array = k @ (self._inverses.transpose(0, 2, 1) if form == "N" else self._inverses)
+            by_inverse: Array = k @ (self._inverses if transposed else self._inverses.transpose(0, 2, 1))
             return by_inverse
         solved = np.zeros_like(k)
-        for own, factor, size, rows in zip(solved, self._factors, self._sizes, k, strict=True):
-            own[:, :size] = solve_triangular(factor, rows[:, :size].T, lower=True, trans=form, check_finite=False).T
+        for own, factor, rows in zip(solved, self._factors, k, strict=True):
+            n = len(factor)
+            own[:, :n] = (factor.backward if transposed else factor.forward)(rows[:, :n].T).T
         return solved
 
     def _mean(self, k: Array) -> Array:
@@ -204,12 +218,12 @@ def padded(arrays: Sequence[Array]) -> Array:
     return stacked
 
 
-def _padded_squares(lowers: Sequence[Array]) -> Array:
-    """Lower triangles of different sizes, ``q x n x n``; zeros elsewhere."""
-    n = max(map(len, lowers))
-    stacked = np.zeros((len(lowers), n, n))
-    for square, lower in zip(stacked, lowers, strict=True):
-        square[: len(lower), : len(lower)] = np.tril(lower)
+def _padded_squares(squares: Sequence[Array]) -> Array:
+    """Squares of different sizes, ``q x n x n``; zeros elsewhere."""
+    n = max(map(len, squares))
+    stacked = np.zeros((len(squares), n, n))
+    for own, square in zip(stacked, squares, strict=True):
+        own[: len(square), : len(square)] = square
     return stacked
 
 

@@ -15,11 +15,12 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_solve, cholesky, lapack
+from scipy.linalg import cholesky
 
+from snnhpo_mpi.optim.factor import Factor, divided
 from snnhpo_mpi.optim.kernel import draw_features
 from snnhpo_mpi.optim.likelihood import Hyperparameters, centred, fit
-from snnhpo_mpi.optim.posterior import Fitted, Posterior
+from snnhpo_mpi.optim.posterior import Conditioned, Fitted, Posterior
 
 Array = NDArray[np.float64]
 
@@ -78,67 +79,50 @@ def condition(fitted: Fitted, X_new: Array, y: Array, X_pending: Array) -> Poste
         X_pending: ``p x d``.
     """
     added = np.concatenate([X_new, X_pending])
-    cross, phi = _seen_from(fitted, added)
-    factor = _extended(fitted, added, cross)
-    n = len(y)
-    # All products are with the whole factor: a block of it would be copied. Pending rows get no say in the first.
-    sides = np.zeros((len(factor), 2))
-    sides[:n] = np.stack([y, np.ones(n)], axis=1)
-    solved = _divided(factor, sides)
-    solved[n:] = 0.0
-    solved = _divided(factor, solved, transposed=True)[:n]
-    alpha, mu = centred(solved)
-    X = np.concatenate([fitted.X, added])
-    believed = fitted.hyper.kernel(X_pending, X[:n]) @ alpha
-    residual = np.concatenate([y - mu, believed])
-    alpha = cho_solve((factor, True), residual, check_finite=False)
-    return Posterior(fitted, X, factor, np.concatenate([fitted.phi, phi]), residual, mu, alpha)
+    factor, phi = _extended(fitted, added)
+    n, X, kernel = len(y), np.concatenate([fitted.X, added]), fitted.hyper.kernel
+    alpha, mu = centred(np.stack([_without_pending(factor, side) for side in (y, np.ones(n))], axis=1))
+    # A pending trial is believed to give its mean, which K^-1 gives no weight.
+    residual = np.concatenate([y - mu, kernel(X_pending, X[:n]) @ alpha[:n]])
+    return Posterior(kernel, X, factor, mu, alpha, fitted, phi, residual)
 
 
-def near(posterior: Posterior, center: Array, n: int) -> Posterior:
+def near(posterior: Posterior, center: Array, n: int) -> Conditioned:
     """The posterior given only the n told and pending points nearest to ``center`` ``d``; itself if it has no more."""
     if len(posterior.X) <= n:
         return posterior
     rows = np.sort(np.argsort(np.abs(posterior.X - center).sum(axis=1), kind="stable")[:n])
-    X, residual, hyper = posterior.X[rows], posterior.residual[rows], posterior.fitted.hyper
-    factor = safe_cholesky(hyper.kernel(X, X), hyper)
-    alpha = cho_solve((factor, True), residual, check_finite=False)
-    return Posterior(posterior.fitted, X, factor, posterior.phi[rows], residual, posterior.mu, alpha)
+    X, hyper = posterior.X[rows], posterior.fitted.hyper
+    factor = Factor.whole(safe_cholesky(hyper.kernel(X, X), hyper))
+    alpha = factor.solved(posterior.residual[rows])
+    return Conditioned(hyper.kernel, X, factor, posterior.mu, alpha)
 
 
-def _seen_from(fitted: Fitted, added: Array) -> tuple[Array, Array]:
-    """``a x q`` covariances of added points with the anchor's, divided by its factor, and ``q x M`` their features.
+def _without_pending(factor: Factor, side: Array) -> Array:
+    """K^-1 side of the told ``n``, and zeros of the pending."""
+    solved = factor.forward(np.concatenate([side, np.zeros(len(factor) - len(side))]))
+    solved[len(side) :] = 0.0
+    return factor.backward(solved)
+
+
+def _extended(fitted: Fitted, added: Array) -> tuple[Factor, Array]:
+    """Factor of the anchor's points and the added ones ``q x d``, and ``q x M`` the features of these.
 
     Most points were there at the ask before. Each is computed by itself, so that its bits depend on no other.
     """
-    columns: dict[bytes, tuple[Array, Array]] = {}
+    rows: dict[bytes, tuple[Array, Array]] = {}
     for x in added:
         key = x.tobytes()
-        columns[key] = fitted.added.get(key) or (
-            _divided(fitted.factor, fitted.hyper.kernel(fitted.X, x[None]))[:, 0],
+        rows[key] = fitted.added.get(key) or (
+            divided(fitted.factor, fitted.hyper.kernel(fitted.X, x[None])[:, 0]),
             fitted.features(x[None])[0],
         )
     fitted.added.clear()
-    fitted.added.update(columns)
-    cross, phi = np.empty((len(fitted.X), len(added))), np.empty((len(added), fitted.phi.shape[1]))
+    fitted.added.update(rows)
+    across, phi = np.empty((len(added), len(fitted.X))), np.empty((len(added), fitted.phi.shape[1]))
     for i, x in enumerate(added):
-        cross[:, i], phi[i] = columns[x.tobytes()]
-    return cross, phi
-
-
-def _extended(fitted: Fitted, added: Array, cross: Array) -> Array:
-    """Factor of the anchor's points and the added ones, by blocks; in Fortran's order, which LAPACK does not copy."""
+        across[i], phi[i] = rows[x.tobytes()]
     if not len(added):
-        return fitted.factor
-    a, q = cross.shape
-    factor = np.zeros((a + q, a + q), order="F")
-    factor[:a, :a] = fitted.factor
-    factor[a:, :a] = cross.T
-    factor[a:, a:] = safe_cholesky(fitted.hyper.kernel(added, added) - cross.T @ cross, fitted.hyper)
-    return factor
-
-
-def _divided(factor: Array, sides: Array, *, transposed: bool = False) -> Array:
-    """L^-1 or L^-T times the right sides ``n x r``."""
-    solved: Array = lapack.dtrtrs(factor, sides, lower=1, trans=int(transposed))[0]
-    return solved
+        return Factor.whole(fitted.factor), phi
+    rest = safe_cholesky(fitted.hyper.kernel(added, added) - across @ across.T, fitted.hyper)
+    return Factor(fitted.factor, across, rest), phi
