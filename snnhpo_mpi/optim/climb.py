@@ -49,7 +49,7 @@ def climb(merit: Merit, X: Array, lower: Array, upper: Array, n_evaluations: int
         n_evaluations: of the merit, for all starts at once.
     """
     lower, upper = np.minimum(lower, X), np.maximum(upper, X)
-    reach = FIRST_REACH * np.linalg.norm(upper - lower, axis=1)
+    reach = FIRST_REACH * _length(upper - lower)
     at = X.copy()
     value, gradient = merit.value_and_gradient(at)
     H = np.zeros((*X.shape, X.shape[1]))
@@ -76,32 +76,34 @@ def climb(merit: Merit, X: Array, lower: Array, upper: Array, n_evaluations: int
         climbing &= ~(taken & (gain < LEAST_GAIN) & (share >= 1.0))
         # Where a penalty ends the merit is straight, and the curvature learnt inside it makes steps far too short.
         following = np.where(gain > STRAIGHT * expected, LONGER * share, 1.0)
-        share = following if taken.all() else np.where(taken, following, share * _shortened(gain, expected))
+        if taken.all():
+            share, at, value, gradient = following, there, new_value, new_gradient
+        else:
+            share = np.where(taken, following, share * _shortened(gain, expected))
+            at, gradient = (np.where(taken[:, None], new, old) for new, old in ((there, at), (new_gradient, gradient)))
+            value = np.where(taken, new_value, value)
         climbing &= share > LEAST_LENGTH
-        at = np.where(taken[:, None], there, at)
-        value = np.where(taken, new_value, value)
-        gradient = np.where(taken[:, None], new_gradient, gradient)
     return at
 
 
-def _learn(H: Array, curved: Flags, moved: Array, bend: Array, taken: Flags) -> None:
-    """BFGS: the inverse curvatures after steps ``moved`` that changed the gradients by ``-bend``; in place."""
-    product = np.vecdot(moved, bend)
-    size = _length(moved) * _length(bend)
-    rows = np.flatnonzero(taken & (product > LEAST_CURVATURE * size))
-    if not len(rows):
-        return
-    s, y, product = moved[rows], bend[rows], product[rows]
-    old = H[rows]
-    first = ~curved[rows]
-    if first.any():
-        old[first] = np.eye(s.shape[1]) * (product / np.maximum(np.vecdot(y, y), TINY))[first, None, None]
-    Hy = (old @ y[:, :, None])[:, :, 0]
-    cross = s[:, :, None] * Hy[:, None, :]
-    weight = (1.0 + np.vecdot(y, Hy) / product) / product
-    old += weight[:, None, None] * s[:, :, None] * s[:, None, :]
-    old -= (cross + cross.transpose(0, 2, 1)) / product[:, None, None]
-    H[rows], curved[rows] = old, True
+def _learn(H: Array, curved: Flags, s: Array, y: Array, taken: Flags) -> None:
+    """BFGS: the inverse curvatures after steps s that changed the gradients by -y; in place.
+
+    H + (1 + y'Hy / s'y) ss' / s'y - (Hy s' + s y'H) / s'y  =  H + s v' + v s'
+    """
+    product = np.vecdot(s, y)
+    learning = taken & (product > LEAST_CURVATURE * _length(s) * _length(y))
+    for row in np.flatnonzero(learning & ~curved):
+        H[row] = np.eye(s.shape[1]) * (product[row] / max(float(y[row] @ y[row]), TINY))
+    curved |= learning
+    if not learning.all():  # the others change by nothing, whatever their gradients are
+        s, y = (np.where(learning[:, None], change, 0.0) for change in (s, y))
+        product = np.where(learning, product, 1.0)
+    Hy = (H @ y[:, :, None])[:, :, 0] / product[:, None]
+    v = (0.5 / product * (1.0 + np.vecdot(y, Hy)))[:, None] * s - Hy
+    half = s[:, :, None] * v[:, None, :]
+    H += half
+    H += half.transpose(0, 2, 1)
 
 
 def _length(X: Array) -> Array:
@@ -113,4 +115,4 @@ def _shortened(gain: Array, expected: Array) -> Array:
     """By how much a step that failed is shortened: to the top of the parabola through what is known, within bounds."""
     with np.errstate(invalid="ignore", divide="ignore"):
         top = expected / (2.0 * (expected - gain))
-    return np.clip(np.nan_to_num(top, nan=0.1), 0.1, 0.5)
+    return np.fmin(np.fmax(top, 0.1), 0.5)
