@@ -16,12 +16,13 @@ Notation
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import erfcx, log_ndtr
+from scipy.special import erfcx, log_ndtr, ndtr
 
 Array = NDArray[np.float64]
 PENALTIES = (1e2, 1e4)  # times the squared sampled violation, one climb after the other: a stiff one alone stalls
@@ -62,12 +63,12 @@ class Draw:
 
     Attributes:
         outputs: the objective, if any trial has a score, and the constraints.
-        coarse: the same in single precision.
+        coarse: values of the same in single precision.
         scored: whether the objective is there.
     """
 
     outputs: Functions
-    coarse: Functions
+    coarse: Callable[[Array], Array]
     scored: bool
 
     def values(self, Z: Array, coarse: bool = False) -> tuple[Array, Array]:
@@ -171,20 +172,22 @@ class Improvement:
         """Values ``r`` and gradients ``r x d``, of the cheaper models."""
         means, variances, by_mean, by_variance = self.coarse.with_gradients(Z)
         deviations = np.sqrt(variances)
-        by_deviation = by_variance / (2.0 * deviations[:, :, None])
         first = self._n_objectives
-        u = -means[first:] / deviations[first:]
-        log_probability = log_ndtr(u)
-        slope = np.exp(-0.5 * u * u - LOG_SQRT_2PI - log_probability) / deviations[first:]
-        total: Array = log_probability.sum(axis=0)
-        gradient: Array = -(slope[:, :, None] * (by_mean[first:] + u[:, :, None] * by_deviation[first:])).sum(axis=0)
+        inside = -means
         if self.best is not None:
-            u = (means[0] - self.best) / deviations[0]
-            log_gain = log_h(u)
-            slope = np.exp(log_ndtr(u) - log_gain)  # d log h / du
-            moved = slope[:, None] * (by_mean[0] - u[:, None] * by_deviation[0]) + by_deviation[0]
+            inside[0] = means[0] - self.best
+        u = inside / deviations
+        log_probability = log_ndtr(u)
+        total: Array = log_probability[first:].sum(axis=0)
+        slope = np.exp(-0.5 * u * u - LOG_SQRT_2PI - log_probability)
+        along_mean, along_deviation = -slope, -slope * u  # derivatives of the value, times the deviations
+        if self.best is not None:
+            log_gain = log_h(u[0])
             total += log_gain + np.log(deviations[0])
-            gradient += moved / deviations[0][:, None]
+            along_mean[0] = np.exp(log_probability[0] - log_gain)  # d log h / du
+            along_deviation[0] = 1.0 - along_mean[0] * u[0]
+        gradient: Array = ((along_mean / deviations)[:, :, None] * by_mean).sum(axis=0)
+        gradient += ((along_deviation / (2.0 * variances))[:, :, None] * by_variance).sum(axis=0)
         return total, gradient
 
     @property
@@ -199,10 +202,11 @@ def log_h(u: Array) -> Array:
     1 / u^2 - 3 / u^4.
     """
     near = np.maximum(u, -1.0)
-    above = np.log(np.exp(-0.5 * near**2 - LOG_SQRT_2PI) + near * np.exp(log_ndtr(near)))
-    far = np.clip(u, TAIL, -1.0)
-    bracket = 1.0 + far * np.sqrt(0.5 * np.pi) * erfcx(-far / np.sqrt(2.0))
-    squared = np.square(np.minimum(u, TAIL))
-    bracket = np.where(u < TAIL, (1.0 - 3.0 / squared) / squared, bracket)
-    log_value: Array = np.where(u > -1.0, above, -0.5 * u * u - LOG_SQRT_2PI + np.log(bracket))
+    log_value: Array = np.log(np.exp(-0.5 * near * near - LOG_SQRT_2PI) + near * ndtr(near))
+    if (below := u <= -1.0).any():
+        far = np.clip(u, TAIL, -1.0)
+        bracket = 1.0 + far * np.sqrt(0.5 * np.pi) * erfcx(-far / np.sqrt(2.0))
+        squared = np.square(np.minimum(u, TAIL))
+        bracket = np.where(u < TAIL, (1.0 - 3.0 / squared) / squared, bracket)
+        log_value = np.where(below, -0.5 * u * u - LOG_SQRT_2PI + np.log(bracket), log_value)
     return log_value

@@ -22,7 +22,7 @@ from snnhpo_mpi.optim.acquisition import Draw, Improvement
 from snnhpo_mpi.optim.history import Told, failure_labels
 from snnhpo_mpi.optim.posterior import Fitted, Posterior
 from snnhpo_mpi.optim.sobol import generator
-from snnhpo_mpi.optim.stack import Moments, Paths
+from snnhpo_mpi.optim.stack import Moments, OneByOne, Paths
 from snnhpo_mpi.optim.surrogate import condition, fit_anchor, near
 from snnhpo_mpi.optim.transforms import scale_constraint, scale_objective
 
@@ -193,4 +193,4 @@ class Models:
 def draw(posteriors: list[Posterior | None], rng: np.random.Generator) -> Draw:
     """One joint draw; the outputs are independent."""
     paths = [posterior.draw(rng) for posterior in posteriors if posterior]
-    return Draw(Paths(paths), Paths(paths, np.float32), scored=posteriors[0] is not None)
+    return Draw(Paths(paths), OneByOne(paths), scored=posteriors[0] is not None)

@@ -32,6 +32,7 @@ from snnhpo_mpi.optim.acquisition import Draw, Improvement
 from snnhpo_mpi.optim.candidates import column_groups, draw_candidates, first_unseen, nearest, widened
 from snnhpo_mpi.optim.climb import Merit, climb
 from snnhpo_mpi.optim.history import History, Pending, Told
+from snnhpo_mpi.optim.memory import keep_freed
 from snnhpo_mpi.optim.models import N_NEAR, Models, draw
 from snnhpo_mpi.optim.posterior import Posterior
 from snnhpo_mpi.optim.sobol import RETRIES, SobolDesign, generator, row_key
@@ -81,6 +82,7 @@ class Scbo:
             seed: of the study.
             n_initial: trials of the Sobol design before the models propose.
         """
+        keep_freed()
         self._space, self._seed, self._n_initial = space, seed, n_initial
         self._history = History(space.dim, n_constraints)
         self._region = TrustRegion(failure_tolerance=max(4, math.ceil(len(space.names) * FAILURES)))

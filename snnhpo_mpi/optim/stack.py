@@ -133,6 +133,17 @@ class Paths:
         return value, gradient
 
 
+class OneByOne:
+    """Values of paths in single precision, one output after the other, so that none is filled up to another's sites."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._each = [Paths([path], np.float32) for path in paths]
+
+    def __call__(self, Z: Array) -> Array:
+        """Values ``q x r`` at the rows of Z ``r x d``."""
+        return np.concatenate([one(Z) for one in self._each])
+
+
 class Moments:
     """Means and variances of q Gaussian processes."""
 
