@@ -59,9 +59,9 @@ def climb(merit: Merit, X: Array, lower: Array, upper: Array, n_evaluations: int
     for _ in range(n_evaluations - 1):
         if not climbing.any():
             break
-        held = (at <= lower) & (gradient < 0) | (at >= upper) & (gradient > 0)
-        uphill = np.where(held, 0.0, gradient)
-        step = np.where(uphill != 0, (H @ uphill[:, :, None])[:, :, 0], 0.0)
+        free = np.minimum(np.maximum(at + gradient, lower), upper) != at  # where it leads out of the box it is held
+        uphill = np.where(free, gradient, 0.0)
+        step = np.where(free, (H @ uphill[:, :, None])[:, :, 0], 0.0)
         curved &= np.vecdot(step, uphill) > 0
         if not curved.all():
             steepest = uphill * (reach / np.maximum(_length(uphill), TINY))[:, None]
@@ -70,7 +70,8 @@ def climb(merit: Merit, X: Array, lower: Array, upper: Array, n_evaluations: int
         moved = there - at
         new_value, new_gradient = merit.value_and_gradient(there)
         gain, expected = new_value - value, np.vecdot(moved, gradient)
-        taken = climbing & (gain >= SUFFICIENT * np.maximum(expected, 0.0)) & np.isfinite(new_gradient).all(axis=1)
+        taken = climbing & (gain >= SUFFICIENT * np.maximum(expected, 0.0))
+        taken &= np.isfinite(np.vecdot(moved, new_gradient))
         _learn(H, curved, moved, gradient - new_gradient, taken)
         curved &= expected > 0  # the box turned the step downhill: the next one is the steepest
         climbing &= ~(taken & (gain < LEAST_GAIN) & (share >= 1.0))
@@ -92,7 +93,7 @@ def _learn(H: Array, curved: Flags, s: Array, y: Array, taken: Flags) -> None:
     H + (1 + y'Hy / s'y) ss' / s'y - (Hy s' + s y'H) / s'y  =  H + s v' + v s'
     """
     product = np.vecdot(s, y)
-    learning = taken & (product > LEAST_CURVATURE * _length(s) * _length(y))
+    learning = taken & (product > LEAST_CURVATURE * np.sqrt(np.vecdot(s, s) * np.vecdot(y, y)))
     for row in np.flatnonzero(learning & ~curved):
         H[row] = np.eye(s.shape[1]) * (product[row] / max(float(y[row] @ y[row]), TINY))
     curved |= learning

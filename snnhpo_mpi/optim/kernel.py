@@ -36,7 +36,8 @@ class Kernel:
 
     def __call__(self, A: Array, B: Array) -> Array:
         """Covariance ``n x r`` of the rows of A ``n x d`` and B ``r x d``."""
-        K: Array = self.stationary(A, B) + self.trend(A) @ self.trend(B).T
+        K = self.stationary(A, B)
+        K += self.trend(A) @ self.trend(B).T
         return K
 
     def stationary(self, A: Array, B: Array) -> Array:
@@ -83,7 +84,11 @@ def exponential(x: Array) -> Array:
 def matern(rho: Array) -> Array:
     """(1 + rho + rho^2 / 3) exp(-rho)."""
     decay = exponential(-rho)
-    decay *= 1.0 + rho * (1.0 + rho * (1.0 / 3.0))
+    polynomial = rho * (1.0 / 3.0)
+    polynomial += 1.0
+    polynomial *= rho
+    polynomial += 1.0
+    decay *= polynomial
     return decay
 
 

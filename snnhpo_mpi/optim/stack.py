@@ -41,19 +41,23 @@ class Covariances:
         scale = np.sqrt(5.0) / lengthscales
         centre = sites[0].mean(axis=0)  # small numbers lose less in the expanded square
         scaled = padded([(X - centre) * s for X, s in zip(sites, scale, strict=True)])
+        ones, squared = np.ones_like(scaled[:, :, :1]), np.vecdot(scaled, scaled)[:, :, None]
         self.centre, self.scale = centre.astype(kind), scale.astype(kind)
         self.third_of_scale = self.scale[:, None] / 3.0
-        self.minus_twice = np.ascontiguousarray((-2.0 * scaled).transpose(0, 2, 1), dtype=kind)
-        self.squared = (scaled * scaled).sum(axis=2)[:, None].astype(kind)
-        self.with_ones = np.concatenate([scaled, np.ones_like(scaled[:, :, :1])], axis=2).astype(kind)
+        # |z - x|^2 = (z, |z|^2, 1) . (-2 x, 1, |x|^2)
+        expanded = np.concatenate([-2.0 * scaled, ones, squared], axis=2)
+        self.expanded = np.ascontiguousarray(expanded.transpose(0, 2, 1), dtype=kind)
+        self.with_ones = np.concatenate([scaled, ones], axis=2).astype(kind)
         self.variance = np.array([[[kernel.variance]] for kernel in kernels], dtype=kind)
 
     def near(self, Z: Array) -> Near:
         """Of the rows of Z."""
-        z = (Z - self.centre) * self.scale
-        squared = z @ self.minus_twice
-        squared += self.squared
-        squared += np.vecdot(z, z)[:, :, None]
+        r, d = Z.shape
+        expanded = np.empty((len(self.scale), r, d + 2), dtype=self.scale.dtype)
+        z = np.multiply(Z - self.centre, self.scale, out=expanded[:, :, :d])
+        expanded[:, :, d] = np.vecdot(z, z)
+        expanded[:, :, d + 1] = 1.0
+        squared = expanded @ self.expanded
         rho = np.sqrt(np.maximum(squared, 0.0, out=squared))
         decay = exponential(np.negative(rho))
         rho += 1.0
