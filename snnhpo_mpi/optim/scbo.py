@@ -33,7 +33,7 @@ from snnhpo_mpi.optim.candidates import column_groups, draw_candidates, first_un
 from snnhpo_mpi.optim.climb import Merit, climb
 from snnhpo_mpi.optim.history import History, Pending, Told
 from snnhpo_mpi.optim.memory import keep_freed
-from snnhpo_mpi.optim.models import N_NEAR, Models, draw
+from snnhpo_mpi.optim.models import Models, draw
 from snnhpo_mpi.optim.posterior import Posterior
 from snnhpo_mpi.optim.sobol import RETRIES, SobolDesign, generator, row_key
 from snnhpo_mpi.optim.trust_region import TrustRegion, box, relative_sides, step
@@ -191,8 +191,6 @@ class Scbo:
         X = draw_candidates(self._space, told.X[row], *region, n, rng)
         aim = self._models.improvement(posteriors, told, told.X[row]) if improving else draw(posteriors, rng)
         n_sites = max(len(posterior.X) for posterior in posteriors if posterior)
-        if improving:  # looks at N_NEAR of them, with variances, at about twice the cost
-            n_sites = min(n_sites, 2 * N_NEAR)
         n_evaluations = 0 if hurried else min(MOST_EVALUATIONS, EVALUATIONS_TIMES_SITES // n_sites)
         return self._best(aim, X, told.X[row], region, n_evaluations)
 

@@ -80,11 +80,15 @@ def condition(fitted: Fitted, X_new: Array, y: Array, X_pending: Array) -> Poste
     """
     added = np.concatenate([X_new, X_pending])
     factor, phi = _extended(fitted, added)
-    n, X, kernel = len(y), np.concatenate([fitted.X, added]), fitted.hyper.kernel
-    alpha, mu = centred(np.stack([_without_pending(factor, side) for side in (y, np.ones(n))], axis=1))
-    # A pending trial is believed to give its mean, which K^-1 gives no weight.
-    residual = np.concatenate([y - mu, kernel(X_pending, X[:n]) @ alpha[:n]])
-    return Posterior(kernel, X, factor, mu, alpha, fitted, phi, residual)
+    n, p = len(y), len(X_pending)
+    halves = [factor.forward(np.concatenate([side, np.zeros(p)])) for side in (y, np.ones(n))]
+    for half in halves:
+        half[n:] = 0.0  # what is pending has no say
+    alpha, mu = centred(np.stack([factor.backward(half) for half in halves], axis=1))
+    # A pending trial is believed to give its mean, the product of its row of the factor: K^-1 gives it no weight.
+    believed = factor.lower_rows(halves[0] - mu * halves[1])[len(X_new) :]
+    X, kernel = np.concatenate([fitted.X, added]), fitted.hyper.kernel
+    return Posterior(kernel, X, factor, mu, alpha, fitted, phi, np.concatenate([y - mu, believed]))
 
 
 def near(posterior: Posterior, center: Array, n: int) -> Conditioned:
@@ -96,13 +100,6 @@ def near(posterior: Posterior, center: Array, n: int) -> Conditioned:
     factor = Factor.whole(safe_cholesky(hyper.kernel(X, X), hyper))
     alpha = factor.solved(posterior.residual[rows])
     return Conditioned(hyper.kernel, X, factor, posterior.mu, alpha)
-
-
-def _without_pending(factor: Factor, side: Array) -> Array:
-    """K^-1 side of the told ``n``, and zeros of the pending."""
-    solved = factor.forward(np.concatenate([side, np.zeros(len(factor) - len(side))]))
-    solved[len(side) :] = 0.0
-    return factor.backward(solved)
 
 
 def _extended(fitted: Fitted, added: Array) -> tuple[Factor, Array]:
