@@ -43,11 +43,10 @@ class Covariances:
         scaled = padded([(X - centre) * s for X, s in zip(sites, scale, strict=True)])
         ones, squared = np.ones_like(scaled[:, :, :1]), np.vecdot(scaled, scaled)[:, :, None]
         self.centre, self.scale = centre.astype(kind), scale.astype(kind)
-        self.third_of_scale = self.scale[:, None] / 3.0
-        # |z - x|^2 = (z, |z|^2, 1) . (-2 x, 1, |x|^2)
+        self.slope_scale = self.scale[:, None] / -6.0
+        # |z - x|^2 = (z, |z|^2, 1) . (-2 x, 1, |x|^2): the last are the columns q x (d + 2) x n.
         expanded = np.concatenate([-2.0 * scaled, ones, squared], axis=2)
         self.expanded = np.ascontiguousarray(expanded.transpose(0, 2, 1), dtype=kind)
-        self.with_ones = np.concatenate([scaled, ones], axis=2).astype(kind)
         self.variance = np.array([[[kernel.variance]] for kernel in kernels], dtype=kind)
 
     def near(self, Z: Array) -> Near:
@@ -58,7 +57,7 @@ class Covariances:
         expanded[:, :, d] = np.vecdot(z, z)
         expanded[:, :, d + 1] = 1.0
         squared = expanded @ self.expanded
-        rho = np.sqrt(np.maximum(squared, 0.0, out=squared))
+        rho = np.sqrt(np.abs(squared, out=squared))  # rounding may leave a negative one; a maximum takes twice as long
         decay = exponential(np.negative(rho))
         rho += 1.0
         rho *= decay
@@ -78,10 +77,10 @@ class Covariances:
             ``q x g x r x d``.
         """
         q, r, n = near.bend.shape
-        pull = (near.bend[:, None] * weights).reshape(q, -1, n) @ self.with_ones
+        pull = (near.bend[:, None] * weights).reshape(q, -1, n) @ self.expanded.transpose(0, 2, 1)
         pull = pull.reshape(q, -1, r, pull.shape[2])
-        moved: Array = pull[..., :-1] - pull[..., -1:] * near.z[:, None]
-        moved *= self.third_of_scale  # 5/3 (x - z) / ell^2, and x is scaled by sqrt(5) / ell
+        moved: Array = pull[..., :-2] + (2.0 * pull[..., -2:-1]) * near.z[:, None]
+        moved *= self.slope_scale  # 5/3 (x - z) / ell^2, and x is scaled by sqrt(5) / ell
         return moved
 
 
@@ -91,9 +90,8 @@ class Paths:
     def __init__(self, paths: Sequence[Path], kind: DTypeLike = np.float64) -> None:
         self._own = Covariances([path.kernel for path in paths], [path.X for path in paths], kind)
         self._v = self._own.variance * padded([path.v for path in paths])[:, None].astype(kind)
-        frequencies = np.stack([path.features.frequencies for path in paths])
-        self._frequencies = frequencies.astype(kind)
-        self._frequencies_in_columns = np.ascontiguousarray(self._frequencies.transpose(0, 2, 1))
+        frequencies = np.stack([path.features.frequencies.T for path in paths])
+        self._frequencies = np.ascontiguousarray(frequencies, dtype=kind)  # q x d x M / 2
         # a cos + b sin = amplitude cos(angle - phase): one function instead of two.
         weights = np.stack([path.features.amplitude * path.w for path in paths])[:, None]
         of_cosine, of_sine = np.split(weights, 2, axis=2)
@@ -114,7 +112,7 @@ class Paths:
         return self._sum(Z, self._own.near(Z).matern, cosine(self._angles(Z)))
 
     def _angles(self, Z: Array) -> Array:
-        angles: Array = Z @ self._frequencies_in_columns
+        angles: Array = Z @ self._frequencies
         angles -= self._phase
         return angles
 
@@ -132,7 +130,7 @@ class Paths:
         falling = sine(angles)
         falling *= self._amplitude
         gradient: Array = self._own.pulled(near, self._v[:, None])[:, 0]
-        gradient -= falling @ self._frequencies
+        gradient -= falling @ self._frequencies.transpose(0, 2, 1)
         gradient += self._linear + 2.0 * self._square * Z
         return value, gradient
 
@@ -165,7 +163,6 @@ class Moments:
         self._mu = np.array([process.mu for process in given])[:, None]
         self._alpha = padded([process.alpha for process in given])[:, None]
         self._trend = padded([process.kernel.trend(process.X) for process in given])
-        self._trend_in_columns = np.ascontiguousarray(self._trend.transpose(0, 2, 1))
         self._factors = [process.factor for process in given]
         self._inverses = _padded_squares([factor.inverse() for factor in self._factors]) if inverted else None
 
@@ -199,7 +196,7 @@ class Moments:
         """Features of the trend ``q x r x 2d`` and covariances with the sites ``q x r x n``."""
         u = 2.0 * Z - 1.0
         trend = np.concatenate([u, 1.5 * u * u - 0.5], axis=1) * self._roots
-        k: Array = trend @ self._trend_in_columns
+        k: Array = trend @ self._trend.transpose(0, 2, 1)
         k += self._own.variance * near.matern
         return trend, k
 
