@@ -8,7 +8,7 @@ import pytest
 from snnhpo_mpi.optim.kernel import Kernel
 from snnhpo_mpi.optim.likelihood import Hyperparameters
 from snnhpo_mpi.optim.posterior import Posterior
-from snnhpo_mpi.optim.stack import AT_ONCE, Moments, Paths
+from snnhpo_mpi.optim.stack import AT_ONCE, Moments, OneByOne, Paths
 from snnhpo_mpi.optim.surrogate import condition, factorize
 
 HYPER = Hyperparameters(Kernel(np.array([0.3, 0.5]), 1.5, 0.4, 0.2), 1e-4)
@@ -113,9 +113,9 @@ def test_the_gradient_of_a_path_agrees_with_finite_differences() -> None:
         assert gradient[:, :, i] == pytest.approx((paths(Z + h) - paths(Z - h)) / 2e-6, rel=1e-4)
 
 
-def test_single_precision_is_close_to_double() -> None:
+def test_single_precision_one_output_after_the_other_is_close_to_double_together() -> None:
     paths = [fitted().draw(np.random.default_rng(5)), other().draw(np.random.default_rng(6))]
     Z = np.random.default_rng(1).random((30, 2))
-    single = Paths(paths, np.float32)(Z)
+    single = OneByOne(paths)(Z)
     assert single.dtype == np.float32
     assert single == pytest.approx(Paths(paths)(Z), abs=1e-3)

@@ -50,6 +50,16 @@ def test_a_pending_trial_takes_uncertainty_away_and_leaves_the_mean() -> None:
     assert variances[1] < 0.04 * variances[0]
 
 
+def test_what_is_believed_of_pending_trials_is_the_mean_without_them() -> None:
+    X, y = data(12)
+    pending = np.concatenate([np.random.default_rng(3).random((3, 2)), X[8:9]])  # the last was told too
+    alone = condition(factorize(X[:7], HYPER, np.random.default_rng(2)), X[7:], y, NOTHING)
+    together = condition(factorize(X[:7], HYPER, np.random.default_rng(2)), X[7:], y, pending)
+    assert together.mu == pytest.approx(alone.mu)
+    assert together.residual[12:] + alone.mu == pytest.approx(Moments([alone])(pending)[0][0])
+    assert together.factor.solved(together.residual) == pytest.approx(together.alpha, abs=1e-9)
+
+
 def test_a_thousand_equal_points_have_a_factor() -> None:
     X = np.full((1000, 2), 0.5)
     factor = safe_cholesky(HYPER.kernel(X, X), Hyperparameters(HYPER.kernel, 1e-12))
