@@ -11,6 +11,7 @@ Notation
 
 from __future__ import annotations
 
+import math
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ N_BESIDE = 100  # told, from which on fits are made beside the asks and used a s
 N_MODELLED = 400  # most trials that a model is made of
 N_NEAR = 200  # of them that a climb to an improvement looks at: its cost is quadratic in their number
 FIT_KEY = 1  # of the generator
+LEAST_TEMPERATURE = 0.5  # of draws, however many trials are pending
+PENDING_UNIT = 5.0  # pending trials that halve a draw's variance
 
 
 def anchors(n: int) -> tuple[int, int]:
@@ -144,7 +147,10 @@ class Models:
         return self._beside.submit(self._fit_all, told.first(n))
 
     def improvement(self, posteriors: list[Posterior | None], told: Told, center: Array) -> Improvement:
-        """Expected improvement over the best feasible trial's mean; of feasibility alone while there is none.
+        """Expected improvement over the best feasible trial's mean, or over a better one that is pending.
+
+        Over a pending trial only as far as it is believed, and believed feasible: else the next trials would go where
+        it goes. Of feasibility alone while no trial was feasible.
 
         Args:
             posteriors: of all outputs.
@@ -154,8 +160,8 @@ class Models:
         known, objective = self._known(told), posteriors[0]
         best = None
         if objective is not None and known.feasible.any():
-            means = objective.mean_at_told(int(known.scored.sum()))
-            best = float(means[known.feasible[known.scored]].max())
+            means = objective.mean_at_told()[known.feasible[known.scored]]
+            best = max(float(means.max()), best_believed(posteriors))
         used = [posterior for posterior in posteriors[best is None :] if posterior]
         coarse = Moments([near(posterior, center, N_NEAR) for posterior in used], inverted=True)
         return Improvement(Moments(used), coarse, best)
@@ -190,7 +196,29 @@ class Models:
         return condition(fitted, X_new, output.y, X_pending)
 
 
-def draw(posteriors: list[Posterior | None], rng: np.random.Generator) -> Draw:
-    """One joint draw; the outputs are independent."""
-    paths = [posterior.draw(rng) for posterior in posteriors if posterior]
+def best_believed(posteriors: list[Posterior | None]) -> float:
+    """Largest mean of the objective at the pending trials whose constraints' means hold; -inf without one.
+
+    Args:
+        posteriors: of all outputs, that of the objective among them.
+    """
+    objective, *constraints = [posterior.mean_at_pending() for posterior in posteriors if posterior]
+    holds = np.all([mean <= 0.0 for mean in constraints], axis=0) if constraints else np.isfinite(objective)
+    return float(objective[holds].max(initial=-np.inf))
+
+
+def temperature(n_pending: int) -> float:
+    """What remains of a draw's spread: trials that are out together differ already, the more the more there are."""
+    return max(LEAST_TEMPERATURE, 1.0 / math.sqrt(1.0 + n_pending / PENDING_UNIT))
+
+
+def draw(posteriors: list[Posterior | None], rng: np.random.Generator, temperature: float = 1.0) -> Draw:
+    """One joint draw; the outputs are independent.
+
+    Args:
+        posteriors: of all outputs.
+        rng: where it comes from.
+        temperature: what its deviations from the means are multiplied by.
+    """
+    paths = [posterior.draw(rng, temperature) for posterior in posteriors if posterior]
     return Draw(Paths(paths), OneByOne(paths), scored=posteriors[0] is not None)

@@ -90,15 +90,23 @@ class Posterior(Conditioned):
         fitted: the model at its anchor.
         phi: ``q x M`` features of the points after the anchor's.
         residual: ``n + p`` values less the mean ``mu``; the pending ones' are believed.
+        n_pending: p.
     """
 
     fitted: Fitted
     phi: Array
     residual: Array
+    n_pending: int
 
-    def mean_at_told(self, n: int) -> Array:
-        """``n`` posterior means at the first n sites."""
+    def mean_at_told(self) -> Array:
+        """``n`` posterior means at what was told."""
+        n = len(self.residual) - self.n_pending
         mean: Array = self.mu + self.residual[:n] - self.fitted.hyper.noise * self.alpha[:n]
+        return mean
+
+    def mean_at_pending(self) -> Array:
+        """``p`` posterior means at what is pending."""
+        mean: Array = self.mu + self.residual[len(self.residual) - self.n_pending :]
         return mean
 
     def draw(self, rng: np.random.Generator, temperature: float = 1.0) -> Path:

@@ -33,7 +33,7 @@ from snnhpo_mpi.optim.candidates import column_groups, draw_candidates, first_un
 from snnhpo_mpi.optim.climb import Merit, climb
 from snnhpo_mpi.optim.history import History, Pending, Told
 from snnhpo_mpi.optim.memory import keep_freed
-from snnhpo_mpi.optim.models import Models, draw
+from snnhpo_mpi.optim.models import Models, draw, temperature
 from snnhpo_mpi.optim.posterior import Posterior
 from snnhpo_mpi.optim.sobol import RETRIES, SobolDesign, generator, row_key
 from snnhpo_mpi.optim.trust_region import TrustRegion, box, relative_sides, step
@@ -189,10 +189,22 @@ class Scbo:
         improving = number % 2 == 1 and not hurried
         n = N_HURRIED if hurried else N_IMPROVING if improving else N_CANDIDATES
         X = draw_candidates(self._space, told.X[row], *region, n, rng)
-        aim = self._models.improvement(posteriors, told, told.X[row]) if improving else draw(posteriors, rng)
+        aim = self._aim(posteriors, told, told.X[row], rng, improving)
         n_sites = max(len(posterior.X) for posterior in posteriors if posterior)
         n_evaluations = 0 if hurried else min(MOST_EVALUATIONS, EVALUATIONS_TIMES_SITES // n_sites)
         return self._best(aim, X, told.X[row], region, n_evaluations)
+
+    def _aim(
+        self,
+        posteriors: list[Posterior | None],
+        told: Told,
+        center: Array,
+        rng: np.random.Generator,
+        improving: bool,
+    ) -> Draw | Improvement:
+        if improving:
+            return self._models.improvement(posteriors, told, center)
+        return draw(posteriors, rng, temperature(len(self._history.pending)) if told.feasible.any() else 1.0)
 
     def _posteriors(self, told: Told, center: Array, hurried: bool) -> list[Posterior | None]:
         if not hurried:

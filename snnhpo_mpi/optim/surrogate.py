@@ -88,7 +88,7 @@ def condition(fitted: Fitted, X_new: Array, y: Array, X_pending: Array) -> Poste
     # A pending trial is believed to give its mean, the product of its row of the factor: K^-1 gives it no weight.
     believed = factor.lower_rows(halves[0] - mu * halves[1])[len(X_new) :]
     X, kernel = np.concatenate([fitted.X, added]), fitted.hyper.kernel
-    return Posterior(kernel, X, factor, mu, alpha, fitted, phi, np.concatenate([y - mu, believed]))
+    return Posterior(kernel, X, factor, mu, alpha, fitted, phi, np.concatenate([y - mu, believed]), p)
 
 
 def near(posterior: Posterior, center: Array, n: int) -> Conditioned:

@@ -69,7 +69,7 @@ def test_many_points_are_evaluated_in_blocks() -> None:
 
 def test_the_means_at_the_told_points_cost_no_solve() -> None:
     posterior = fitted()
-    assert posterior.mean_at_told(12) == pytest.approx(Moments([posterior])(data(12)[0])[0][0])
+    assert posterior.mean_at_told() == pytest.approx(Moments([posterior])(data(12)[0])[0][0])
 
 
 def test_the_gradients_of_the_moments_agree_with_finite_differences() -> None:
