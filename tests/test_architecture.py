@@ -47,6 +47,7 @@ LIBRARIES = {
     "mpi4py": ("comm/mpi.py",),
     "h5py": ("record/", "snn/data/recordings.py"),
     "bindsnet": ("snn/bindsnet_network.py",),
+    "triton": ("snn/fused/",),
     "lava": ("snn/lava_network.py", "snn/kernels/"),
     "tonic": ("snn/data/",),
     "optuna": ("bench/", "report/export.py"),

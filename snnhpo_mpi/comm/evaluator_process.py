@@ -109,6 +109,7 @@ def _serve(order: Order, channel: Channel) -> None:
         reason = traceback.format_exception_only(error)[-1].strip()
         channel.send(Goodbye(shortened(f"{reason}\n\n{''.join(traceback.format_exception(error))}")))
         return
+    gc.collect()
     gc.freeze()  # trainers sweep before a trial: not what was imported by now, which took as long as a short trial
     channel.send(Ready())
     for line in channel.lines:

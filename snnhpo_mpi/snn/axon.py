@@ -41,10 +41,9 @@ def _shift_by_slices(x: Tensor, steps: list[int]) -> Tensor:
 
 def _shift_by_index(x: Tensor, steps: Tensor) -> Tensor:
     """Without asking a GPU for the steps."""
-    source = torch.arange(len(x), device=x.device)[:, None] - steps  # T x C
-    source = source.view(len(x), 1, -1, *[1] * (x.dim() - 3)).expand_as(x)
-    is_inside = (source >= 0) & (source < len(x))
-    return x.gather(0, source.clamp(0, len(x) - 1)).masked_fill_(~is_inside, 0.0)
+    source = (torch.arange(len(x), device=x.device)[:, None] - steps).view(len(x), 1, -1, *[1] * (x.dim() - 3))
+    is_outside = (source < 0) | (source >= len(x))
+    return x.gather(0, source.clamp(0, len(x) - 1).expand_as(x)).masked_fill_(is_outside, 0.0)
 
 
 class _Shift(torch.autograd.Function):

@@ -1,4 +1,4 @@
-"""Steps of a Diehl & Cook network by full matrices: for GPUs.
+"""Steps of a Diehl & Cook network by full matrices: for GPUs that ``fused`` is not made for, and double precision.
 
 Never asks the device for a value, so that the host runs ahead of it.
 

@@ -9,6 +9,7 @@ Notation: B samples, T steps, C channels, H x W pixels, K classes.
 from __future__ import annotations
 
 import functools
+import logging
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -23,6 +24,7 @@ from snnhpo_mpi.snn.fused.available import fuses
 from snnhpo_mpi.snn.lava_network import slayer
 from snnhpo_mpi.trial import Params
 
+log = logging.getLogger(__name__)
 TRUE_RATE, FALSE_RATE = 0.2, 0.03  # spikes a step wanted of the right and of each wrong output neuron
 N_UNCAPTURED = 2  # batches before the capture: they compile kernels, and make the moments of the gradient
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -64,7 +66,7 @@ class Learner:
         self.network = network
         self._loss = loss_of(str(params["decoder"]))
         # Others' networks may ask the device for values, which a graph cannot.
-        self._captures = isinstance(network, Csnn) and fuses(next(network.parameters()))
+        self._captures = type(network) is Csnn and fuses(next(network.parameters()))
         self._optimizer = torch.optim.Adam(
             network.parameters(), lr=float(params["learning_rate"]), capturable=self._captures
         )
@@ -108,11 +110,24 @@ class Learner:
         if not self._captures:
             return self._step(spikes, classes)
         if self._captured is None and self._n_seen[spikes.shape] >= N_UNCAPTURED:
-            self._captured = _Captured(self._step, spikes, classes)
+            self._capture(spikes, classes)
         if self._captured is not None and self._captured.fits(spikes):
             return self._captured.step(spikes, classes)
         self._n_seen[spikes.shape] += 1
         return _aside(self._step, spikes, classes)
+
+    def _capture(self, spikes: Tensor, classes: Tensor) -> None:
+        try:
+            self._captured = _Captured(self._step, spikes, classes)
+        except torch.cuda.OutOfMemoryError:
+            raise
+        except RuntimeError as error:  # something in it asks the device for a value
+            self._captures = False
+            log.warning("learning goes on, more slowly, without a CUDA graph: %s", str(error).partition("\n")[0])
+
+    def end_training(self) -> None:
+        """Give back the memory that a graph holds; the network is there to be read."""
+        self._captured = None
 
     def _step(self, spikes: Tensor, classes: Tensor) -> _Step:
         self._optimizer.zero_grad()
@@ -131,7 +146,7 @@ class _Captured:
     def __init__(self, step: Callable[[Tensor, Tensor], _Step], spikes: Tensor, classes: Tensor) -> None:
         self._spikes, self._classes = spikes.clone(), classes.clone()
         self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph, stream=_side_stream()):
+        with torch.cuda.graph(self._graph, stream=_side_stream(torch.cuda.current_device())):
             self._found = step(self._spikes, self._classes)
 
     def fits(self, spikes: Tensor) -> bool:
@@ -148,18 +163,19 @@ class _Captured:
 
 def _aside(step: Callable[[Tensor, Tensor], _Step], spikes: Tensor, classes: Tensor) -> _Step:
     """A step beside the default stream, as whatever precedes a capture must be."""
-    here, aside = torch.cuda.current_stream(), _side_stream()
+    here, aside = torch.cuda.current_stream(), _side_stream(torch.cuda.current_device())
     aside.wait_stream(here)
-    with torch.cuda.stream(aside):
-        found = step(spikes, classes)
-    here.wait_stream(aside)
-    return found
+    try:
+        with torch.cuda.stream(aside):
+            return step(spikes, classes)
+    finally:
+        here.wait_stream(aside)
 
 
 @functools.cache
-def _side_stream() -> torch.cuda.Stream:
-    """The same for all trials: cuBLAS keeps some 30 MB of the GPU's memory for each stream that it was used on."""
-    stream: torch.cuda.Stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+def _side_stream(device: int) -> torch.cuda.Stream:
+    """The same for all trials: cuBLAS keeps memory for each stream that it was used on."""
+    stream: torch.cuda.Stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
     return stream
 
 

@@ -93,6 +93,7 @@ class SlayerTrainer:
                 return log.stopped()
             self._checkpoints.save(trial, parts)
         log.end_training()
+        learner.end_training()
         reader = SlayerReader(learner.network, self._settings.encoding, self._device)
         predicted = reader.predict(self._split.held_x, generator)
         save_if_wanted(self._config, trial.number, params, self._split, learner.network.state_dict())

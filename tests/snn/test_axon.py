@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from snnhpo_mpi.snn.axon import AxonalDelay, shift
+from snnhpo_mpi.snn.axon import AxonalDelay, _shift_by_index, _shift_by_slices, shift
 
 
 def time_first(*samples):
@@ -27,6 +27,13 @@ def test_each_channel_moves_by_its_own_number_of_steps():
 
 def test_a_delay_longer_than_the_sample_leaves_nothing():
     assert samples(shift(torch.ones(3, 1, 1), torch.tensor([5]))) == [[[0.0, 0, 0]]]
+
+
+@pytest.mark.parametrize("n_steps", [1, 4])
+@pytest.mark.parametrize("shape", [(2, 5), (2, 5, 3, 2)])
+def test_slices_and_indices_move_alike(n_steps, shape):
+    x, steps = torch.rand(n_steps, *shape), torch.tensor([0, 1, -2, 9, -9])
+    assert torch.equal(_shift_by_slices(x, steps.tolist()), _shift_by_index(x, steps))
 
 
 def test_only_the_whole_part_of_a_delay_counts():

@@ -6,11 +6,13 @@ import torch
 from snnhpo_mpi.snn.parameters import defaults
 
 pytestmark = pytest.mark.slayer
-N_BATCHES = 6
+N_BATCHES = 9
 
 
-def learnt(n_uncaptured: int, monkeypatch: pytest.MonkeyPatch, **changes: float) -> tuple[list[list[float]], object]:
-    """What batches gave, the last of each two smaller, and the learner after them."""
+def learnt(
+    n_uncaptured: int, monkeypatch: pytest.MonkeyPatch, **changes: float | str
+) -> tuple[list[list[float]], object]:
+    """What batches gave, the last of each three smaller, and the learner after them."""
     from snnhpo_mpi.snn import learner as module
     from snnhpo_mpi.snn.csnn import Csnn
 
@@ -30,8 +32,11 @@ def learnt(n_uncaptured: int, monkeypatch: pytest.MonkeyPatch, **changes: float)
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_a_captured_step_learns_what_its_operations_one_by_one_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    (expected, single), (found, graph) = (learnt(n, monkeypatch, dropout=0.2) for n in (99, 2))
+@pytest.mark.parametrize("decoder", ["rate", "max"])
+def test_a_captured_step_learns_what_its_operations_one_by_one_do(
+    decoder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (expected, single), (found, graph) = (learnt(n, monkeypatch, dropout=0.2, decoder=decoder) for n in (99, 2))
     assert single._captured is None and graph._captured is not None  # type: ignore[attr-defined]
     assert found == expected
     for one, other in zip(single.network.parameters(), graph.network.parameters(), strict=True):  # type: ignore[attr-defined]
@@ -62,3 +67,26 @@ def test_a_checkpoint_of_a_gpu_is_learnt_on_from_without_one() -> None:
         one.train(*batch)
     for mine, its in zip(learner.network.parameters(), other.network.parameters(), strict=True):
         assert torch.equal(mine, its)
+
+
+def test_a_step_that_cannot_be_captured_is_learnt_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from snnhpo_mpi.snn import learner as module
+    from snnhpo_mpi.snn.csnn import Csnn
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("operation not permitted when stream is capturing\nmore")
+
+    monkeypatch.setattr(module, "_Captured", fail)
+    monkeypatch.setattr(module, "_aside", lambda step, *batch: step(*batch))
+    params = defaults("slayer", "csnn") | {"dropout": 0.0}
+    torch.manual_seed(1)
+    pair = [module.Learner(Csnn((1, 8, 8), 2, params), params) for _ in range(2)]
+    pair[1].load_state_dict(pair[0].state_dict())
+    pair[1]._captures = True
+    for _ in range(5):
+        found = [one.train(torch.ones(2, 6, 1, 8, 8), torch.tensor([0, 1]))[2] for one in pair]
+        assert torch.equal(*found)
+    (warning,) = caplog.messages
+    assert warning.endswith("without a CUDA graph: operation not permitted when stream is capturing")

@@ -28,6 +28,8 @@ def _compiles(device: str) -> bool:
 
         fused_alif.run(torch.ones(2, 8, device=device), _PROBE)
         torch.cuda.synchronize(device)
+    except (torch.cuda.OutOfMemoryError, torch.AcceleratorError):
+        raise  # no answer: the GPU is full, or broken
     except Exception as error:  # compilers, linkers, drivers and file systems fail in ways of their own
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         log.warning(
