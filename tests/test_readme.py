@@ -20,6 +20,7 @@ from snnhpo_mpi.errors import SnnhpoError
 from snnhpo_mpi.progress import Tally
 from snnhpo_mpi.scratch import scratch_folder
 from snnhpo_mpi.snn.device import checked
+from snnhpo_mpi.snn.fused import available
 from snnhpo_mpi.snn.kernels import build, cache
 from snnhpo_mpi.study import _last_words
 
@@ -75,6 +76,13 @@ def no_gpu(monkeypatch: pytest.MonkeyPatch) -> str:
     return said_by(lambda: host.choose_device(**slot, visible=(), n_granted=4))
 
 
+def no_compiler(monkeypatch: pytest.MonkeyPatch) -> str:
+    said: list[str] = []
+    monkeypatch.setattr(available.log, "warning", lambda text, *values: said.append(text % values))
+    assert not available._compiles.__wrapped__("cuda:99")
+    return said[0]
+
+
 def no_kernel(monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "H100")
@@ -124,6 +132,7 @@ SAYS: dict[str, Callable[[pytest.MonkeyPatch], str]] = {
     "Alarm clock": missing_rank,
     "cuda:0": broken_gpu,
     "Slurm granted": no_gpu,
+    "networks are computed": no_compiler,
     "lava-dl's": no_kernel,
     "... does not know": old_architecture,
     "no temporary folder": no_scratch,
