@@ -17,6 +17,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from snnhpo_mpi.arguments import positive
 from snnhpo_mpi.errors import ConfigError, SnnhpoError
 from snnhpo_mpi.plain import PlainFormatter, plain
 
@@ -83,8 +84,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="where studies are kept")
     run.add_argument("--resume", action="store_true", help="go on with the study if there is one")
     run.add_argument("--accept-config", action="store_true", help="resume although the configuration changed")
-    run.add_argument("--workers", type=_positive, metavar="N", help="evaluators here, without MPI (default 1)")
-    run.add_argument("--trials", type=_positive, metavar="N", help="same as --set budget.trials=N")
+    run.add_argument("--workers", type=positive, metavar="N", help="evaluators here, without MPI (default 1)")
+    run.add_argument("--trials", type=positive, metavar="N", help="same as --set budget.trials=N")
     run.add_argument("--tensorboard", action="store_true", help="also write TensorBoard scalars into the study")
 
     check = _command(commands, "check", _check, "validate a configuration and say what it means here; runs nothing")
@@ -110,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
 
     best = _command(commands, "best", _best, "the best feasible configurations")
     _add_study(best)
-    best.add_argument("--top", type=_positive, default=1, metavar="K", help="how many (default 1)")
+    best.add_argument("--top", type=positive, default=1, metavar="K", help="how many (default 1)")
     form = best.add_mutually_exclusive_group()
     form.add_argument("--yaml", action="store_true", help="print the best as a fixed: block")
     form.add_argument("--json", action="store_true", help="one JSON object")
@@ -130,12 +131,12 @@ def _parser() -> argparse.ArgumentParser:
 
     retrain = _command(commands, "retrain", _retrain, "train the best again, on all training data, and test them")
     _add_study(retrain)
-    retrain.add_argument("--top", type=_positive, default=1, metavar="K", help="how many configurations (default 1)")
-    retrain.add_argument("--repeats", type=_positive, default=10, metavar="N", help="seeds of each (default 10)")
-    retrain.add_argument("--epochs", type=_positive, metavar="N", help="instead of the epochs that the search found")
+    retrain.add_argument("--top", type=positive, default=1, metavar="K", help="how many configurations (default 1)")
+    retrain.add_argument("--repeats", type=positive, default=10, metavar="N", help="seeds of each (default 10)")
+    retrain.add_argument("--epochs", type=positive, metavar="N", help="instead of the epochs that the search found")
     retrain.add_argument("--save", action="store_true", help="keep the trained networks, one file each")
     retrain.add_argument("--name", default="retrain", help="folder in that of the study (default retrain)")
-    retrain.add_argument("--workers", type=_positive, metavar="N", help="evaluators here, without MPI (default 1)")
+    retrain.add_argument("--workers", type=positive, metavar="N", help="evaluators here, without MPI (default 1)")
     _add_set(retrain)
 
     kernels = _command(commands, "kernels", _kernels, "compile lava-dl's CUDA kernels once, before a job")
@@ -186,13 +187,6 @@ def _add_set(parser: argparse.ArgumentParser) -> None:
 
 def _add_study(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("study", type=Path, metavar="RUN", help="results folder of a study, or its study.h5")
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"at least 1 is needed, found {text}")
-    return value
 
 
 def _formats(*known: str) -> Callable[[str], tuple[str, ...]]:

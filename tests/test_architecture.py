@@ -12,6 +12,7 @@ import snnhpo_mpi
 
 ROOT = Path(snnhpo_mpi.__file__).parent
 ALLOWED = {
+    "arguments": set(),
     "errors": set(),
     "plain": set(),
     "trial": set(),
@@ -36,9 +37,9 @@ ALLOWED = {
     "retrain": {"config", "errors", "record", "report", "study", "trial"},
     "progress": {"record", "report", "trial"},
     "scalars": {"errors", "progress", "trial"},
-    "bench": {"comm", "config", "errors", "optim", "record", "snn", "space", "trial"},
+    "bench": {"arguments", "comm", "config", "errors", "optim", "record", "snn", "space", "trial"},
     "cli": {"bench", "check", "comm", "config", "errors", "feasibility", "record", "report", "retrain", "study"}
-    | {"plain", "snn.data", "snn.kernels"},
+    | {"arguments", "plain", "snn.data", "snn.kernels"},
 }  # fmt: skip
 LIBRARIES = {
     "torch": ("bench/", "optim/", "snn/"),

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from snnhpo_mpi.arguments import not_negative, positive
 from snnhpo_mpi.trial import Outcome, Trial
 
 if TYPE_CHECKING:
@@ -223,10 +224,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     parser.add_argument("--problem", choices=PROBLEMS, required=True)
     parser.add_argument("--method", choices=METHODS, default="scbo")
-    parser.add_argument("--budget", type=int, default=200, metavar="N", help="evaluations (default 200)")
-    parser.add_argument("--pending", type=int, default=1, metavar="P", help="evaluations out at any time (default 1)")
-    parser.add_argument("--seeds", type=int, default=5, metavar="K", help="runs, with seeds 0 to K - 1 (default 5)")
-    parser.add_argument("--first-seed", type=int, default=0, metavar="S", help="runs with seeds S to S + K - 1")
+    parser.add_argument("--budget", type=positive, default=200, metavar="N", help="evaluations (default 200)")
+    parser.add_argument("--pending", type=positive, default=1, metavar="P", help="of them out at any time (default 1)")
+    parser.add_argument("--seeds", type=positive, default=5, metavar="K", help="runs, seeds 0 to K - 1 (default 5)")
+    parser.add_argument("--first-seed", type=not_negative, default=0, metavar="S", help="seeds S to S + K - 1 instead")
     parser.add_argument("--json", action="store_true", help="one JSON object, with the curves")
 
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from snnhpo_mpi.arguments import not_negative, positive
 from snnhpo_mpi.bench.optimizer import make_problem
 from snnhpo_mpi.bench.workers import Durations, Timed, VirtualWorkers, parse_durations, sleep_for
 from snnhpo_mpi.comm.master import Master, MasterSettings
@@ -208,9 +209,9 @@ def _durations(text: str) -> Durations:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
-    parser.add_argument("--workers", type=int, default=16, metavar="W", help="in virtual time (default 16)")
-    parser.add_argument("--trials", type=int, default=500, metavar="N", help="trials sent (default 500)")
-    parser.add_argument("--told", type=int, default=0, metavar="N", help="trials told beforehand (default 0)")
+    parser.add_argument("--workers", type=positive, default=16, metavar="W", help="in virtual time (default 16)")
+    parser.add_argument("--trials", type=positive, default=500, metavar="N", help="trials sent (default 500)")
+    parser.add_argument("--told", type=not_negative, default=0, metavar="N", help="trials told beforehand (default 0)")
     parser.add_argument(
         "--durations",
         type=_durations,

@@ -21,6 +21,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from snnhpo_mpi.arguments import positive
+
 if TYPE_CHECKING:
     from torch import Tensor, device, dtype
 
@@ -236,7 +238,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     parser.add_argument("--trainer", choices=("stdp", "slayer"), required=True)
     parser.add_argument("--device", default="cpu", help="cpu, cuda:0, ... (default cpu)")
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="turns measured (default 5)")
+    parser.add_argument("--rounds", type=positive, default=5, metavar="N", help="turns measured (default 5)")
     parser.add_argument("--json", action="store_true", help="one JSON object")
 
 

@@ -67,3 +67,12 @@ def test_the_command_prints_one_json_object(capsys: pytest.CaptureFixture[str]) 
     assert main(parser.parse_args(arguments)) == 0
     assert json.loads(capsys.readouterr().out)["method"] == "random"
     assert "random" in METHODS
+
+
+@pytest.mark.parametrize(("option", "least"), [("--budget", 1), ("--pending", 1), ("--seeds", 1), ("--first-seed", 0)])
+def test_numbers_that_make_no_sense_are_told(option: str, least: int, capsys: pytest.CaptureFixture[str]) -> None:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--problem", "ackley10", option, str(least - 1)])
+    assert f"argument {option}: at least {least} is needed, found {least - 1}" in capsys.readouterr().err
