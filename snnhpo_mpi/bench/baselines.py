@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import optuna
 import torch
-from botorch.exceptions import BotorchWarning
+from botorch.exceptions import BotorchWarning, ModelFittingError
 from botorch.fit import fit_gpytorch_mll
 from botorch.generation.sampling import ConstrainedMaxPosteriorSampling
 from botorch.models import ModelListGP, SingleTaskGP
@@ -135,7 +135,11 @@ class BotorchScbo:
         model = SingleTaskGP(
             X, values[:, None], covar_module=kernel, likelihood=likelihood, outcome_transform=Standardize(m=1)
         )
-        fit_gpytorch_mll(ExactMarginalLogLikelihood(likelihood, model))
+        start = {name: value.clone() for name, value in model.state_dict().items()}
+        try:
+            fit_gpytorch_mll(ExactMarginalLogLikelihood(likelihood, model))
+        except ModelFittingError:  # after all of BoTorch's own attempts: with the kernel it starts from
+            model.load_state_dict(start)
         return model
 
     def _candidates(self, X: torch.Tensor) -> torch.Tensor:

@@ -76,3 +76,16 @@ def test_numbers_that_make_no_sense_are_told(option: str, least: int, capsys: py
     with pytest.raises(SystemExit):
         parser.parse_args(["--problem", "ackley10", option, str(least - 1)])
     assert f"argument {option}: at least {least} is needed, found {least - 1}" in capsys.readouterr().err
+
+
+def test_the_tutorials_algorithm_goes_on_where_no_fit_succeeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    from botorch.exceptions import ModelFittingError
+
+    from snnhpo_mpi.bench import baselines
+
+    def fail(mll: object) -> None:
+        raise ModelFittingError("All attempts to fit the model have failed.")
+
+    monkeypatch.setattr(baselines, "fit_gpytorch_mll", fail)
+    result = run_benchmark("pressure_vessel", "botorch_scbo", budget=13, pending=1, seeds=range(1))
+    assert len(result["curves"][0]) == 13
