@@ -78,13 +78,12 @@ def test_numbers_that_make_no_sense_are_told(option: str, least: int, capsys: py
     assert f"argument {option}: at least {least} is needed, found {least - 1}" in capsys.readouterr().err
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:FutureWarning")
 def test_the_tutorials_algorithm_goes_on_where_no_fit_succeeds(monkeypatch: pytest.MonkeyPatch) -> None:
-    from botorch.exceptions import ModelFittingError
-
     from snnhpo_mpi.bench import baselines
 
     def fail(mll: object) -> None:
-        raise ModelFittingError("All attempts to fit the model have failed.")
+        raise baselines.ModelFittingError("All attempts to fit the model have failed.")
 
     monkeypatch.setattr(baselines, "fit_gpytorch_mll", fail)
     result = run_benchmark("pressure_vessel", "botorch_scbo", budget=13, pending=1, seeds=range(1))
