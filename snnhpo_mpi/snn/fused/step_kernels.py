@@ -69,13 +69,13 @@ def neurons(
     opens_e = tl.load(free_e + place, mask=inside, other=0)
     opens_i = tl.load(free_i + place, mask=inside, other=0)
     size = n_samples * n
-    t = tl.cast(first, tl.int64)  # records may hold more than 2^31 spikes
-    before = (t - 1) * size + place
+    before = (tl.cast(first, tl.int64) - 1) * size + place  # records may hold more than 2^31 spikes
     fired_e = tl.load(excitatory + before, mask=inside & (first > 0), other=0).to(tl.float32)
     fired_i = tl.load(inhibitory + before, mask=inside & (first > 0), other=0).to(tl.float32)
     if not LEARNING:
         rise = tl.load(theta + neuron, mask=inside, other=0.0)
     for index in range(n_steps):
+        t = first + index
         if BY_DISTANCE:
             n_upto = tl.cumsum(fired_i, 0)
             sum_upto = tl.cumsum(fired_i * neuron, 0)
@@ -108,13 +108,13 @@ def neurons(
         u_i = tl.where(over_i, i_reset, u_i)
         opens_i = tl.where(over_i, t + 1 + i_blocked, opens_i)
         if ONE_WINNER:
-            noise = tl.rand(tl.load(seed), ((first + index) * n_samples + sample) * BLOCK + neuron)
+            noise = tl.rand(tl.load(seed), (t * n_samples + sample) * BLOCK + neuron)
             over = over & (neuron == tl.argmax(tl.where(over, noise, -1.0), 0))
         fired_e = over.to(tl.float32)
         fired_i = over_i.to(tl.float32)
-        tl.store(excitatory + t * size + place, over.to(tl.uint8), mask=inside)
-        tl.store(inhibitory + t * size + place, over_i.to(tl.uint8), mask=inside)
-        t += 1
+        now = tl.cast(t, tl.int64) * size + place
+        tl.store(excitatory + now, over.to(tl.uint8), mask=inside)
+        tl.store(inhibitory + now, over_i.to(tl.uint8), mask=inside)
     tl.store(v_e + place, u_e, mask=inside)
     tl.store(v_i + place, u_i, mask=inside)
     tl.store(free_e + place, opens_e, mask=inside)
