@@ -26,7 +26,7 @@ import torch
 from snnhpo_mpi.config import StudyConfig, load_config
 from snnhpo_mpi.host import CONVOLUTIONS_KEPT
 from snnhpo_mpi.parts import build_optimizer, build_trainer
-from snnhpo_mpi.trial import Outcome, State, Trial
+from snnhpo_mpi.trial import Outcome, Params, State, Trial
 
 os.environ.update(CONVOLUTIONS_KEPT)  # as in an evaluator; read at the first convolution
 
@@ -195,14 +195,18 @@ def gesture(n_train: int) -> None:
         print(f"{name}: {largest}: peak {peak:,.0f} MB, {before:,.0f} MB of it before the trial; {took:.0f} CPU s")
 
 
-def again(name: str) -> None:
-    """Print the held-out accuracy of a search's best network under five other study seeds."""
-    config = load_config(SEARCHES / f"{name}.yaml")
+def best_of(config: StudyConfig, name: str) -> tuple[dict[str, str], Params]:
+    """The row of a search's best network, and its hyperparameters."""
     with (SEARCHES / f"{name}.csv").open(encoding="utf-8") as file:
         completed = [row for row in csv.DictReader(file) if row["state"] == "completed"]
     best = max(completed, key=lambda row: float(row["objective"]))
     kinds = {"int": int, "float": float, "categorical": str}
-    params = {key: kinds[parameter.type](best[f"params_{key}"]) for key, parameter in config.space.items()}
+    return best, {key: kinds[parameter.type](best[f"params_{key}"]) for key, parameter in config.space.items()}
+
+
+def again(name: str) -> None:
+    """Print the held-out accuracy of a search's best network under five other study seeds."""
+    best, params = best_of(load_config(SEARCHES / f"{name}.yaml"), name)
     found = []
     for seed in range(2, 7):
         other = load_config(SEARCHES / f"{name}.yaml", [f"study.seed={seed}"])
