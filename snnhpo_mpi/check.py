@@ -7,14 +7,16 @@ import os
 import traceback
 from collections.abc import Iterator
 
-import yaml
+import numpy as np
 
 from snnhpo_mpi import host
-from snnhpo_mpi.config import CategoricalParameter, IntParameter, PythonSettings, StudyConfig
+from snnhpo_mpi.config import CategoricalParameter, IntParameter, PythonSettings, StudyConfig, as_yaml, expanded
 from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.snn.parameters import defaults
 from snnhpo_mpi.space import Space
 from snnhpo_mpi.user_function import function_file, load_function
+
+N_GRID = 1000  # points of an axis over which a mean is taken
 
 
 def describe(config: StudyConfig, import_function: bool) -> Iterator[str]:
@@ -28,7 +30,7 @@ def describe(config: StudyConfig, import_function: bool) -> Iterator[str]:
         ConfigError: data, library or function that the study needs is not there.
     """
     yield "# resolved configuration"
-    yield yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, width=120).rstrip()
+    yield as_yaml(config.model_dump(mode="json"))
     space = Space(config.space)
     yield ""
     yield f"space        {len(space.names)} hyperparameters, {space.dim} columns for the model"
@@ -60,6 +62,8 @@ def check_data(config: StudyConfig, import_function: bool) -> str:
         ConfigError: data, library or function are not there.
     """
     trainer = config.trainer
+    if config.optimizer.study is not None:
+        expanded(config.optimizer.study, "optimizer.study")
     if isinstance(trainer, PythonSettings):
         file = function_file(trainer.function)
         if import_function:
@@ -126,8 +130,10 @@ def _cost(config: StudyConfig) -> str:
 
 
 def _mean_epochs(config: StudyConfig) -> float:
-    searched = config.space.get("epochs")
-    if isinstance(searched, IntParameter):
-        return (searched.low + searched.high) / 2
+    """Of trials drawn evenly from the space, on its scale."""
+    if "epochs" in config.space:
+        space = Space({"epochs": config.space["epochs"]})
+        points = np.eye(space.dim) if space.dim > 1 else (np.arange(N_GRID)[:, None] + 0.5) / N_GRID
+        return float(np.mean([float(space.decode(x)["epochs"]) for x in points]))
     assert not isinstance(config.trainer, PythonSettings)
     return float(config.fixed.get("epochs", defaults(config.trainer.name, config.trainer.network)["epochs"]))

@@ -237,18 +237,20 @@ def _say(text: str) -> None:
 def _run(args: argparse.Namespace) -> int:
     from snnhpo_mpi import study
 
-    overrides = [*args.overrides, *([f"budget.trials={args.trials}"] if args.trials else [])]
-    load = partial(study.from_file, args.config, overrides)
+    options = {f"--trials {args.trials}": f"budget.trials={args.trials}"} if args.trials else {}
+    load = partial(study.from_file, args.config, args.overrides, options)
     wish = study.Request(load, args.results, args.resume, args.accept_config, args.workers, None, args.tensorboard)
     return study.run(wish, _Voice())
 
 
 def _check(args: argparse.Namespace) -> int:
     from snnhpo_mpi.check import describe
-    from snnhpo_mpi.config import load_config
+    from snnhpo_mpi.config import load
 
-    for line in describe(load_config(args.config, args.overrides), args.import_function):
-        _say(line)
+    config, document = load(args.config, args.overrides)
+    with document.located():
+        for line in describe(config, args.import_function):
+            _say(line)
     return 0
 
 

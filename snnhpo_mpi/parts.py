@@ -15,6 +15,7 @@ from snnhpo_mpi.config import (
     SlayerSettings,
     StdpSettings,
     StudyConfig,
+    expanded,
     outside,
 )
 from snnhpo_mpi.errors import ConfigError
@@ -67,7 +68,7 @@ def _retraining(retrain: RetrainSettings, config: StudyConfig) -> Optimizer:
 
 def _replayed(config: StudyConfig, space: Space) -> list[dict[str, ParamValue]]:
     assert config.optimizer.study is not None  # validated
-    past = read(Path(config.optimizer.study))
+    past = read(expanded(config.optimizer.study, "optimizer.study"))
     if set(past.params) != set(space.names):
         raise ConfigError(
             f"optimizer.study: {config.optimizer.study} searched {', '.join(sorted(past.params))}, "

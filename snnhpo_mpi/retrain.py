@@ -59,9 +59,14 @@ def run(wish: Wish, workers: int | None, say: Callable[[str], None]) -> int:
     """
     search = wish.search.parent if wish.search.is_file() else wish.search
     return study.run(
-        study.Request(partial(configure, wish), search, resume=True, workers=workers, conclude=conclude),
+        study.Request(partial(_document, wish), search, resume=True, workers=workers, conclude=conclude),
         say,
     )
+
+
+def _document(wish: Wish) -> tuple[StudyConfig, Document]:
+    config, text = configure(wish)
+    return config, Document(str(wish.search), text, config.model_dump(mode="json"))
 
 
 def conclude(folder: Path) -> str:
@@ -81,7 +86,7 @@ def configure(wish: Wish) -> tuple[StudyConfig, str]:
     candidates = _candidates(past, wish)
     if exists(folder):
         candidates = _begun(folder, candidates)
-    document = Document(f"{past.folder} with --set", past.config_text, _changed(past, wish, len(candidates)))
+    document = Document(str(past.folder), past.config_text, _changed(past, wish, len(candidates)))
     for assignment in wish.overrides:
         apply_override(document, assignment)
     retrain = RetrainSettings(candidates=candidates, networks=NETWORKS if wish.save else None)

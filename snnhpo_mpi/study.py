@@ -23,10 +23,8 @@ from snnhpo_mpi.comm.launcher import announced
 from snnhpo_mpi.comm.master import Ending, Master, MasterSettings, dismiss
 from snnhpo_mpi.comm.proposer import N_TOLD, Optimizer, Proposer
 from snnhpo_mpi.comm.transport import LocalWorkers, Transport, local_transports
-from snnhpo_mpi.config import (
-    StudyConfig,
-    load_config,
-)
+from snnhpo_mpi.config import Document, StudyConfig
+from snnhpo_mpi.config import load as from_file
 from snnhpo_mpi.errors import ConfigError, RecordError, SnnhpoError
 from snnhpo_mpi.parts import build_optimizer
 from snnhpo_mpi.plain import PlainFormatter
@@ -50,7 +48,7 @@ class Request:
     """What the user asked ``snnhpo run`` for.
 
     Attributes:
-        load: reads the configuration and its text; called on rank 0 only.
+        load: reads the configuration and the document that it stands in; called on rank 0 only.
         results: folder that holds the studies' folders.
         resume: go on with the study if there is one.
         accept_config: go on although the configuration changed.
@@ -59,23 +57,13 @@ class Request:
         tensorboard: write TensorBoard scalars too.
     """
 
-    load: Callable[[], tuple[StudyConfig, str]]
+    load: Callable[[], tuple[StudyConfig, Document]]
     results: Path = Path("results")
     resume: bool = False
     accept_config: bool = False
     workers: int | None = None
     conclude: Callable[[Path], str] | None = None
     tensorboard: bool = False
-
-
-def from_file(path: Path, overrides: Sequence[str] = ()) -> tuple[StudyConfig, str]:
-    """A configuration file's settings and text; ``overrides`` are the texts of ``--set``.
-
-    Raises:
-        ConfigError: the file is not a valid configuration.
-    """
-    config = load_config(path, overrides)
-    return config, path.read_text(encoding="utf-8")
 
 
 def run(request: Request, say: Say) -> int:
@@ -140,15 +128,17 @@ def _lead_or_dismiss(request: Request, transport: Transport, say: Say, signals: 
 
 
 def _lead(request: Request, transport: Transport, say: Say, signals: StopSignals) -> int:
-    config, text = request.load()
-    check_data(config, import_function=False)  # before any rank starts work
+    config, document = request.load()
+    with document.located():
+        check_data(config, import_function=False)  # before any rank starts work
     if request.tensorboard:
         require_package()
     folder = request.results / config.study.name
-    optimizer = build_optimizer(config)
+    with document.located():
+        optimizer = build_optimizer(config)
     # More threads than cores make the models' linear algebra many times slower, and the workers with it.
     threadpool_limits(host.cores_of_rank(os.environ, host.local_size(os.environ) or transport.size))
-    record = _open_record(request, config, text, folder)
+    record = _open_record(request, config, document.text, folder)
     with _kept(say, folder / "logs" / RANK_0_LOG) as say:
         return _lead_on(request, config, transport, record, optimizer, say, signals)
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import os
 import sys
 from collections.abc import Callable, Mapping
 from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from snnhpo_mpi.config import PythonSettings, StudyConfig
+from snnhpo_mpi.config import PythonSettings, StudyConfig, expanded
 from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.trial import Outcome, Params, State, Trial
 
@@ -79,9 +78,13 @@ def _number(what: str, value: object) -> float:
 
 
 def function_file(target: str) -> Path | None:
-    """The file of a ``path/to/file.py:function`` target, None for ``package.module:function``."""
+    """The file of a ``path/to/file.py:function`` target, None for ``package.module:function``.
+
+    Raises:
+        ConfigError: no file can have that path here.
+    """
     source, _, _ = target.rpartition(":")
-    return Path(os.path.expandvars(source)).expanduser() if source.endswith(".py") else None
+    return expanded(source, "trainer.function") if source.endswith(".py") else None
 
 
 def load_function(target: str) -> Function:

@@ -111,10 +111,8 @@ def _frozen(data: StudyData, row: int, distributions: Mapping[str, BaseDistribut
 
     states = {State.COMPLETED.value: TrialState.COMPLETE, State.STOPPED.value: TrialState.PRUNED}
     number, objective = int(data.number[row]), float(data.objective[row])
-    facts: dict[str, Any] = {"seed": int(data.seed[row]), "rank": int(data.rank[row]), "state": str(data.state[row])}
-    facts |= {name: float(values[row]) for name, values in data.metrics.items() if not np.isnan(values[row])}
     named = zip(data.constraint_names, data.constraints[row].tolist(), strict=True)
-    constraints = {name: value for name, value in named if not np.isnan(value)}
+    constraints = [(name, value) for name, value in named if not np.isnan(value)]
     accuracy = np.ravel(data.curves(number).get("train_accuracy", np.empty(0))).tolist()
     return FrozenTrial(
         number=number,
@@ -125,10 +123,27 @@ def _frozen(data: StudyData, row: int, distributions: Mapping[str, BaseDistribut
         datetime_complete=_moment(float(data.ended_at[row])),
         params={name: value for name, value in data.trial(row).params.items() if name in distributions},
         distributions=dict(distributions),
-        user_attrs=facts | {f"constraint {name}": value for name, value in constraints.items()},
-        system_attrs={"constraints": list(constraints.values())} if constraints else {},
+        user_attrs=_attributes(data, row, constraints),
+        system_attrs={"constraints": [value for _, value in constraints]} if constraints else {},
         intermediate_values=dict(enumerate(accuracy, start=1)),
     )
+
+
+def _attributes(data: StudyData, row: int, constraints: Sequence[tuple[str, float]]) -> dict[str, Any]:
+    """The trial's own facts, then constraints and metrics; whatever has a name that is taken goes by another."""
+    found: dict[str, Any] = {"seed": int(data.seed[row]), "rank": int(data.rank[row]), "state": str(data.state[row])}
+
+    def add(name: str, value: float, kind: str) -> None:
+        while name in found:
+            name = f"{kind} {name}"
+        found[name] = value
+
+    for name, value in constraints:
+        add(f"constraint {name}", value, "constraint")
+    for name, values in data.metrics.items():
+        if not np.isnan(values[row]):
+            add(name, float(values[row]), "metric")
+    return found
 
 
 def _moment(at: float) -> datetime | None:

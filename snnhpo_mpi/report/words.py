@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from snnhpo_mpi.config import as_yaml
 from snnhpo_mpi.record import StudyData
 from snnhpo_mpi.report.summary import Found, Summary
 from snnhpo_mpi.trial import ParamValue, State
@@ -158,13 +159,4 @@ def as_table(best: Sequence[Found]) -> str:
 def as_fixed_block(data: StudyData, found: Found) -> str:
     """A trial's hyperparameters, and the ones that the study held fixed, as the ``fixed:`` block of a configuration."""
     values = {**(data.config.get("fixed") or {}), **found.params}
-    lines = [f"# trial {found.number} of {data.name}: objective {found.objective:.6g}", "fixed:"]
-    return "\n".join([*lines, *(f"  {name}: {_yaml(value)}" for name, value in values.items())])
-
-
-def _yaml(value: ParamValue) -> str:
-    """A value that YAML reads back as the same, whatever it looks like."""
-    if isinstance(value, str):
-        return "'" + value.replace("'", "''") + "'"
-    text = repr(value)
-    return text if "e" not in text or "." in text else text.replace("e", ".0e")
+    return f"# trial {found.number} of {data.name}: objective {found.objective:.6g}\n{as_yaml({'fixed': values})}"

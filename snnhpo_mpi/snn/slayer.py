@@ -25,6 +25,7 @@ from snnhpo_mpi.snn.checkpoint import Checkpoints, Part, RandomState
 from snnhpo_mpi.snn.csnn import LAYOUTS, Csnn, Shape
 from snnhpo_mpi.snn.data import Samples, load, load_final
 from snnhpo_mpi.snn.encode import encoded, input_shape, spike_generator
+from snnhpo_mpi.snn.firing import first_step
 from snnhpo_mpi.snn.kernels.cache import use_kernels
 from snnhpo_mpi.snn.lava_network import LavaNetwork
 from snnhpo_mpi.snn.learner import Learner
@@ -114,8 +115,9 @@ class SlayerTrainer:
             spikes = encoded(samples, self._settings.encoding, generator).to(torch.float32)
             predicted, counts, output = learner.train(spikes, classes.to(self._device))
             right = (predicted.cpu() == classes).long().numpy()
-            watched, most = self._config.saturation, most_spikes(self._settings.encoding.steps, 0, 1)
-            saturated = saturated_shares(watched, {"output": output}, {"output": most})
+            first = first_step(self._settings.network, "output")
+            most = {"output": most_spikes(self._settings.encoding.steps, 0, 1, first)}
+            saturated = saturated_shares(self._config.saturation, {"output": output}, most)
             log.observe({layer: n.cpu().numpy() for layer, n in counts.items()}, classes.numpy(), right, saturated)
             if log.should_stop:
                 return

@@ -125,7 +125,7 @@ def _split(dataset: DatasetSettings, y: Indices, seed: int) -> tuple[Indices, In
     wanted = dataset.train + dataset.held_out
     if wanted > len(y):
         raise ConfigError(
-            f"trainer.dataset: {dataset.train} training and {dataset.held_out} held-out samples were asked for, "
+            f"trainer.dataset.train: {dataset.train} training and {dataset.held_out} held-out samples were asked for, "
             f"{dataset.name} has {len(y)} in all"
         )
     return stratified_split(y, dataset.train, dataset.held_out, seed)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import re
 from pathlib import Path
 
-from snnhpo_mpi.config import DatasetSettings
+from snnhpo_mpi.config import DatasetSettings, expanded
 from snnhpo_mpi.errors import ConfigError
 
 
@@ -18,12 +16,10 @@ def data_folder(dataset: DatasetSettings) -> Path:
     """
     if dataset.path is None:
         raise ConfigError(f"trainer.dataset.path: {dataset.name} needs the folder of its files")
-    expanded = os.path.expandvars(Path(dataset.path).expanduser())
-    if unset := re.search(r"\$\{?\w+", expanded):
-        raise ConfigError(
-            f"trainer.dataset.path: {dataset.path}: the variable {unset.group()} is not set; it names the folder of "
-            f"your data sets (snnhpo data list tells what belongs there)"
-        )
-    if not Path(expanded).is_dir():
-        raise ConfigError(f"trainer.dataset.path: there is no folder {expanded}")
-    return Path(expanded)
+    try:
+        folder = expanded(dataset.path, "trainer.dataset.path")
+    except ConfigError as error:
+        raise ConfigError(f"{error}; it names the folder of your data sets (see snnhpo data list)") from None
+    if not folder.is_dir():
+        raise ConfigError(f"trainer.dataset.path: there is no folder {folder}")
+    return folder
