@@ -236,10 +236,11 @@ def _say(text: str) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     from snnhpo_mpi import study
+    from snnhpo_mpi.config import load
 
     options = {f"--trials {args.trials}": f"budget.trials={args.trials}"} if args.trials else {}
-    load = partial(study.from_file, args.config, args.overrides, options)
-    wish = study.Request(load, args.results, args.resume, args.accept_config, args.workers, None, args.tensorboard)
+    load_it = partial(load, args.config, args.overrides, options)
+    wish = study.Request(load_it, args.results, args.resume, args.accept_config, args.workers, None, args.tensorboard)
     return study.run(wish, _Voice())
 
 

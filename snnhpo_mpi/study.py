@@ -9,7 +9,7 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -24,7 +24,6 @@ from snnhpo_mpi.comm.master import Ending, Master, MasterSettings, dismiss
 from snnhpo_mpi.comm.proposer import N_TOLD, Optimizer, Proposer
 from snnhpo_mpi.comm.transport import LocalWorkers, Transport, local_transports
 from snnhpo_mpi.config import Document, StudyConfig
-from snnhpo_mpi.config import load as from_file
 from snnhpo_mpi.errors import ConfigError, RecordError, SnnhpoError
 from snnhpo_mpi.parts import build_optimizer
 from snnhpo_mpi.plain import PlainFormatter

@@ -45,6 +45,23 @@ def test_check_says_what_a_configuration_means(
     assert not (toy / "results").exists()
 
 
+@pytest.mark.parametrize(
+    ("epochs", "mean"),
+    [
+        ("{type: categorical, choices: [1, 10, 19]}", 10),
+        ("{type: int, low: 1, high: 2}", 1.5),
+        ("{type: int, low: 1, high: 40}", 20.5),
+        ("{type: int, low: 1, high: 100, scale: log}", 18.8),  # not 50.5: low values are drawn more often
+    ],
+)
+def test_the_cost_counts_the_epochs_of_an_average_trial(
+    epochs: str, mean: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["check", "configs/quickstart.yaml", "--set", f"space.epochs={epochs}"]) == 0
+    samples = float(capsys.readouterr().out.partition("presents ")[2].split()[0].replace(",", ""))
+    assert samples == pytest.approx(mean * 1000 + 500, rel=0.01)
+
+
 @pytest.mark.parametrize("command", ["status", "report", "best"])
 def test_a_folder_without_a_study_is_a_record_error(
     command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -26,7 +26,7 @@ KeyPath = tuple[str | int, ...]
 
 _STANDARD = "tag:yaml.org,2002:"
 _SCALARS = ("null", "bool", "int", "float", "str")
-_LEADING_ZERO = re.compile(r"[-+]?0[0-9_]+")
+_LEADING_ZERO = re.compile(r"[-+]?0[0-9]+")
 
 
 class _Loader(yaml.SafeLoader):
@@ -177,8 +177,8 @@ class _Builder:
         where = f"{self._document.name}, line {node.start_mark.line + 1}"
         if node.tag.removeprefix(_STANDARD) not in _SCALARS:
             raise ConfigError(f"{where}: the tag {node.tag} is not allowed; none is needed")
-        if node.style is None and _LEADING_ZERO.fullmatch(node.value):
-            number = node.value.replace("_", "").lstrip("+-0") or "0"
+        if node.tag != f"{_STANDARD}str" and _LEADING_ZERO.fullmatch(node.value):  # octal to YAML 1.1
+            number = f"{'-' * node.value.startswith('-')}{node.value.lstrip('+-0') or '0'}"
             raise ConfigError(
                 f"{where}: {node.value[:60]} begins with a zero: write {number[:60]} for the number, quotes for text"
             )
@@ -199,7 +199,7 @@ class _Builder:
         merged: list[yaml.Node] = []
         for key_node, value_node in node.value:
             line = key_node.start_mark.line + 1
-            if key_node.value == "<<" and key_node.style is None:
+            if isinstance(key_node, yaml.ScalarNode) and key_node.value == "<<" and key_node.style is None:
                 merged += value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]
                 continue
             key = self.build(key_node, (*path, "?"))

@@ -85,7 +85,10 @@ def _too_few(path: KeyPath, given: Any, least: int) -> Fault | None:
     if len(given) >= least:
         return None
     advice = "; a value that is not searched belongs in fixed" if path[-1] == "choices" else ""
-    return path, f"at least {least} {'choices are' if path[-1] == 'choices' else 'is'} needed, found {len(given)}{advice}"
+    return (
+        path,
+        f"at least {least} {'choices are' if path[-1] == 'choices' else 'is'} needed, found {len(given)}{advice}",
+    )
 
 
 def _unit(path: KeyPath) -> str:

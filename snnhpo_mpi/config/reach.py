@@ -37,7 +37,7 @@ class _Span:
 
 
 def reach_faults(config: StudyConfig) -> Iterator[Fault]:
-    """What no network of the space could satisfy, and rules that could never act; of a configuration right elsewhere."""
+    """What no network of the space could satisfy, and rules that could never act."""
     match config.trainer:
         case StdpSettings():
             refractory = list(_refractory_faults(config, config.trainer))
@@ -103,13 +103,16 @@ def _slayer_faults(config: StudyConfig, trainer: SlayerSettings) -> Iterator[Fau
         return
     n_steps = trainer.encoding.steps
     for index, monitor in enumerate(config.stopping):
-        most = most_of_layer(n_steps, _slayer_neurons(config, trainer, monitor.layer), 0, _first(trainer, monitor.layer))
+        most = most_of_layer(
+            n_steps, _slayer_neurons(config, trainer, monitor.layer), 0, _first(trainer, monitor.layer)
+        )
         yield from _alpha_fault(index, monitor.alpha, monitor.layer, most, n_steps)
     for index, watched in enumerate(config.saturation):
         if n_steps <= (first := _first(trainer, watched.layer)):
             yield (
                 ("saturation", index, "layer"),
-                f"{watched.layer!r} cannot fire in {n_steps} time steps, so this never acts: more than {first} are needed",
+                f"{watched.layer!r} cannot fire in {n_steps} time steps, so this never acts: at least {first + 1} are "
+                "needed",
             )
 
 
@@ -183,7 +186,7 @@ class _Stdp:
         if each * neurons > winners:
             yield (
                 ("saturation", index, "share"),
-                f"this never acts: {neurons} neurons of {watched.layer} would have to fire {each} times each, and of all "
-                f"of them one fires in a time step, {winners} times on a sample at most; a share of at most "
-                f"{winners // each / self._neurons.low:.3g} is allowed here, found {watched.share:g}",
+                f"this never acts: {neurons} neurons of {watched.layer} would have to fire {each} times each, but only "
+                f"one neuron of the layer fires in a time step, {winners} times on a sample at most; a share of at "
+                f"most {winners // each / self._neurons.low:.3g} is allowed here, found {watched.share:g}",
             )

@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import SkipJsonSchema
 
 from snnhpo_mpi.config.text import function_target, network_name, path_text
-from snnhpo_mpi.snn.ranges import EXACT, RANGES
+from snnhpo_mpi.snn.ranges import RANGES
 from snnhpo_mpi.trial import ParamValue
 
 Scale = Literal["linear", "log", "reverse_log"]
@@ -62,8 +62,6 @@ def _plain_value(value: Any) -> Any:
         raise ValueError("a number or text is needed")
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError("a finite number is needed")
-    if isinstance(value, int) and abs(value) > EXACT:
-        raise ValueError(f"whole numbers from -{EXACT} to {EXACT} are exact; write a larger one as text, in quotes")
     return value
 
 

@@ -78,7 +78,8 @@ def network_name(text: str) -> str:
         ValueError: it is neither.
     """
     source, colon, name = text.partition(":")
-    if text in NETWORKS or (colon and _MODULE.fullmatch(source) and name.isidentifier()):
+    is_file = source.endswith(".py")
+    if text in NETWORKS or (colon and _MODULE.fullmatch(source) and name.isidentifier() and not is_file):
         return text
-    hint = f"; a file is named as a module, {Path(source).stem}:{name or 'Class'}" if source.endswith(".py") else ""
+    hint = f"; a file is named as a module, {Path(source).stem}:{name or 'Class'}" if is_file else ""
     raise ValueError(f"{', '.join(NETWORKS)} or a class of one's own as package.module:Class is needed{hint}")

@@ -1,4 +1,4 @@
-"""What must hold for a configuration as a whole, and the one message of all its faults: file, line, key, what is allowed.
+"""What must hold for a configuration as a whole; all faults in one message, with file, line, key and what is allowed.
 
 A fault that an option of the command line brought names that option, wherever in the file the fault shows.
 """
@@ -23,13 +23,13 @@ from snnhpo_mpi.config.settings import (
     DatasetSettings,
     EncodingSettings,
     IntParameter,
-    MonitorSettings,
     Parameter,
     PythonSettings,
     StudyConfig,
 )
 from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.snn.parameters import LAYERS, Hyperparameter, defaults, hyperparameters
+from snnhpo_mpi.snn.ranges import EXACT
 from snnhpo_mpi.trial import ParamValue
 
 log = logging.getLogger(__name__)
@@ -137,6 +137,7 @@ def _inconsistencies(config: StudyConfig) -> Iterator[Fault]:
     for name in [name for name in config.fixed if name in config.space]:
         yield ("fixed", name), "is searched too (space): a hyperparameter is either fixed or searched"
     if isinstance(config.trainer, PythonSettings):
+        yield from _inexact_values(config, {})
         for key in ("stopping", "saturation", "chance"):
             if getattr(config, key):
                 yield (key,), "monitors need a spiking trainer; a python function stops itself"
@@ -149,6 +150,7 @@ def _inconsistencies(config: StudyConfig) -> Iterator[Fault]:
             yield from _unknown_names(config, table)
             yield from _unknown_layers(config, LAYERS[config.trainer.network])
         yield from _value_faults(config, table)
+        yield from _inexact_values(config, table)
         yield from _repeated_layers(config)
         yield from _encoding_faults(config.trainer.dataset, config.trainer.encoding)
         yield from _saturation_faults(config)
@@ -170,6 +172,17 @@ def _unknown_names(config: StudyConfig, table: Mapping[str, Hyperparameter]) -> 
         for name in names:
             if name not in table:
                 yield (section, name), f"is not a hyperparameter of this network{suggest(name, sorted(table))}"
+
+
+def _inexact_values(config: StudyConfig, table: Mapping[str, Hyperparameter]) -> Iterator[Fault]:
+    """Integers of no known range that other programs, the record's readers among them, would round."""
+    values: list[tuple[KeyPath, ParamValue]] = [(("fixed", name), value) for name, value in config.fixed.items()]
+    for name, parameter in config.space.items():
+        if isinstance(parameter, CategoricalParameter):
+            values += [(("space", name, "choices", index), choice) for index, choice in enumerate(parameter.choices)]
+    for path, value in values:
+        if path[1] not in table and isinstance(value, int) and abs(value) > EXACT:
+            yield path, f"at most {EXACT} is allowed (larger numbers as text, in quotes), found {shown(value)}"
 
 
 def _value_faults(config: StudyConfig, table: Mapping[str, Hyperparameter]) -> Iterator[Fault]:
@@ -228,10 +241,14 @@ def _rule_faults(config: StudyConfig) -> Iterator[Fault]:
             yield ("stopping", index, "warm_up"), "belongs to the rule sequential"
         if (monitor.check_every or 0) >= n_train:
             yield ("stopping", index, "check_every"), _not_below(n_train, monitor.check_every)
-    for section, monitors in (("stopping", config.stopping), ("saturation", config.saturation)):
-        for index, watched in enumerate(monitors):
-            if watched.warm_up >= n_train:
-                yield (section, index, "warm_up"), _not_below(n_train, watched.warm_up)
+    warm_ups = {
+        "stopping": [monitor.warm_up for monitor in config.stopping],
+        "saturation": [watched.warm_up for watched in config.saturation],
+    }
+    for section, counts in warm_ups.items():
+        for index, warm_up in enumerate(counts):
+            if warm_up >= n_train:
+                yield (section, index, "warm_up"), _not_below(n_train, warm_up)
 
 
 def _not_below(n_train: int, found: int | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,8 @@ CHANGES: tuple[tuple[str, Change, str], ...] = (
     ("chance", Change.REFUSED, _CONSTRAINT),
     ("retrain", Change.ACCEPT, "other configurations would be trained again"),
 )
+OWN_FUNCTION = (("fixed", Change.ACCEPT, "further trials would be evaluated with other values"),)
+"""Rows before these for ``trainer: python``, where only the user knows what a value means."""
 FREE_FORM = ("fixed", "space", "baseline.params")  # their keys are the user's; all others are the program's
 
 
@@ -72,18 +74,14 @@ def check_same_study(
     if not table.sessions:
         return None
     old, new = _plain(table.sessions[-1].began.config), _plain(config)
-    changes = {key: _kind(key, old) for key in _changed_keys(old, new)}
+    rows = (*(OWN_FUNCTION if new["trainer"]["name"] == "python" else ()), *CHANGES)
+    changes = {key: _kind(key, old, rows) for key in _changed_keys(old, new)}
+    if refused := [key for key, (kind, _) in changes.items() if kind is Change.REFUSED]:
+        raise _refusal(folder, _diff(old, new, refused), [changes[key][1] for key in refused])
+    if constraint_names != (before := table.header.constraint_names):
+        names = f"-constraints: {', '.join(before)}\n+constraints: {', '.join(constraint_names)}"
+        raise _refusal(folder, names, [_CONSTRAINT])
     diff = _diff(old, new, changes)
-    refused = dict.fromkeys(reason for kind, reason in changes.values() if kind is Change.REFUSED)
-    if constraint_names != table.header.constraint_names and not refused:
-        refused = {_CONSTRAINT: None}
-        diff = f"-constraints: {', '.join(table.header.constraint_names)}\n+constraints: {', '.join(constraint_names)}"
-    if refused:
-        reasons = "\n".join(f"  {reason}" for reason in refused)
-        raise RecordError(
-            f"{folder} cannot go on with this configuration, nor with --accept-config:\n{diff}\n{reasons}\n"
-            "undo the change, or begin another study (another name or folder)"
-        )
     if not changes:
         return None
     if not accept_config and any(kind is Change.ACCEPT for kind, _ in changes.values()):
@@ -92,6 +90,15 @@ def check_same_study(
             "undo the change, begin another study, or accept it with --accept-config"
         )
     return f"the configuration changed since the last run:\n{diff}"
+
+
+def _refusal(folder: Path, diff: str, reasons: Sequence[str]) -> RecordError:
+    said = "\n".join(f"  {reason}" for reason in dict.fromkeys(reasons))
+    return RecordError(
+        f"{folder} cannot go on with this change, with or without --accept-config:\n{diff}\n{said}\n"
+        "undo the change, or begin another study (another name or folder); there optimizer: {name: replay, study: "
+        f"{folder}}} evaluates the configurations of this one again"
+    )
 
 
 def _plain(value: object) -> Any:
@@ -105,10 +112,10 @@ def _changed_keys(old: Any, new: Any) -> list[str]:
     return [key for key in dict.fromkeys([*before, *after]) if before.get(key) != after.get(key)]
 
 
-def _kind(key: str, old: Any) -> tuple[Change, str]:
+def _kind(key: str, old: Any, rows: Sequence[tuple[str, Change, str]]) -> tuple[Change, str]:
     """What the change of a key takes, and why."""
     kind, reason = next(
-        ((kind, reason) for name, kind, reason in CHANGES if key == name or key.startswith(f"{name}.")),
+        ((kind, reason) for name, kind, reason in rows if key == name or key.startswith(f"{name}.")),
         (Change.ACCEPT, ""),
     )
     if kind is Change.REFUSED and _is_new_to_the_program(key, old):
@@ -117,7 +124,7 @@ def _kind(key: str, old: Any) -> tuple[Change, str]:
 
 
 def _is_new_to_the_program(key: str, old: Any) -> bool:
-    """Whether the recorded settings lack a key of the program: they are complete, so that it came with a new version."""
+    """Whether the recorded settings, which are complete, lack a key of the program: it came with a new version."""
     if any(key.startswith(f"{name}.") for name in FREE_FORM):
         return False
     holder, parts = old, key.split(".")
@@ -134,7 +141,7 @@ def _item(holder: list[Any], part: str) -> Any:
     return holder[int(part)] if int(part) < len(holder) else None
 
 
-def _diff(old: Any, new: Any, changes: Mapping[str, Any]) -> str:
+def _diff(old: Any, new: Any, changes: Iterable[str]) -> str:
     """What differs, a line a key: ``-space.x.high: 1.0`` and ``+space.x.high: 2.0``."""
     before, after = dict(_leaves(old)), dict(_leaves(new))
     lines: list[str] = []

@@ -53,7 +53,9 @@ class Hyperparameter:
         return None
 
 
-def _table(numbers: Mapping[str, tuple[float, str]], words: Mapping[str, Hyperparameter]) -> Mapping[str, Hyperparameter]:
+def _table(
+    numbers: Mapping[str, tuple[float, str]], words: Mapping[str, Hyperparameter]
+) -> Mapping[str, Hyperparameter]:
     """Name -> (default, meaning), and the hyperparameters that are words."""
     rows = {name: Hyperparameter(default, what, RANGES[name]) for name, (default, what) in numbers.items()}
     return MappingProxyType({**words, **rows})
