@@ -241,7 +241,10 @@ def apply_override(document: Document, assignment: str, option: str | None = Non
     keys = path_text.strip().split(".")
     if not equals or not all(keys):
         raise ConfigError(f"{option}: write it as key.key=value")
-    value = parse_document(value_text, option).data
+    try:
+        value = parse_document(value_text, option).data
+    except ConfigError as error:  # an option has one line only
+        raise ConfigError(str(error).replace(f"{option}, line 1:", f"{option}:", 1)) from None
     document.before.append((option, copy.deepcopy(document.data)))
     document.data = {} if document.data is None else document.data
     parent = document.data

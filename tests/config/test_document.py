@@ -20,8 +20,8 @@ LOOK_LIKE_OTHERS = [
     "1e5", "1E5", "yes", "no", "on", "null", "~", "", " ", "1_000", "0o17", "017", "0x1F", "0b1", "2026-01-01", "1:30",
     "<<", "=", ".inf", "-.INF", ".nan", "true", "a\nb", "\n", "a\r\nb", "tab\t", "\x00", "\x1b[31m", "\x85", "\u2028",
     "é", "\U0001f600", "- a", "a: b", "a #b", "#", "'", '"', "&a", "*a", "!x", "%x", "@", "`", "|", ">", "[", "{",
-    "...", "---", "x" * 300, "word " * 60, "ends with a space ", "\ufeff", "!!str 3", "+1", "1.", ".5", "12e03", "0.", "y",
-    "N",
+    "...", "---", "x" * 300, "word " * 60, "ends with a space ", "\ufeff", "!!str 3", "+1", "1.", ".5", "12e03", "0.",
+    "y", "N",
 ]  # fmt: skip
 TEXTS = st.sampled_from(LOOK_LIKE_OTHERS) | st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 VALUES = TEXTS | st.integers(-(2**60), 2**60) | st.floats(allow_nan=False) | st.booleans() | st.none()
@@ -109,6 +109,24 @@ def test_a_value_given_by_an_option_is_at_that_option() -> None:
     assert document.where(("a", "d", 1, "e")) == "--set a.d.1.e=4, key a.d.1.e"
     assert document.where(("a", "d", 0)) == "t, line 3, key a.d.0"
     assert document.where(("n",)) == "--n 5, key n"
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("a.b=010", "--set a.b=010: 010 begins with a zero: write 10 for the number"),
+        ("a.b={c: 1", "--set a.b={c: 1: not valid YAML: expected ',' or '}'"),
+        ("a.d.7=1", "--set a.d.7=1: 7 is not one of the items 0 to 1 of a.d"),
+        ("a.b.c.d=1", "--set a.b.c.d=1: a.b.c holds no keys"),
+        ("a b", "--set a b: write it as key.key=value"),
+        ("a=" + "x" * 5000 + ": [", "not valid YAML"),
+    ],
+)
+def test_an_option_that_cannot_be_applied_is_said_in_one_line(assignment: str, message: str) -> None:
+    document = parse_document("a:\n  b: {c: 1}\n  d: [1, {e: 2}]\n", "t")
+    with pytest.raises(ConfigError) as error:
+        apply_override(document, assignment)
+    assert message in str(error.value) and len(str(error.value)) < 300 and "line" not in str(error.value)
 
 
 def test_later_errors_that_begin_with_a_key_get_its_place() -> None:
