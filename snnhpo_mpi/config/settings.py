@@ -21,6 +21,7 @@ from snnhpo_mpi.trial import ParamValue
 
 Scale = Literal["linear", "log", "reverse_log"]
 RESOLVED = 1e-12  # share of a range's upper end that reverse_log can still tell from it
+LARGE_INT = 2**48  # up to here the borders between integers are exact to a 32nd
 MIN_VALUES = 1000  # floating-point numbers between the bounds of a real hyperparameter
 _UNITS_S = {"s": 1, "min": 60, "h": 3600, "d": 86400}
 _NAMED = re.compile(r"(?:\d+(?:\.\d+)?\s*(?:s|min|h|d)\s*)+")
@@ -316,6 +317,12 @@ class IntParameter(Settings):
     @model_validator(mode="after")
     def _bounds(self) -> IntParameter:
         _check_bounds(self.low, self.high, self.scale)
+        largest = max(abs(self.low), abs(self.high))
+        if self.high - self.low < MIN_VALUES and largest > LARGE_INT:
+            raise ValueError(
+                f"low ({self.low}) and high ({self.high}) are too close: beyond {LARGE_INT} integers must be at least "
+                f"{MIN_VALUES} apart, as floating-point numbers are coarse there"
+            )
         return self
 
 

@@ -273,6 +273,27 @@ def test_wide_ranges_decode_to_many_values_inside_them(low: float, high: float, 
     assert [space.encode({"x": value})[0] for value in values] == pytest.approx(np.linspace(0, 1, 101), abs=1e-3)
 
 
+def test_large_integers_that_lie_close_together_are_refused() -> None:
+    for low, high in ((2**53 - 1, 2**53), (-(2**52), -(2**52) + 3)):
+        with pytest.raises(ValueError, match="too close"):
+            IntParameter(type="int", low=low, high=high)
+    IntParameter(type="int", low=0, high=2**53)
+
+
+@pytest.mark.parametrize("scale", ["linear", "log", "reverse_log"])
+def test_every_one_of_a_few_large_integers_is_reached_and_found_again(scale: Any) -> None:
+    import numpy as np
+
+    from snnhpo_mpi.space import Space
+
+    low = 2**48 - 3
+    space = Space({"n": IntParameter(type="int", low=low, high=low + 3, scale=scale)})
+    found = [space.decode(np.array([u]))["n"] for u in (np.arange(400) + 0.5) / 400]
+    for value in range(low, low + 4):
+        assert 60 <= found.count(value) <= 140
+        assert space.decode(space.encode({"n": value})) == {"n": value}
+
+
 def test_integers_beyond_exact_floating_point_numbers_are_refused() -> None:
     for low, high in ((0, 2**53 + 1), (-(2**53) - 1, 0), (0, 10**29)):
         with pytest.raises(ValueError, match="than or equal"):
