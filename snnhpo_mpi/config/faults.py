@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from snnhpo_mpi.config.document import KeyPath
 from snnhpo_mpi.config.settings import StudyConfig
-from snnhpo_mpi.snn.ranges import RANGES
+from snnhpo_mpi.snn.ranges import EXACT, RANGES
 
 Fault = tuple[KeyPath, str]
 _NAME = "must match the form of a name: letters, digits and _, the first no digit"
@@ -77,7 +77,17 @@ def _fault(data: Any, detail: Mapping[str, Any]) -> Fault | None:
             words, key = _BOUNDS[kind]
             return path, f"should be {words} {context[key]:.16g}{_unit(path)}{found}"
         case _:
-            return path, f"should be {_KINDS.get(kind, detail['msg'].removeprefix('Input should be '))}{found}"
+            needed = _KINDS.get(kind, detail["msg"].removeprefix("Input should be "))
+            return path, f"should be {needed}{found}{_advice(kind, given)}"
+
+
+def _advice(kind: str, given: Any) -> str:
+    """How a value of the wrong kind can be written as the right one."""
+    if kind == "string_type" and isinstance(given, bool | int | float):
+        return ": quotes make it text"
+    if kind.startswith("int_") and isinstance(given, float) and given.is_integer() and abs(given) < EXACT:
+        return f": write {int(given)}"
+    return ""
 
 
 def _too_few(path: KeyPath, given: Any, least: int) -> Fault | None:

@@ -94,9 +94,15 @@ def _checked(data: Any) -> tuple[StudyConfig | None, list[Fault]]:
 
 
 def _said(document: Document, faults: Sequence[Fault]) -> str:
-    stages = [(option, set(_checked(before)[1])) for option, before in document.before]
-    lines = dict.fromkeys(_line(document, fault, stages) for fault in faults)
-    return "\n".join(lines)
+    """All faults, a line each.
+
+    Faults between keys are looked for only where every key is right by itself: data before an option that were not right
+    so far cannot tell whether they had them.
+    """
+    are_between_keys = _checked(document.data)[0] is not None
+    stages = [(option, *_checked(before)) for option, before in document.before]
+    known = [(option, set(found)) for option, config, found in stages if config is not None or not are_between_keys]
+    return "\n".join(dict.fromkeys(_line(document, fault, known) for fault in faults))
 
 
 def _line(document: Document, fault: Fault, stages: Sequence[tuple[str, set[Fault]]]) -> str:

@@ -81,6 +81,12 @@ def test_a_fault_of_the_file_stays_with_its_line_whatever_options_there_are() ->
     assert refusal(OWN, "study.sed=1", "study.sed=2").startswith("--set study.sed=")
 
 
+def test_a_fault_that_another_one_hid_stays_with_its_line() -> None:
+    hidden = OWN.replace("seed: 5", "seed: x").replace("wall_time: 1h", "wall_time: 5min")
+    said = refusal(hidden, "study.seed=5", "workers.threads=1")
+    assert said.startswith("toy.yaml, line 2, key budget.wall_time: must be more than stop_before_end")
+
+
 def test_two_options_that_only_together_are_wrong_name_the_second() -> None:
     said = refusal(OWN, "budget.stop_before_end=30min", "budget.wall_time=20min")
     assert said.startswith("--set budget.wall_time=20min, key budget.wall_time: must be more than")
@@ -127,6 +133,15 @@ def test_trials_is_named_as_it_was_given(
         ("study.name=" + "a" * 101, "key study.name: at most 100 characters are needed, found 101"),
         ("trainer.constraints=[a, b, a]", "key trainer.constraints.2: the constraint a stands twice"),
         ("trainer.constraints=[a/b]", "key trainer.constraints.0: must match the form of a name"),
+        ("budget.trials=1e3", "key budget.trials: should be a valid integer, found 1000.0: write 1000"),
+        ("budget.trials=2.5", "key budget.trials: should be a valid integer, found 2.5"),
+        ("budget.trials='7'", 'key budget.trials: should be a valid integer, found "7"'),
+        ("study.name=7", "key study.name: should be text, found 7: quotes make it text"),
+        ("space.x.low=1,5", 'key space.x.low: should be a valid number, found "1,5"'),
+        ("trainer.time_limit=true", "key trainer.time_limit: a duration such as 90s, 10min, 1h 30min"),
+        ("trainer.time_limit=0", "key trainer.time_limit: should be greater than or equal to 0.001 s, found 0"),
+        ("trainer.function=3", "key trainer.function: should be text, found 3"),
+        ("trainer.dataset={}", "key trainer.dataset: unknown key"),
         ("study=3", "key study: should be a mapping of keys to values, found 3"),
     ],
 )  # fmt: skip

@@ -152,3 +152,36 @@ def test_a_warm_up_of_all_samples_never_acts() -> None:
         load(SLAYER, f"{section}, warm_up: 999}}]")
         with pytest.raises(ConfigError, match=r"0.warm_up: must be less than the 1000 training samples, found 1000"):
             load(SLAYER, f"{section}, warm_up: 1000}}]")
+
+
+@pytest.mark.parametrize(
+    ("network", "changes", "excitatory", "inhibitory"),
+    [
+        ("diehl_cook", {"e_refrac": 0, "i_refrac": 0}, 9, 8),
+        (
+            "diehl_cook",
+            {"e_refrac": 0, "i_refrac": 0, "e_rest": -50.0},
+            10,
+            9,
+        ),  # fires by itself from the first step on
+        ("diehl_cook", {}, None, None),  # all are refractory at once, but one wins
+        ("diehl_cook_distance", {}, 200, None),
+        ("diehl_cook_distance", {"reset_interval": 2, "map_size": 3}, 3 * 5, None),
+    ],
+)
+def test_the_most_eager_diehl_cook_network_fires_no_more_than_is_said(
+    network: str, changes: dict[str, float], excitatory: int | None, inhibitory: int | None
+) -> None:
+    from snnhpo_mpi.snn.diehl_cook import DiehlCook
+    from snnhpo_mpi.snn.equations import FORMS
+
+    params = defaults("stdp", network) | {"strength_inh": 0.0, "strength_exc": 1e3, "norm": 1e4} | changes
+    torch.manual_seed(0)
+    net = DiehlCook(params, 50, 1.0, torch.device("cpu"), FORMS[network])
+    response = net.train(torch.ones(1, 10, 1, 5, 10, dtype=torch.bool))
+    fired = {"excitatory": int(response.excitatory.sum()), "inhibitory": int(response.inhibitory.sum())}
+    assert excitatory is None or fired["excitatory"] == excitatory
+    assert inhibitory is None or fired["inhibitory"] == inhibitory
+    overrides = [f"trainer.network={network}", *(f"fixed.{name}={value}" for name, value in changes.items())]
+    for layer, count in fired.items():
+        load(STDP, *overrides, silent(layer, max(count, 1)))
