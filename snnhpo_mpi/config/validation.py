@@ -96,8 +96,8 @@ def _checked(data: Any) -> tuple[StudyConfig | None, list[Fault]]:
 def _said(document: Document, faults: Sequence[Fault]) -> str:
     """All faults, a line each.
 
-    Faults between keys are looked for only where every key is right by itself: data before an option that were not right
-    so far cannot tell whether they had them.
+    Faults between keys are looked for only where every key is right by itself: data before an option of which that does
+    not hold cannot tell whether they had them.
     """
     are_between_keys = _checked(document.data)[0] is not None
     stages = [(option, *_checked(before)) for option, before in document.before]
