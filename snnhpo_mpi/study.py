@@ -10,7 +10,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,13 +23,11 @@ from snnhpo_mpi.comm.launcher import announced
 from snnhpo_mpi.comm.master import Ending, Master, MasterSettings, dismiss
 from snnhpo_mpi.comm.proposer import N_TOLD, Optimizer, Proposer
 from snnhpo_mpi.comm.transport import LocalWorkers, Transport, local_transports
-from snnhpo_mpi.config import (
-    StudyConfig,
-    load_config,
-)
+from snnhpo_mpi.config import StudyConfig
+from snnhpo_mpi.config.validation import load_document, validate
 from snnhpo_mpi.errors import ConfigError, RecordError, SnnhpoError
 from snnhpo_mpi.parts import build_optimizer
-from snnhpo_mpi.plain import PlainFormatter
+from snnhpo_mpi.plain import LogFile, PlainFormatter
 from snnhpo_mpi.progress import Announcer, FollowedRecord, Tally
 from snnhpo_mpi.record import StudyData, StudyRecord, exists
 from snnhpo_mpi.scalars import FOLDER as SCALARS
@@ -57,6 +55,7 @@ class Request:
         workers: evaluators without MPI, None for one.
         conclude: what is said of a complete study, from its folder.
         tensorboard: write TensorBoard scalars too.
+        accept_damage: go on although something of the record is lost.
     """
 
     load: Callable[[], tuple[StudyConfig, str]]
@@ -66,6 +65,7 @@ class Request:
     workers: int | None = None
     conclude: Callable[[Path], str] | None = None
     tensorboard: bool = False
+    accept_damage: bool = False
 
 
 def from_file(path: Path, overrides: Sequence[str] = ()) -> tuple[StudyConfig, str]:
@@ -74,8 +74,8 @@ def from_file(path: Path, overrides: Sequence[str] = ()) -> tuple[StudyConfig, s
     Raises:
         ConfigError: the file is not a valid configuration.
     """
-    config = load_config(path, overrides)
-    return config, path.read_text(encoding="utf-8")
+    document = load_document(path, overrides)  # read once: it may be a pipe, or be edited at this moment
+    return validate(document), document.text
 
 
 def run(request: Request, say: Say) -> int:
@@ -231,8 +231,9 @@ def _search(
 @contextmanager
 def _kept(say: Say, path: Path) -> Iterator[Say]:
     """Keep what is said with the log of this rank in a file, where whoever watches the study can read it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path, encoding="utf-8", delay=True)
+    with suppress(OSError):  # the first line will say what is wrong
+        path.parent.mkdir(parents=True, exist_ok=True)
+    handler = LogFile(path, encoding="utf-8", delay=True)
     handler.setFormatter(PlainFormatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
     logger = logging.getLogger("snnhpo_mpi")
     logger.addHandler(handler)
@@ -267,7 +268,7 @@ def _begin(optimizer: Optimizer, record: StudyRecord, config: StudyConfig) -> li
     """A new study: its baseline, if it has one, is trial 0."""
     if config.baseline is None:
         return []
-    baseline = Trial(0, dict(config.baseline.params), trial_seed(config.study.seed, 0))
+    baseline = Trial(0, Space(config.space).typed(config.baseline.params), trial_seed(config.study.seed, 0))
     optimizer.adopt(baseline)
     record.append(Asked(baseline, time.time()))
     return [baseline]
@@ -320,7 +321,7 @@ def _open_record(request: Request, config: StudyConfig, text: str, folder: Path)
     if resuming:
         record = StudyRecord.open(
             folder, text, resolved, space, config.constraint_names, facts,
-            flush_every_s=flush_every_s, accept_config=request.accept_config,
+            flush_every_s=flush_every_s, accept_config=request.accept_config, accept_damage=request.accept_damage,
         )  # fmt: skip
     else:
         record = StudyRecord.create(

@@ -38,10 +38,19 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> StudyConfig:
     Raises:
         ConfigError: names file, line, key, what was found and what is allowed, for every fault found.
     """
+    return validate(load_document(path, overrides))
+
+
+def load_document(path: Path, overrides: Sequence[str] = ()) -> Document:
+    """Read a configuration once, and override its keys; its ``text`` stays as it was read.
+
+    Raises:
+        ConfigError: it cannot be read, is not YAML, or an override does not fit.
+    """
     document = read_document(path)
     for assignment in overrides:
         apply_override(document, assignment)
-    return validate(document)
+    return document
 
 
 def validate(document: Document) -> StudyConfig:

@@ -129,7 +129,8 @@ class StudyData:
 
     def trial(self, row: int) -> Trial:
         """The trial in a row (rows are numbers unless numbers were left out)."""
-        params = {name: _python(values[row]) for name, values in self.params.items()}
+        values = {name: _python(column[row]) for name, column in self.params.items()}
+        params = {name: value for name, value in values.items() if value is not None}
         return Trial(int(self.number[row]), params, int(self.seed[row]))
 
     def unfinished(self) -> list[Trial]:

@@ -254,6 +254,8 @@ class StudyRecord:
         base = recovery.load_base(Files(self.folder, None, self.folder / snapshot.FILE_NAME))
 
         def missing(n: int) -> Entry:
+            if n == 0:
+                return self._header
             table = base.table
             if table is None or n >= base.n_lines or table.header.study_id != self._header.study_id:
                 raise RecordError(

@@ -56,18 +56,18 @@ def watch(study: Path, *, no_color: bool = False) -> int:
 
 
 def _redraw(study: Path, console: Console) -> None:
-    data = read(study)
+    data = read(study, tell=False)  # notices are shown in the view
     with Live(render(data, console.height), console=console, auto_refresh=False, transient=False) as live:
         while data.live:
             time.sleep(REFRESH_S)
-            data = read(study)
+            data = read(study, tell=False)
             live.update(render(data, console.height), refresh=True)
 
 
 def _add_lines(study: Path, console: Console) -> None:
     said = ""
+    data = read(study)
     while True:
-        data = read(study)
         line = progress_line(summarise(data))
         news = line.partition(words.TIME_LEFT)[0]  # the time left alone is none
         if news != said:
@@ -76,6 +76,7 @@ def _add_lines(study: Path, console: Console) -> None:
         if not data.live:
             return
         time.sleep(LINE_EVERY_S)
+        data = read(study, tell=False)
 
 
 def as_text(data: StudyData, width: int = 80) -> str:
