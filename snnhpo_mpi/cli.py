@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from snnhpo_mpi.arguments import positive
-from snnhpo_mpi.errors import ConfigError, SnnhpoError
+from snnhpo_mpi.errors import ConfigError, SnnhpoError, refusal
 from snnhpo_mpi.plain import PlainFormatter, plain
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _discard(sys.stdout)
         return 0
     except OSError as error:  # a file or folder that the user named, or where standard output goes
-        _complain(f"{error.filename or 'standard output'}: {error.strerror or error}")
+        _complain(refusal(error, "standard output"))
         _discard(sys.stdout)
         return ConfigError.exit_code
 

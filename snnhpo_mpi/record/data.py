@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from snnhpo_mpi.errors import RecordError
+from snnhpo_mpi.errors import RecordError, refusal
 from snnhpo_mpi.record import recovery, snapshot
 from snnhpo_mpi.record.entries import Proposed
 from snnhpo_mpi.record.lock import is_live
@@ -211,7 +211,7 @@ def read(path: Path | str, *, tell: bool = True) -> StudyData:
         table, extras, findings = recovery.recover(files, recovery.load_base(files))
         live = files == Files.of(files.folder) and is_live(files.folder)
     except OSError as error:
-        raise recovery.unreadable(path, error) from error
+        raise RecordError(refusal(error, path)) from error
     data = assemble(files, table, extras, findings, live=live)
     for notice in data.notices if tell else ():
         log.warning("%s", notice)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from snnhpo_mpi.errors import RecordError
+from snnhpo_mpi.errors import RecordError, refusal
 from snnhpo_mpi.record import journal, snapshot
 from snnhpo_mpi.record.entries import SCHEMA, Entry, Header, Session
 from snnhpo_mpi.record.journal import Line
@@ -119,14 +119,7 @@ def exists(folder: Path) -> bool:
             return True
         return path.exists() and any(not line.torn for line in islice(journal.scan(path), 1))
     except OSError as error:
-        raise unreadable(folder, error) from error
-
-
-def unreadable(path: Path, error: OSError) -> RecordError:
-    """What is said of a file or folder that the system does not let us read."""
-    name = str(error.filename or path)
-    shown = name if len(name) <= 300 else f"{name[:100]}...{name[-100:]}"
-    return RecordError(f"{shown} cannot be read: {error.strerror or error}")
+        raise RecordError(refusal(error, folder)) from error
 
 
 def load_base(files: Files) -> Base:

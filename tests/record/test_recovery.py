@@ -182,6 +182,33 @@ def test_the_snapshot_of_another_study_is_not_used(folder: Path, tmp_path: Path)
     assert list(kept.events()) == list(read(other).events())
 
 
+def test_a_damaged_snapshot_is_kept_when_a_new_one_is_made(folder: Path) -> None:
+    (folder / "study.h5").write_bytes(b"a file of somebody else")
+    assert resumed(folder) == EVENTS
+    assert (folder / "study-aside-1.h5").read_bytes() == b"a file of somebody else"
+
+
+def test_a_loss_that_is_accepted_leaves_the_damaged_journal_where_it_can_be_found(folder: Path) -> None:
+    damage_line(folder, 20)
+    before = (folder / "journal.jsonl").read_bytes()
+    with pytest.raises(RecordError, match="--accept-damage"):
+        fake_study.resume(folder)
+    record = fake_study.resume(folder, accept_damage=True)
+    assert any("journal-aside-1.jsonl" in notice for notice in record.notices)
+    record.close("complete")
+    assert (folder / "journal-aside-1.jsonl").read_bytes() == before
+    assert read(folder).notices == ()
+    assert all(event in EVENTS for event in replayed(folder))
+
+
+def test_a_study_is_not_begun_over_the_file_of_somebody_else(tmp_path: Path) -> None:
+    (tmp_path / "journal.jsonl").write_text('{"my": "own notes"}')
+    record = fake_study.create(tmp_path)
+    assert any("holds no study; it is kept" in notice for notice in record.notices)
+    record.close("complete")
+    assert (tmp_path / "journal-aside-1.jsonl").read_text() == '{"my": "own notes"}'
+
+
 def test_another_schema_is_refused_with_its_number(folder: Path) -> None:
     (folder / "study.h5").unlink()
     path = folder / "journal.jsonl"
