@@ -14,6 +14,7 @@ import zlib
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import BinaryIO
 
@@ -174,7 +175,8 @@ class Journal:
 
     def is_whole(self) -> bool:
         """Whether every line that was written is in the file, in its place. Reads all of it."""
-        return self.change() is None and len(self._own_lines(self.path)) == self.n_lines
+        numbers = (n for n, _ in self._own_lines(self.path))
+        return self.change() is None and all(n == due for n, due in zip_longest(numbers, range(self.n_lines)))
 
     def restore(self, missing: Callable[[int], Entry]) -> Path | None:
         """Makes the file again what was written, from all lines that are found.
@@ -191,8 +193,8 @@ class Journal:
             OSError: the disk is full or gone.
             RecordError: of ``missing``.
         """
-        there = self._own_lines(self.path)
-        lines = {**there, **self._own_lines(self._fd), **self._recent}
+        there = dict(self._own_lines(self.path))
+        lines = {**there, **dict(self._own_lines(self._fd)), **self._recent}
         foreign = self.path.exists() and self.path.stat().st_size > sum(map(len, there.values()))
         whole = (lines[n] if n in lines else format_line(n, missing(n)) for n in range(self.n_lines))
         kept = copy_aside(self.path) if foreign else None
@@ -201,17 +203,17 @@ class Journal:
         self._open(self.n_lines)
         return kept
 
-    def _own_lines(self, source: Path | int) -> dict[int, bytes]:
-        """The lines of a file, or of an open one, that this journal wrote, by number."""
+    def _own_lines(self, source: Path | int) -> Iterator[tuple[int, bytes]]:
+        """The lines of a file, or of an open one, that this journal wrote, with their numbers."""
         try:
             with os.fdopen(os.dup(source), "rb") if isinstance(source, int) else source.open("rb") as file:
-                return {
-                    line.n: line.text + b"\n"
-                    for line in _lines(file)
-                    if line.n is not None and line.n < len(self._marks) and zlib.crc32(line.text) == self._marks[line.n]
-                }
+                for line in _lines(file):
+                    if line.n is None or line.n >= len(self._marks):
+                        continue
+                    if zlib.crc32(line.text) == self._marks[line.n]:
+                        yield line.n, line.text + b"\n"
         except OSError:
-            return {}  # deleted, on whichever machine
+            return  # deleted, on whichever machine
 
     def close(self) -> None:
         """Closes the file; nothing is left to write."""

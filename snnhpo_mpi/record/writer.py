@@ -58,7 +58,7 @@ class StudyRecord:
         self._journal = journal
         self._space = space
         self._saver = saver
-        self._saving = (-1, 0)  # bytes and lines of the journal that the latest snapshot was begun with
+        self._saving: tuple[int, int] | None = None  # bytes and lines of the journal, of a snapshot that was begun
         self._header = table.header
         states = table.column("trials/state")
         self._asked = set(table.row)
@@ -210,8 +210,9 @@ class StudyRecord:
             self._write_live()
         if self._saver.due():
             self._save()
-        if self._saver.saved_bytes == self._saving[0]:
+        if self._saving is not None and self._saver.saved_bytes == self._saving[0]:
             self._journal.forget(self._saving[1])
+            self._saving = None
 
     def read(self) -> StudyData:
         """The study as recorded up to now."""

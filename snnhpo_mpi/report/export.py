@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,7 +68,7 @@ def trials_frame(data: StudyData, *, as_csv: bool = False) -> pd.DataFrame:
     return frame
 
 
-def _texts(values: Sequence[Any], choices: Sequence[ParamValue], as_csv: bool) -> list[str]:
+def _texts(values: Iterable[Any], choices: Sequence[ParamValue], as_csv: bool) -> list[str]:
     texts = [str(choice) for choice in choices]
     clear = len(set(texts)) == len(texts) and not (as_csv and any(map(_is_misread, texts)))
     return ["" if value is None else str(value) if clear else json.dumps(value, ensure_ascii=False) for value in values]
