@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _discard(sys.stdout)
         return 0
     except OSError as error:  # a file or folder that the user named, or where standard output goes
-        _complain(refusal(error, "standard output"))
+        _complain(refusal(error, "the output"))
         _discard(sys.stdout)
         return ConfigError.exit_code
 
@@ -261,8 +261,12 @@ class _Voice:
 
 
 def _say(text: str) -> None:
-    sys.stdout.write(f"{plain(text)}\n")
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(f"{plain(text)}\n")
+        sys.stdout.flush()
+    except OSError as error:
+        error.filename = "standard output"
+        raise
 
 
 def _run(args: argparse.Namespace) -> int:

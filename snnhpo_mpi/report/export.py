@@ -31,6 +31,7 @@ def export(data: StudyData, folder: Path, formats: Sequence[str]) -> list[Path]:
 
     Raises:
         ConfigError: a package that a format needs is not installed.
+        OSError: the disk is full or gone; files that were there are untouched.
     """
     for name in formats:
         if missing := [package for package in NEEDS[name] if importlib.util.find_spec(package) is None]:
@@ -46,7 +47,12 @@ def export(data: StudyData, folder: Path, formats: Sequence[str]) -> list[Path]:
         file, write = writers[name]
         beside = folder / f"{file}.new"
         beside.unlink(missing_ok=True)
-        write(data, beside)
+        try:
+            write(data, beside)
+        except OSError as error:  # such as a full disk, which does not say for which file
+            beside.unlink(missing_ok=True)
+            error.filename = error.filename or str(folder / file)
+            raise
         written.append(beside.replace(folder / file))
     return written
 

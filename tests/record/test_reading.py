@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ import sys
 from pathlib import Path
 
 import fake_study
+import pandas as pd
 import pytest
 
 from snnhpo_mpi import cli
@@ -164,3 +166,19 @@ def test_output_that_goes_nowhere_is_no_traceback(
         done = subprocess.run(arguments, stdout=streams[0], stderr=streams[1], text=True, check=False)
     assert done.returncode == code
     assert done.stderr in (None, "snnhpo: standard output: No space left on device\n")
+
+
+def test_a_full_disk_is_told_with_the_file_that_was_not_written(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "export").mkdir()
+    (folder / "export" / "trials.csv").write_text("of yesterday")
+
+    def full(_: pd.DataFrame, path: Path, **options: object) -> None:
+        path.write_text("half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(pd.DataFrame, "to_csv", full)
+    assert cli.main(["export", str(folder)]) == 2
+    assert capsys.readouterr().err == f"snnhpo: {folder}/export/trials.csv: No space left on device\n"
+    assert [file.read_text() for file in (folder / "export").iterdir()] == ["of yesterday"]
