@@ -121,7 +121,7 @@ def _candidates(past: StudyData, wish: Wish) -> tuple[Candidate, ...]:
 
 def _begun(folder: Path, candidates: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
     """The candidates that a retraining was begun with, if it has as many: the search may have found better ones."""
-    recorded = read(folder, tell=False).config.get("retrain")
+    recorded = read(folder).config.get("retrain")
     if recorded is None:
         raise ConfigError(f"{folder} holds a study that is no retraining: --name gives this one another folder")
     begun = RetrainSettings.model_validate_json(json.dumps(recorded)).candidates
@@ -173,7 +173,7 @@ def _refuse_another_split(past: StudyData, config: StudyConfig) -> None:
 
 def _refuse_others(folder: Path, config: StudyConfig) -> None:
     """Raise where the folder holds trainings of other trials, epochs, data, or networks that were not kept."""
-    before, after = read(folder, tell=False).config, config.model_dump(mode="json")
+    before, after = read(folder).config, config.model_dump(mode="json")
     if changed := [key for key in ("retrain", "space", "fixed", "trainer") if before.get(key) != after[key]]:
         candidates = before["retrain"]["candidates"]
         trials = ", ".join(str(one["number"]) for one in candidates)

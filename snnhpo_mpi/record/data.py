@@ -192,15 +192,15 @@ def _refuse_loss(finding: recovery.Finding) -> None:
         raise RecordError(finding.text)
 
 
-def read(path: Path | str, *, tell: bool = True) -> StudyData:
+def read(path: Path | str) -> StudyData:
     """A study from its folder, or one file of a study alone, finished or going on, without touching anything.
 
     In a folder, the snapshot is taken up to where it goes and the journal from there on. If one of them is missing or
-    damaged, the other is used, with a notice.
+    damaged, the other is used, with a notice. Notices are logged as warnings too, which go to standard error unless
+    logging is set up otherwise.
 
     Args:
         path: the folder, or a file such as a copy of ``study.h5``; a folder's own ``study.h5`` stands for the folder.
-        tell: log every notice as a warning, which goes to standard error unless logging is set up otherwise.
 
     Raises:
         RecordError: there is no study, or neither file can be read.
@@ -213,7 +213,7 @@ def read(path: Path | str, *, tell: bool = True) -> StudyData:
     except OSError as error:
         raise RecordError(refusal(error, path)) from error
     data = assemble(files, table, extras, findings, live=live)
-    for notice in data.notices if tell else ():
+    for notice in data.notices:
         log.warning("%s", notice)
     return data
 
