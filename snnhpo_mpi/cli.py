@@ -6,20 +6,26 @@ Torch, MPI and the plotting libraries are imported by the command that needs the
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from snnhpo_mpi.arguments import positive
-from snnhpo_mpi.errors import ConfigError, SnnhpoError
+from snnhpo_mpi.errors import ConfigError, SnnhpoError, refusal
 from snnhpo_mpi.plain import PlainFormatter, plain
+
+if TYPE_CHECKING:
+    from snnhpo_mpi.record import StudyData
+
+log = logging.getLogger(__name__)
 
 EXAMPLES = {
     "run": "mpiexec -n 3 snnhpo run configs/quickstart.yaml\n  snnhpo run configs/quickstart.yaml --workers 2 --resume",
@@ -58,18 +64,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="replace")  # a terminal that lacks a character is no reason to end
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(PlainFormatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+    logging.raiseExceptions = False  # a full disk is no reason for a traceback a line
     logging.basicConfig(level=logging.WARNING, handlers=[handler])  # libraries tell of every font that they write
     logging.getLogger("snnhpo_mpi").setLevel(logging.DEBUG if args.verbose else logging.INFO)
     try:
         return int(args.command(args))
     except SnnhpoError as error:
-        sys.stderr.write(f"snnhpo: {plain(str(error))}\n")
+        _complain(str(error))
         return error.exit_code
     except KeyboardInterrupt:
         return 130  # as a shell counts it; a search has its own way to stop
     except BrokenPipeError:  # the reader of a pipe has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard(sys.stdout)
         return 0
+    except OSError as error:  # a file or folder that the user named, or where standard output goes
+        _complain(refusal(error, "the output"))
+        _discard(sys.stdout)
+        return ConfigError.exit_code
+
+
+def _complain(text: str) -> None:
+    try:
+        sys.stderr.write(f"snnhpo: {plain(text)}\n")
+    except OSError:
+        _discard(sys.stderr)
+
+
+def _discard(stream: TextIO | None) -> None:
+    """Let what is written from now on, and what is still held back, go nowhere: Python would fail of it at its end."""
+    if stream is not None:
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -84,6 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="where studies are kept")
     run.add_argument("--resume", action="store_true", help="go on with the study if there is one")
     run.add_argument("--accept-config", action="store_true", help="resume although the configuration changed")
+    _add_accept_damage(run, "resume although something of the record is lost; the damaged file is kept")
     run.add_argument("--workers", type=positive, metavar="N", help="evaluators here, without MPI (default 1)")
     run.add_argument("--trials", type=positive, metavar="N", help="same as --set budget.trials=N")
     run.add_argument("--tensorboard", action="store_true", help="also write TensorBoard scalars into the study")
@@ -136,6 +162,7 @@ def _parser() -> argparse.ArgumentParser:
     retrain.add_argument("--epochs", type=positive, metavar="N", help="instead of the epochs that the search found")
     retrain.add_argument("--save", action="store_true", help="keep the trained networks, one file each")
     retrain.add_argument("--name", default="retrain", help="folder in that of the study (default retrain)")
+    _add_accept_damage(retrain, "train although something of the search's record is lost")
     retrain.add_argument("--workers", type=positive, metavar="N", help="evaluators here, without MPI (default 1)")
     _add_set(retrain)
 
@@ -185,8 +212,12 @@ def _add_set(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_accept_damage(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument("--accept-damage", action="store_true", help=what)
+
+
 def _add_study(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("study", type=Path, metavar="RUN", help="results folder of a study, or its study.h5")
+    parser.add_argument("study", type=Path, metavar="RUN", help="results folder of a study, or a file of it alone")
 
 
 def _formats(*known: str) -> Callable[[str], tuple[str, ...]]:
@@ -226,12 +257,16 @@ class _Voice:
             _say(text)
         except OSError:
             self._heard = False
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _discard(sys.stdout)
 
 
 def _say(text: str) -> None:
-    sys.stdout.write(f"{plain(text)}\n")
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(f"{plain(text)}\n")
+        sys.stdout.flush()
+    except OSError as error:
+        error.filename = "standard output"
+        raise
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -239,8 +274,15 @@ def _run(args: argparse.Namespace) -> int:
     from snnhpo_mpi.config import load
 
     options = {f"--trials {args.trials}": f"budget.trials={args.trials}"} if args.trials else {}
-    load_it = partial(load, args.config, args.overrides, options)
-    wish = study.Request(load_it, args.results, args.resume, args.accept_config, args.workers, None, args.tensorboard)
+    wish = study.Request(
+        partial(load, args.config, args.overrides, options),
+        args.results,
+        args.resume,
+        args.accept_config,
+        args.workers,
+        tensorboard=args.tensorboard,
+        accept_damage=args.accept_damage,
+    )
     return study.run(wish, _Voice())
 
 
@@ -270,8 +312,14 @@ def _status(args: argparse.Namespace) -> int:
     if args.watch:
         return live.watch(args.study, no_color=args.no_color)
     data = read(args.study)
-    _say(json.dumps(status_dict(summarise(data))) if args.json else live.as_text(data))
+    _say(_as_json(status_dict(summarise(data)), data) if args.json else live.as_text(data))
     return 0
+
+
+def _as_json(facts: Mapping[str, Any], *studies: StudyData) -> str:
+    """One JSON object, with what was wrong with the files of the studies, if anything was."""
+    notices = [notice for data in studies for notice in data.notices]
+    return json.dumps({**facts, **({"notices": notices} if notices else {})})
 
 
 def _report(args: argparse.Namespace) -> int:
@@ -286,7 +334,7 @@ def _report(args: argparse.Namespace) -> int:
     along = feasible_along(data) if set(args.format) - {"csv"} else []
     figures = plots.write_figures(data, folder, [kind for kind in args.format if kind in ("png", "pdf")], along)
     _say(conclusion(summarise(data)))
-    _say(f"record   {folder.parent / 'study.h5'}")
+    _say(f"record   {data.files.snapshot or data.files.journal}")
     if figures:
         _say(f"figures  {len(figures)} files in {folder}")
     if "csv" in args.format:
@@ -301,6 +349,8 @@ def _best(args: argparse.Namespace) -> int:
     from snnhpo_mpi.report import summary, words
 
     data = read(args.study)
+    if data.losses:
+        log.warning("a better trial may be among what is lost")
     best = summary.best_trials(data, 1 if args.yaml else args.top)
     if not best and not args.json:
         sys.stderr.write("snnhpo: no feasible trial yet\n")
@@ -308,7 +358,7 @@ def _best(args: argparse.Namespace) -> int:
     if args.yaml:
         _say(words.as_fixed_block(data, best[0]))
     elif args.json:
-        _say(json.dumps(summary.best_dict(best)))
+        _say(_as_json(summary.best_dict(best), data))
     else:
         _say(words.as_table(best))
     return 0 if best else 1
@@ -318,9 +368,10 @@ def _compare(args: argparse.Namespace) -> int:
     from snnhpo_mpi.record import read
     from snnhpo_mpi.report import compare
 
-    compared = compare.compare([read(study) for study in args.studies], args.at)
+    studies = [read(study) for study in args.studies]
+    compared = compare.compare(studies, args.at)
     compare.write_figure(compared, args.out)
-    _say(json.dumps(compare.as_dict(compared)) if args.json else compare.as_table(compared))
+    _say(_as_json(compare.as_dict(compared), *studies) if args.json else compare.as_table(compared))
     if not args.json:
         _say(f"figure   {args.out}")
     return 0
@@ -339,7 +390,10 @@ def _export(args: argparse.Namespace) -> int:
 def _retrain(args: argparse.Namespace) -> int:
     from snnhpo_mpi import retrain
 
-    wish = retrain.Wish(args.study, args.top, args.repeats, args.epochs, args.save, args.name, tuple(args.overrides))
+    overrides = tuple(args.overrides)
+    wish = retrain.Wish(
+        args.study, args.top, args.repeats, args.epochs, args.save, args.name, overrides, args.accept_damage
+    )
     return retrain.run(wish, args.workers, _Voice())
 
 

@@ -74,14 +74,14 @@ def _replayed(config: StudyConfig, space: Space) -> list[dict[str, ParamValue]]:
             f"optimizer.study: {config.optimizer.study} searched {', '.join(sorted(past.params))}, "
             f"this study searches {', '.join(sorted(space.names))}"
         )
-    trials = [dict(past.trial(row).params) for row in range(past.n_trials)]
+    trials = [past.trial(row).params for row in range(past.n_trials)]
     for number, params in enumerate(trials):
         for name, value in params.items():
             if reason := outside(config.space[name], value):
                 raise ConfigError(f"optimizer.study: trial {number} has {name} = {value}: {reason}")
     if config.budget.trials is None or config.budget.trials > len(trials):
         raise ConfigError(f"budget.trials: at most {len(trials)} trials can be replayed from {config.optimizer.study}")
-    return trials
+    return [space.typed(params) for params in trials]
 
 
 def build_trainer(

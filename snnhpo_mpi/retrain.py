@@ -18,7 +18,7 @@ from snnhpo_mpi import study
 from snnhpo_mpi.config import Candidate, RetrainSettings, StudyConfig
 from snnhpo_mpi.config.document import Document, apply_override
 from snnhpo_mpi.config.validation import validate
-from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.errors import ConfigError, RecordError
 from snnhpo_mpi.record import StudyData, exists, read
 from snnhpo_mpi.report import repeats
 from snnhpo_mpi.report.summary import best_trials
@@ -40,6 +40,7 @@ class Wish:
         save: keep the trained networks.
         name: folder in that of the search.
         overrides: texts of ``--set``.
+        accept_damage: train although something of the search's record is lost.
     """
 
     search: Path
@@ -49,6 +50,7 @@ class Wish:
     save: bool = False
     name: str = "retrain"
     overrides: tuple[str, ...] = ()
+    accept_damage: bool = False
 
 
 def run(wish: Wish, workers: int | None, say: Callable[[str], None]) -> int:
@@ -59,7 +61,14 @@ def run(wish: Wish, workers: int | None, say: Callable[[str], None]) -> int:
     """
     search = wish.search.parent if wish.search.is_file() else wish.search
     return study.run(
-        study.Request(partial(_document, wish), search, resume=True, workers=workers, conclude=conclude),
+        study.Request(
+            partial(_document, wish),
+            search,
+            resume=True,
+            workers=workers,
+            conclude=conclude,
+            accept_damage=wish.accept_damage,
+        ),
         say,
     )
 
@@ -79,9 +88,14 @@ def configure(wish: Wish) -> tuple[StudyConfig, str]:
 
     Raises:
         ConfigError: the search has no feasible trial, a ``--set`` is wrong, or the folder holds other trainings.
-        RecordError: there is no search.
+        RecordError: there is no search, or the best of it may be among what is lost.
     """
     past = read(wish.search)
+    if past.losses and not wish.accept_damage:
+        raise RecordError(
+            f"a better trial may be among what is lost of {past.folder}: put the file back if there is a copy, "
+            "or train the best of the rest with --accept-damage"
+        )
     folder = past.folder / wish.name
     candidates = _candidates(past, wish)
     if exists(folder):

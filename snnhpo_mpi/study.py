@@ -10,7 +10,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,7 @@ from snnhpo_mpi.comm.transport import LocalWorkers, Transport, local_transports
 from snnhpo_mpi.config import Document, StudyConfig
 from snnhpo_mpi.errors import ConfigError, RecordError, SnnhpoError
 from snnhpo_mpi.parts import build_optimizer
-from snnhpo_mpi.plain import PlainFormatter
+from snnhpo_mpi.plain import LogFile, PlainFormatter
 from snnhpo_mpi.progress import Announcer, FollowedRecord, Tally
 from snnhpo_mpi.record import StudyData, StudyRecord, exists
 from snnhpo_mpi.scalars import FOLDER as SCALARS
@@ -54,6 +54,7 @@ class Request:
         workers: evaluators without MPI, None for one.
         conclude: what is said of a complete study, from its folder.
         tensorboard: write TensorBoard scalars too.
+        accept_damage: go on although something of the record is lost.
     """
 
     load: Callable[[], tuple[StudyConfig, Document]]
@@ -63,6 +64,7 @@ class Request:
     workers: int | None = None
     conclude: Callable[[Path], str] | None = None
     tensorboard: bool = False
+    accept_damage: bool = False
 
 
 def run(request: Request, say: Say) -> int:
@@ -220,8 +222,9 @@ def _search(
 @contextmanager
 def _kept(say: Say, path: Path) -> Iterator[Say]:
     """Keep what is said with the log of this rank in a file, where whoever watches the study can read it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path, encoding="utf-8", delay=True)
+    with suppress(OSError):  # the first line will say what is wrong
+        path.parent.mkdir(parents=True, exist_ok=True)
+    handler = LogFile(path, encoding="utf-8", delay=True)
     handler.setFormatter(PlainFormatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
     logger = logging.getLogger("snnhpo_mpi")
     logger.addHandler(handler)
@@ -256,7 +259,7 @@ def _begin(optimizer: Optimizer, record: StudyRecord, config: StudyConfig) -> li
     """A new study: its baseline, if it has one, is trial 0."""
     if config.baseline is None:
         return []
-    baseline = Trial(0, dict(config.baseline.params), trial_seed(config.study.seed, 0))
+    baseline = Trial(0, Space(config.space).typed(config.baseline.params), trial_seed(config.study.seed, 0))
     optimizer.adopt(baseline)
     record.append(Asked(baseline, time.time()))
     return [baseline]
@@ -309,7 +312,7 @@ def _open_record(request: Request, config: StudyConfig, text: str, folder: Path)
     if resuming:
         record = StudyRecord.open(
             folder, text, resolved, space, config.constraint_names, facts,
-            flush_every_s=flush_every_s, accept_config=request.accept_config,
+            flush_every_s=flush_every_s, accept_config=request.accept_config, accept_damage=request.accept_damage,
         )  # fmt: skip
     else:
         record = StudyRecord.create(

@@ -48,6 +48,44 @@ def test_search_without_mpi_spends_the_budget(snnhpo: Program, toy: Path) -> Non
     assert not data.live
 
 
+def test_a_configuration_from_a_pipe_is_recorded_as_it_was_read(toy: Path, environment: dict[str, str]) -> None:
+    text = (toy / "toy.yaml").read_text()
+    arguments = [sys.executable, "-m", "snnhpo_mpi", "run", "/dev/stdin", "--trials", "1"]
+    subprocess.run(arguments, cwd=toy, env=environment, input=text, text=True, check=True, timeout=120)
+    assert read(toy / "results" / "toy").config_text == text
+
+
+@pytest.mark.parametrize("touch", ["delete", "cut", "put a copy back"])
+def test_a_journal_touched_during_a_run_costs_no_trial(
+    snnhpo: Program, toy: Path, environment: dict[str, str], touch: str
+) -> None:
+    run = start(toy, environment, "--set", "record.flush_every=1h", TOY_SECONDS="0.15")
+    wait_for_ended(toy, 5)
+    journal = toy / "results" / "toy" / "journal.jsonl"
+    match touch:
+        case "delete":
+            journal.unlink()
+        case "cut":
+            os.truncate(journal, 500)
+        case _:
+            (toy / "copy").write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:8]))
+            (toy / "copy").replace(journal)
+    output, _ = run.communicate(timeout=60)
+    assert run.returncode == 0, output
+    assert "are put back" in output and output.splitlines()[-1].startswith("complete: 12 trials")
+    data = read(toy / "results" / "toy")
+    assert (data.n_trials, int(data.ended.sum()), data.notices) == (12, 12, ())
+
+
+def test_a_file_in_the_place_of_the_logs_costs_the_logs_alone(snnhpo: Program, toy: Path) -> None:
+    (toy / "results" / "toy").mkdir(parents=True)
+    (toy / "results" / "toy" / "logs").write_text("mine")
+    done = snnhpo("run", "toy.yaml", "--trials", "2")
+    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
+    assert done.stderr.count("rank_000.log") == 1
+    assert not (toy / "results" / "toy" / "lock.json").exists()
+
+
 def test_two_runs_with_one_worker_and_the_same_seed_are_equal(snnhpo: Program, trials: Trials) -> None:
     for results, seconds in (("a", "0.0"), ("b", "0.05")):  # whatever the timing
         done = snnhpo("run", "toy.yaml", "--results", results, "--set", "optimizer.name=scbo", "--set",

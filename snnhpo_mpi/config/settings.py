@@ -334,8 +334,11 @@ class CategoricalParameter(Settings):
 
     @model_validator(mode="after")
     def _distinct(self) -> CategoricalParameter:
-        if len(set(self.choices)) < len(self.choices):
-            raise ValueError("a choice stands twice")
+        first: dict[ParamValue, ParamValue] = {}
+        for choice in self.choices:
+            if choice in first:
+                raise ValueError(f"a choice stands twice: {first[choice]!r} and {choice!r} are the same value")
+            first[choice] = choice
         return self
 
 

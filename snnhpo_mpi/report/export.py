@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,13 +15,14 @@ import numpy as np
 from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.record import StudyData
 from snnhpo_mpi.report.summary import objective_name, reason
-from snnhpo_mpi.trial import State
+from snnhpo_mpi.trial import ParamValue, State
 
 if TYPE_CHECKING:
     import pandas as pd
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
+_MISSING = ("", "na", "n/a", "nan", "-nan", "null", "none")  # as pandas and R read it in a CSV, in any case
 NEEDS = {"csv": (), "parquet": ("pyarrow",), "optuna": ("optuna",)}
 
 
@@ -29,6 +31,7 @@ def export(data: StudyData, folder: Path, formats: Sequence[str]) -> list[Path]:
 
     Raises:
         ConfigError: a package that a format needs is not installed.
+        OSError: the disk is full or gone; files that were there are untouched.
     """
     for name in formats:
         if missing := [package for package in NEEDS[name] if importlib.util.find_spec(package) is None]:
@@ -44,14 +47,25 @@ def export(data: StudyData, folder: Path, formats: Sequence[str]) -> list[Path]:
         file, write = writers[name]
         beside = folder / f"{file}.new"
         beside.unlink(missing_ok=True)
-        write(data, beside)
+        try:
+            write(data, beside)
+        except OSError as error:  # such as a full disk, which does not say for which file
+            beside.unlink(missing_ok=True)
+            error.filename = error.filename or str(folder / file)
+            raise
         written.append(beside.replace(folder / file))
     return written
 
 
-def trials_frame(data: StudyData) -> pd.DataFrame:
-    """The study's frame with the reason of each failure; choices of mixed types as text, which every format takes."""
+def trials_frame(data: StudyData, *, as_csv: bool = False) -> pd.DataFrame:
+    """The study's frame with the reason of each failure, and choices as text, which every format takes.
+
+    Where two choices would have the same text, and with ``as_csv`` where one would be read back as another or as
+    missing, all choices of that hyperparameter are written as JSON: ``1`` and ``"1"``.
+    """
     frame = data.frame()
+    for name, choices in data.choices.items():
+        frame[f"params_{name}"] = _texts(data.params[name], choices, as_csv)
     reasons = {number: reason(error) for number, error in data.errors().items()}
     frame["error"] = [reasons.get(int(number), "") for number in data.number]
     for name in frame.columns:
@@ -60,8 +74,18 @@ def trials_frame(data: StudyData) -> pd.DataFrame:
     return frame
 
 
+def _texts(values: Iterable[Any], choices: Sequence[ParamValue], as_csv: bool) -> list[str]:
+    texts = [str(choice) for choice in choices]
+    clear = len(set(texts)) == len(texts) and not (as_csv and any(map(_is_misread, texts)))
+    return ["" if value is None else str(value) if clear else json.dumps(value, ensure_ascii=False) for value in values]
+
+
+def _is_misread(text: str) -> bool:
+    return text != text.strip() or not text.isprintable() or text.lower().strip("<>#") in _MISSING
+
+
 def _write_csv(data: StudyData, path: Path) -> None:
-    trials_frame(data).to_csv(path, index=False)
+    trials_frame(data, as_csv=True).to_csv(path, index=False)
 
 
 def _write_parquet(data: StudyData, path: Path) -> None:
@@ -94,7 +118,7 @@ def _distributions(data: StudyData) -> dict[str, BaseDistribution]:
             continue
         match parameter["type"]:
             case "categorical":
-                found[name] = CategoricalDistribution(parameter["choices"])
+                found[name] = CategoricalDistribution(data.choices[name])
             case "int":
                 found[name] = IntDistribution(parameter["low"], parameter["high"], log=parameter["scale"] == "log")
             case _:

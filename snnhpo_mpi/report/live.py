@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import math
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -56,18 +57,20 @@ def watch(study: Path, *, no_color: bool = False) -> int:
 
 
 def _redraw(study: Path, console: Console) -> None:
-    data = read(study)
+    with _without_warnings():  # the view shows them
+        data = read(study)
     with Live(render(data, console.height), console=console, auto_refresh=False, transient=False) as live:
         while data.live:
             time.sleep(REFRESH_S)
-            data = read(study)
+            with _without_warnings():
+                data = read(study)
             live.update(render(data, console.height), refresh=True)
 
 
 def _add_lines(study: Path, console: Console) -> None:
     said = ""
+    data = read(study)
     while True:
-        data = read(study)
         line = progress_line(summarise(data))
         news = line.partition(words.TIME_LEFT)[0]  # the time left alone is none
         if news != said:
@@ -76,6 +79,19 @@ def _add_lines(study: Path, console: Console) -> None:
         if not data.live:
             return
         time.sleep(LINE_EVERY_S)
+        with _without_warnings():  # they were told once
+            data = read(study)
+
+
+@contextlib.contextmanager
+def _without_warnings() -> Iterator[None]:
+    logger = logging.getLogger("snnhpo_mpi.record")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def as_text(data: StudyData, width: int = 80) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from snnhpo_mpi.config import as_yaml
@@ -83,10 +84,25 @@ def percent(share: float | None) -> str:
 
 
 def figure(value: ParamValue | None) -> str:
-    """A hyperparameter's or another value with four significant digits; ``-`` if there is none."""
+    """A hyperparameter's or another value with four significant digits; ``-`` if there is none.
+
+    A text that would pass for a number, for nothing or for another text stands in quotes.
+    """
     if value is None:
         return "-"
+    if isinstance(value, str):
+        return value if _is_word(value) else json.dumps(value, ensure_ascii=False)
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _is_word(text: str) -> bool:
+    if not text or text == "-" or text != text.strip() or not text.isprintable():
+        return False
+    try:
+        float(text)
+    except ValueError:
+        return True
+    return False
 
 
 def rounded(value: float) -> str:

@@ -99,6 +99,18 @@ def test_busy_share_counts_idle_gaps_between_first_dispatch_and_last_result(tmp_
     assert summarise(data).busy_share == pytest.approx((10 + 2 + 8) / (2 * 20))
 
 
+def test_a_trial_whose_end_is_damaged_is_not_busy_for_ever(tmp_path: Path) -> None:
+    data = story(
+        tmp_path / "s",
+        asked(0), asked(1), asked(2),
+        Started(0, 1, 10.0), Started(1, 1, 30.0), ended(1, 1, 40.0, 10.0), Started(2, 1, 60.0), ended(2, 1, 70.0, 10.0),
+    )  # fmt: skip
+    data = replace(data, losses=("journal.jsonl is damaged",))
+    assert summarise(data).busy_share == pytest.approx((20 + 10 + 10) / 60)
+    last = story(tmp_path / "t", asked(0), asked(1), Started(0, 1, 10.0), ended(0, 1, 20.0, 5.0), Started(1, 1, 21.0))
+    assert summarise(replace(last, losses=("damaged",))).busy_share == pytest.approx(5 / 10)
+
+
 def test_running_trials_keep_their_workers_busy(tmp_path: Path) -> None:
     data = story(tmp_path / "s", asked(0), Started(0, 1, 10.0), live=True)
     assert summarise(data, now=50.0).busy_share == pytest.approx(1.0)
