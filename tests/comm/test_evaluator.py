@@ -100,7 +100,7 @@ def test_progress_comes_before_the_result(shared):
         ("sys_exit", "SystemExit: 3"),
         ("nan", "the objective is nan"),
         ("inf_constraint", "the constraints are [inf]"),
-        ("two_constraints", "1 constraints are configured, evaluate returned 2"),
+        ("two_constraints", "1 constraint is configured, evaluate returned 2"),
         ("no_outcome", "evaluate returned dict"),
         ("asks_for_input", "EOFError"),
     ],

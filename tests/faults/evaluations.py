@@ -17,7 +17,7 @@ REASONS = {
     "infinite": "the objective is inf",
     "beyond_floats": "OverflowError",
     "infinite_constraint": "the constraints are [inf]",
-    "two_constraints": "1 constraints are configured",
+    "two_constraints": "1 constraint is configured",
     "no_objective": "ValueError: the function returned no objective",
     "segfault": "the evaluator was killed by SIGSEGV",
     "exits": "SystemExit: 3",
