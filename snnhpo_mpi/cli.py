@@ -6,6 +6,7 @@ Torch, MPI and the plotting libraries are imported by the command that needs the
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import json
 import logging
@@ -23,7 +24,8 @@ from snnhpo_mpi.plain import PlainFormatter, plain
 
 EXAMPLES = {
     "run": "mpiexec -n 3 snnhpo run configs/quickstart.yaml\n  snnhpo run configs/quickstart.yaml --workers 2 --resume",
-    "check": "snnhpo check configs/quickstart.yaml --set space.map_size.high=400",
+    "check": "snnhpo check configs/quickstart.yaml --set space.map_size.high=400\n"
+    "  snnhpo check configs/quickstart.yaml --trial",
     "status": "snnhpo status results/quickstart --watch",
     "report": "snnhpo report results/quickstart --format html,png",
     "best": "snnhpo best results/quickstart --top 3\n  snnhpo best results/quickstart --yaml > best.yaml",
@@ -41,7 +43,11 @@ EXAMPLES = {
 
 def entry() -> None:
     """Entry point of the ``snnhpo`` command."""
-    sys.exit(main())
+    _open_closed_streams()
+    try:
+        sys.exit(main())
+    finally:
+        _give_up_on_stderr_that_is_full()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,13 +69,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(args.command(args))
     except SnnhpoError as error:
-        sys.stderr.write(f"snnhpo: {plain(str(error))}\n")
+        with contextlib.suppress(OSError):  # whoever closed it, or filled its disk, has the exit code
+            sys.stderr.write(f"snnhpo: {plain(str(error))}\n")
         return error.exit_code
     except KeyboardInterrupt:
         return 130  # as a shell counts it; a search has its own way to stop
     except BrokenPipeError:  # the reader of a pipe has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _open_closed_streams() -> None:
+    """Give a process that was started without standard streams (``>&-``) empty ones.
+
+    Otherwise the next file that is opened takes their number, and whatever prints writes into it.
+    """
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDONLY if fd == 0 else os.O_WRONLY)  # takes the lowest free number: this one
+    sys.stdin = sys.stdin or open(0, closefd=False)
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)
+
+
+def _give_up_on_stderr_that_is_full() -> None:
+    """Let what stderr cannot take go: Python would end with the code 120 instead of ours."""
+    try:
+        sys.stderr.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -88,10 +118,13 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--trials", type=positive, metavar="N", help="same as --set budget.trials=N")
     run.add_argument("--tensorboard", action="store_true", help="also write TensorBoard scalars into the study")
 
-    check = _command(commands, "check", _check, "validate a configuration and say what it means here; runs nothing")
+    check = _command(commands, "check", _check, "validate a configuration and say what it means here; trains nothing")
     _add_config(check)
     check.add_argument(
         "--import", action="store_true", dest="import_function", help="import an own function or network too"
+    )
+    check.add_argument(
+        "--trial", action="store_true", help="run one tiny trial to its end: few samples, one epoch; an own function as is"
     )
 
     status = _command(commands, "status", _status, "how a study stands, also while it is running")
@@ -247,8 +280,14 @@ def _check(args: argparse.Namespace) -> int:
     from snnhpo_mpi.check import describe
     from snnhpo_mpi.config import load_config
 
-    for line in describe(load_config(args.config, args.overrides), args.import_function):
+    config = load_config(args.config, args.overrides)
+    for line in describe(config, args.import_function):
         _say(line)
+    if args.trial:
+        from snnhpo_mpi.tiny_trial import try_out
+
+        for line in try_out(config):
+            _say(line)
     return 0
 
 

@@ -32,6 +32,7 @@ ALLOWED = {
     "check": {"config", "errors", "host", "snn", "space", "user_function"},
     "parts": {"comm", "config", "errors", "optim", "record", "snn", "space", "trial", "user_function"},
     "working": {"comm", "config", "host", "parts", "scratch", "snn"},
+    "tiny_trial": {"comm", "config", "errors", "optim", "scratch", "space", "trial", "working"},
     "study": {"check", "comm", "config", "errors", "host", "parts", "plain", "progress", "record", "scalars"}
     | {"signals", "snn", "space", "trial", "working"},
     "feasibility": {"config", "optim", "record", "report", "space", "trial"},
@@ -40,7 +41,7 @@ ALLOWED = {
     "scalars": {"errors", "progress", "trial"},
     "bench": {"arguments", "comm", "config", "errors", "optim", "record", "snn", "space", "trial"},
     "cli": {"bench", "check", "comm", "config", "errors", "feasibility", "record", "report", "retrain", "study"}
-    | {"arguments", "plain", "snn.data", "snn.kernels"},
+    | {"arguments", "plain", "snn.data", "snn.kernels", "tiny_trial"},
 }  # fmt: skip
 LIBRARIES = {
     "torch": ("bench/", "optim/", "snn/"),

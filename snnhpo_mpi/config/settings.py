@@ -84,7 +84,8 @@ class OptimizerSettings(Settings):
     initial: Annotated[int, Field(ge=1)] = 20
     """Sobol points before the first model."""
     study: str | None = None
-    """``replay`` only: the results folder whose configurations are evaluated again, in order."""
+    """``replay`` only: the results folder whose configurations are evaluated again, in order, after
+    the baseline if there is one."""
 
 
 class DatasetSettings(Settings):
