@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from snnhpo_mpi.arguments import positive
 from snnhpo_mpi.errors import ConfigError, SnnhpoError
@@ -107,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="snnhpo", description="Constrained Bayesian optimization of spiking neural networks over MPI."
     )
     parser.add_argument("--verbose", action="store_true", help="also log details")
+    parser.add_argument("--version", action=_Version, nargs=0, help="versions of the program and what it computes with")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     run = _command(commands, "run", _run, "search: trains networks until the budget is spent")
@@ -190,6 +191,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     bench.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     return parser
+
+
+class _Version(argparse.Action):
+    """Say the versions of everything that matters, and end."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from snnhpo_mpi import host
+
+        _say("\n".join(f"{name:<12} {version}" for name, version in host.versions().items()))
+        parser.exit()
 
 
 def _command(commands: Any, name: str, function: Any, what: str) -> argparse.ArgumentParser:

@@ -199,6 +199,26 @@ def provenance() -> dict[str, str]:
     return versions | facts
 
 
+def versions() -> dict[str, str]:
+    """Of all that a search computes with, and of the MPI library; where something is not there, that is said."""
+    commit = _git_commit()
+    found = {name: _version(name) or "not installed" for name in PACKAGES}
+    found["snnhpo_mpi"] += f" (commit {commit})" if commit else ""
+    return {"snnhpo_mpi": found.pop("snnhpo_mpi"), "Python": platform.python_version(), **found, "MPI": _mpi_library()}
+
+
+def _mpi_library() -> str:
+    """Name and version of the MPI library that mpi4py loads; asked in another process, which a broken one may end."""
+    try:
+        answer = subprocess.run(
+            [sys.executable, "-m", "mpi4py", "--mpi-lib-version"], capture_output=True, text=True, timeout=20, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "not found"
+    first_line = answer.stdout.strip().partition("\n")[0]
+    return " ".join(first_line.partition(",")[0].replace("Version:", "").split()) or "not found"
+
+
 def _version(package: str) -> str:
     try:
         return importlib.metadata.version(package)

@@ -41,7 +41,7 @@ ALLOWED = {
     "scalars": {"errors", "progress", "trial"},
     "bench": {"arguments", "comm", "config", "errors", "optim", "record", "snn", "space", "trial"},
     "cli": {"bench", "check", "comm", "config", "errors", "feasibility", "record", "report", "retrain", "study"}
-    | {"arguments", "plain", "snn.data", "snn.kernels", "tiny_trial"},
+    | {"arguments", "host", "plain", "snn.data", "snn.kernels", "tiny_trial"},
 }  # fmt: skip
 LIBRARIES = {
     "torch": ("bench/", "optim/", "snn/"),

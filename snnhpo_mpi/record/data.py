@@ -28,11 +28,12 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """Where a worker rank ran last, by its own word."""
+    """Where a worker rank ran last, by its own word, and since when [Unix s]."""
 
     rank: int
     host: str
     device: str
+    at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +223,7 @@ def assemble(folder: Path, table: Table, extras: Extras, notices: Sequence[str] 
         metrics=_group(table, "trials/metrics/"),
         optimizer=_group(table, "optimizer/"),
         progress=progress,
-        workers={w.rank: Worker(w.rank, w.host, w.device) for w in table.workers},
+        workers={w.rank: Worker(w.rank, w.host, w.device, w.at) for w in table.workers},
         updated_at=max(updated_at, float(event_times[-1]) if len(event_times) else table.header.at),
         notices=tuple(notices),
         _extras=extras,
