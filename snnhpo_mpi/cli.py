@@ -18,6 +18,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
+from snnhpo_mpi import host
 from snnhpo_mpi.arguments import positive
 from snnhpo_mpi.errors import ConfigError, SnnhpoError
 from snnhpo_mpi.plain import PlainFormatter, plain
@@ -67,16 +68,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, handlers=[handler])  # libraries tell of every font that they write
     logging.getLogger("snnhpo_mpi").setLevel(logging.DEBUG if args.verbose else logging.INFO)
     try:
+        if reason := host.short_of_address_space():
+            raise ConfigError(reason)
         return int(args.command(args))
     except SnnhpoError as error:
-        with contextlib.suppress(OSError):  # whoever closed it, or filled its disk, has the exit code
-            sys.stderr.write(f"snnhpo: {plain(str(error))}\n")
+        _complain(str(error))
         return error.exit_code
     except KeyboardInterrupt:
         return 130  # as a shell counts it; a search has its own way to stop
     except BrokenPipeError:  # the reader of a pipe has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except (ImportError, MemoryError, OSError) as error:
+        if (reason := host.short_of_address_space(error)) is None:
+            raise
+        _complain(reason)
+        return ConfigError.exit_code
+
+
+def _complain(text: str) -> None:
+    with contextlib.suppress(OSError):  # whoever closed stderr, or filled its disk, has the exit code
+        sys.stderr.write(f"snnhpo: {plain(text)}\n")
 
 
 def _open_closed_streams() -> None:
@@ -125,7 +137,9 @@ def _parser() -> argparse.ArgumentParser:
         "--import", action="store_true", dest="import_function", help="import an own function or network too"
     )
     check.add_argument(
-        "--trial", action="store_true", help="run one tiny trial to its end: few samples, one epoch; an own function as is"
+        "--trial",
+        action="store_true",
+        help="run one tiny trial to its end: few samples, one epoch; an own function as is",
     )
 
     status = _command(commands, "status", _status, "how a study stands, also while it is running")
@@ -197,8 +211,6 @@ class _Version(argparse.Action):
     """Say the versions of everything that matters, and end."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
-        from snnhpo_mpi import host
-
         _say("\n".join(f"{name:<12} {version}" for name, version in host.versions().items()))
         parser.exit()
 

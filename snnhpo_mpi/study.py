@@ -137,6 +137,12 @@ def _lead_or_dismiss(request: Request, transport: Transport, say: Say, signals: 
         dismiss(transport, error.exit_code)
         log.error("%s", error)
         return error.exit_code
+    except (ImportError, MemoryError, OSError) as error:
+        if (reason := host.short_of_address_space(error)) is None:
+            raise
+        dismiss(transport, ConfigError.exit_code)
+        log.error("%s", reason)
+        return ConfigError.exit_code
 
 
 def _lead(request: Request, transport: Transport, say: Say, signals: StopSignals) -> int:
@@ -250,7 +256,8 @@ def _clock(config: StudyConfig, past: StudyData) -> tuple[Callable[[], float | N
     def time_left() -> float | None:
         return min((left for left in (of_budget(), of_job()) if left is not None), default=None)
 
-    return time_left, is_all and time_left() == of_budget()
+    budget_s, job_s = of_budget(), of_job()
+    return time_left, is_all and budget_s is not None and (job_s is None or budget_s <= job_s)
 
 
 def _most_failures(config: StudyConfig) -> int | None:

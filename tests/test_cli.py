@@ -70,7 +70,9 @@ def test_versions_of_everything_that_matters_go_to_stdout(capsys: pytest.Capture
     versions = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
     assert versions["torch"] == importlib.metadata.version("torch")
     assert versions["Python"] == platform.python_version()
-    assert {"snnhpo_mpi", "botorch", "gpytorch", "bindsnet", "lava-dl", "tonic", "mpi4py", "h5py", "MPI"} <= set(versions)
+    assert {"snnhpo_mpi", "botorch", "gpytorch", "bindsnet", "lava-dl", "tonic", "mpi4py", "h5py", "MPI"} <= set(
+        versions
+    )
 
 
 def test_versions_of_what_is_absent_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,7 +111,9 @@ def test_check_trial_that_fails_has_the_reason_and_the_users_line(
     assert all(message in done.stderr for message in messages), done.stderr
 
 
-@pytest.mark.parametrize("source", ["def evaluate(): pass", "async def evaluate(p, s, d): pass", "class evaluate: pass"])
+@pytest.mark.parametrize(
+    "source", ["def evaluate(): pass", "async def evaluate(p, s, d): pass", "class evaluate: pass"]
+)
 def test_check_import_refuses_what_cannot_be_an_evaluation(snnhpo: Program, toy: Path, source: str) -> None:
     (toy / "toy.py").write_text(source)
     done = snnhpo("check", "toy.yaml", "--import")
@@ -161,3 +165,17 @@ def test_an_unknown_format_is_refused_with_those_that_are_known(capsys: pytest.C
         cli.main(["report", "somewhere", "--format", "gif"])
     assert ended.value.code == 2
     assert "html, png, pdf and csv are known" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("kilobytes", "arguments"), [(200_000, "run toy.yaml"), (1_000_000, "run toy.yaml {scbo}"),
+                                                      (1_000_000, "check toy.yaml {stdp}")])  # fmt: skip
+def test_too_small_an_address_space_is_said_in_one_message(
+    toy: Path, environment: dict[str, str], kilobytes: int, arguments: str
+) -> None:
+    (toy / "stdp.yaml").write_text(Path("configs/quickstart.yaml").read_text())
+    arguments = arguments.replace("{scbo}", "--set optimizer.name=scbo").replace("toy.yaml {stdp}", "stdp.yaml")
+    command = f"ulimit -v {kilobytes}; exec {sys.executable} -m snnhpo_mpi {arguments}"
+    done = subprocess.run(["bash", "-c", command], cwd=toy, env=environment, capture_output=True, text=True, timeout=60,
+                          check=False)  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert "(ulimit -v), which is too little" in done.stderr and "Traceback" not in done.stderr

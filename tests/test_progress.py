@@ -57,7 +57,9 @@ def test_the_time_spent_is_that_of_the_runs_since_one_was_complete(tmp_path: Pat
     data = read(fake_study.written(tmp_path / "s", 3))
     began = data.sessions[0].began.at
     spans = []
-    for i, (state, seconds) in enumerate([("interrupted", 50.0), ("complete", 9.0), ("out of time", 7.0), ("error", 5.0)]):
+    for i, (state, seconds) in enumerate(
+        [("interrupted", 50.0), ("complete", 9.0), ("out of time", 7.0), ("error", 5.0)]
+    ):
         at = began + 1e6 * (i + 1)
         spans.append(SessionSpan(replace(data.sessions[0].began, at=at), Closed(state, at + seconds)))
     assert seconds_spent(replace(data, sessions=tuple(spans)), "complete") == pytest.approx(12.0)

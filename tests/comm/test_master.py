@@ -352,7 +352,7 @@ def test_after_too_many_failures_the_running_trials_are_waited_for_and_one_that_
     workers = Workers(3, answer)
     master, _, record = _master(workers, budget=20, failures=Failures(4))
     assert master.run() is Ending.COMPLETE
-    assert sum(outcome.state is State.FAILED for outcome in record.outcomes.values()) in (4, 5)
+    assert sum(outcome.state is State.FAILED for outcome in record.outcomes.values()) in range(4, 7)
 
 
 def test_a_rank_that_never_says_hello_is_lost():

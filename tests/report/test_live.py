@@ -98,7 +98,9 @@ def test_lines_of_the_log_on_how_the_search_stands_are_left_to_the_view(tmp_path
 
 def test_a_progress_line_with_its_state_fits_a_terminal(tmp_path: Path) -> None:
     summary = summarise(read(fake_study.written(tmp_path / "s", 30)))
-    wide = replace(summary, budget_trials=10**6, completed=10**6, feasible=10**5, stopped=10**5, state="no workers left")
+    wide = replace(
+        summary, budget_trials=10**6, completed=10**6, feasible=10**5, stopped=10**5, state="no workers left"
+    )
     line = live.progress_line(wide)
     assert len(line) <= 80 and line.endswith("  no workers left")
 
