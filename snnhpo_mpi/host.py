@@ -173,7 +173,7 @@ def job_clock(wall_time_s: float | None, environment: Mapping[str, str]) -> Call
 
 
 def short_of_address_space(error: BaseException | None = None) -> str | None:
-    """What to say when the address space (``ulimit -v``) is too small: for an error, or for any work; None if it is not.
+    """What to say where the address space (``ulimit -v``) is too small, for an error or for any work; else None.
 
     Libraries answer with errors of their own where it ends: an import that "failed to map" a file, for example.
     """
@@ -187,8 +187,9 @@ def short_of_address_space(error: BaseException | None = None) -> str | None:
         return None
     cause = "" if error is None else f" ({type(error).__name__}: {error})"
     return (
-        f"the address space of this process is limited to {limit / 2**20:,.0f} MB (ulimit -v), which is too little{cause}; "
-        "a search of spiking networks needs 10,000 MB or more, as torch alone maps several thousand: ulimit -v unlimited"
+        f"the address space of this process is limited to {limit / 2**20:,.0f} MB (ulimit -v), which is too little"
+        f"{cause}; a search of spiking networks needs 10,000 MB or more, as torch alone maps several thousand: "
+        "ulimit -v unlimited"
     )
 
 

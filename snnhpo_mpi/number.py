@@ -1,4 +1,4 @@
-"""What people's code takes for a number (of Python, NumPy, torch, decimal, ...) -> a Python float, or why it is none."""
+"""What people's code takes for a number (of Python, NumPy, torch, decimal, ...) -> a float, or why it is none."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def as_metric(value: Any) -> float:
     """
     plain = _only_element(value)
     number = float(plain) if isinstance(plain, bool) else as_float(plain)
-    if number != number:  # noqa: PLR0124 - NaN
+    if number != number:
         raise NotANumberError("NaN")
     return number
 

@@ -185,7 +185,7 @@ class FollowedRecord:
 
 
 def seconds_spent(past: StudyData, complete: str) -> float:
-    """Of the runs [s] since the last one that closed as ``complete``: what a job has used of its time, requeues included."""
+    """Of the runs [s] since the last one that closed as ``complete``: what a job with its requeues has used."""
     spent_s = 0.0
     for run, span in zip(windows(past), past.sessions, strict=True):
         spent_s = 0.0 if span.closed and span.closed.state == complete else spent_s + run.seconds

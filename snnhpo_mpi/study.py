@@ -321,8 +321,9 @@ def _words_on_failures(tally: Tally, folder: Path, how: str) -> str:
     last = tally.last_failure
     assert last is not None
     log.error("trial %d failed: %s", last.number, shortened(last.error or "no reason given", TRACEBACK_CHARS))
+    failed = f"{_counted(tally.n_failed_in_a_row, 'trial')} failed in a row"
     return (
-        f"stopped: {_counted(tally.n_failed_in_a_row, 'trial')} failed in a row, the last with {reason(last.error or '')}\n"
+        f"stopped: {failed}, the last with {reason(last.error or '')}\n"
         f"{folder} has every reason; when it is removed, the same command{how} goes on "
         "(budget.max_failures: how many failures end a search)"
     )

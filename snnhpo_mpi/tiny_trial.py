@@ -1,4 +1,4 @@
-"""One tiny trial, run to its end in an evaluator as a search runs them: what a configuration does, before a job does it."""
+"""One tiny trial, run to its end in an evaluator as a search runs them: faults show before a job does."""
 
 from __future__ import annotations
 
@@ -68,7 +68,8 @@ def _evaluated(config: StudyConfig, trial: Trial) -> Generator[str, None, Outcom
     if outcome.state is State.FAILED:
         raise ConfigError(f"the trial failed: {outcome.error}")
     end = {State.STOPPED: "stopped early"}.get(outcome.state, outcome.state.value)
-    yield f"             {end} in {result.seconds:.3g} s on {settings.device}; an evaluator starts in {starting_s:.2g} s"
+    took = f"{end} in {result.seconds:.3g} s on {settings.device}"
+    yield f"             {took}; an evaluator starts in {starting_s:.2g} s"
     yield from _findings(config, outcome)
     return outcome
 

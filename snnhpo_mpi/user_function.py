@@ -59,7 +59,7 @@ def trainer_from(config: StudyConfig, device: str) -> FunctionTrainer:
 
 def _seed(seed: int) -> None:
     random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002 - the user's function may draw from it
+    np.random.seed(seed)
     if "torch" in sys.modules:
         sys.modules["torch"].manual_seed(seed)
 

@@ -15,7 +15,7 @@ REASONS = {
     "raises": "ValueError: no such network",
     "nan": "the objective is nan",
     "infinite": "the objective is inf",
-    "beyond_floats": "OverflowError",
+    "beyond_floats": "OverflowError: objective is an integer too large for a float",
     "infinite_constraint": "the constraints are [inf]",
     "two_constraints": "1 constraint is configured",
     "no_objective": "ValueError: the function returned no objective",
