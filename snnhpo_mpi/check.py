@@ -117,16 +117,22 @@ def _devices(config: StudyConfig) -> str:
 
 def _cost(config: StudyConfig) -> str:
     limits = [f"{config.budget.trials:,} trials"] if config.budget.trials else []
-    limits += [f"{config.budget.wall_time / 3600:g} h"] if config.budget.wall_time else []
+    limits += [_span(config.budget.wall_time)] if config.budget.wall_time else []
     budget = " or ".join(limits)
     if isinstance(config.trainer, PythonSettings):
-        return f"{budget}; a trial at most {config.trainer.time_limit / 3600:g} h"
+        return f"{budget}; a trial at most {_span(config.trainer.time_limit)}"
     samples = _mean_epochs(config) * config.trainer.dataset.train + config.trainer.dataset.held_out
     text = f"{budget}; an average trial, if not stopped early, presents {samples:,.0f} samples"
     if config.budget.trials:
-        hours = config.budget.trials * samples / 100 / 3600
-        text += f", the search {config.budget.trials * samples:,.0f}: {hours:.3g} worker hours at 100 samples a second"
+        n_samples = config.budget.trials * samples
+        text += f", the search {n_samples:,.0f}: {_span(n_samples / 100)} of one worker at 100 samples a second"
     return text
+
+
+def _span(seconds: float) -> str:
+    """A time in the unit that fits it."""
+    unit, name = next(((unit, name) for unit, name in ((3600, "h"), (60, "min")) if seconds >= unit), (1, "s"))
+    return f"{seconds / unit:.3g} {name}"
 
 
 def _mean_epochs(config: StudyConfig) -> float:

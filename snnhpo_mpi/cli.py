@@ -16,8 +16,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
+from snnhpo_mpi import host
 from snnhpo_mpi.arguments import positive
 from snnhpo_mpi.errors import ConfigError, SnnhpoError, refusal
 from snnhpo_mpi.plain import PlainFormatter, plain
@@ -29,7 +30,8 @@ log = logging.getLogger(__name__)
 
 EXAMPLES = {
     "run": "mpiexec -n 3 snnhpo run configs/quickstart.yaml\n  snnhpo run configs/quickstart.yaml --workers 2 --resume",
-    "check": "snnhpo check configs/quickstart.yaml --set space.map_size.high=400",
+    "check": "snnhpo check configs/quickstart.yaml --set space.map_size.high=400\n"
+    "  snnhpo check configs/quickstart.yaml --trial",
     "status": "snnhpo status results/quickstart --watch",
     "report": "snnhpo report results/quickstart --format html,png",
     "best": "snnhpo best results/quickstart --top 3\n  snnhpo best results/quickstart --yaml > best.yaml",
@@ -47,7 +49,11 @@ EXAMPLES = {
 
 def entry() -> None:
     """Entry point of the ``snnhpo`` command."""
-    sys.exit(main())
+    _open_closed_streams()
+    try:
+        sys.exit(main())
+    finally:
+        _give_up_on_stderr_that_is_full()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -68,6 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, handlers=[handler])  # libraries tell of every font that they write
     logging.getLogger("snnhpo_mpi").setLevel(logging.DEBUG if args.verbose else logging.INFO)
     try:
+        if reason := host.short_of_address_space():
+            raise ConfigError(reason)
         return int(args.command(args))
     except SnnhpoError as error:
         _complain(str(error))
@@ -77,9 +85,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of a pipe has seen enough
         _discard(sys.stdout)
         return 0
-    except OSError as error:  # a file or folder that the user named, or where standard output goes
-        _complain(refusal(error, "the output"))
-        _discard(sys.stdout)
+    except (ImportError, MemoryError, OSError) as error:
+        reason = host.short_of_address_space(error)
+        if isinstance(error, OSError):  # a file or folder that the user named, or where standard output goes
+            reason = reason or refusal(error, "the output")
+            _discard(sys.stdout)
+        if reason is None:
+            raise
+        _complain(reason)
         return ConfigError.exit_code
 
 
@@ -97,11 +110,35 @@ def _discard(stream: TextIO | None) -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
+def _open_closed_streams() -> None:
+    """Give a process that was started without standard streams (``>&-``) empty ones.
+
+    Otherwise the next file that is opened takes their number, and whatever prints writes into it.
+    """
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDONLY if fd == 0 else os.O_WRONLY)  # takes the lowest free number: this one
+    sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+
+
+def _give_up_on_stderr_that_is_full() -> None:
+    """Let what stderr cannot take go: Python would end with the code 120 instead of ours."""
+    try:
+        sys.stderr.flush()
+    except OSError:
+        _discard(sys.stderr)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="snnhpo", description="Constrained Bayesian optimization of spiking neural networks over MPI."
     )
     parser.add_argument("--verbose", action="store_true", help="also log details")
+    parser.add_argument("--version", action=_Version, nargs=0, help="versions of the program and what it computes with")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     run = _command(commands, "run", _run, "search: trains networks until the budget is spent")
@@ -114,10 +151,15 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--trials", type=positive, metavar="N", help="same as --set budget.trials=N")
     run.add_argument("--tensorboard", action="store_true", help="also write TensorBoard scalars into the study")
 
-    check = _command(commands, "check", _check, "validate a configuration and say what it means here; runs nothing")
+    check = _command(commands, "check", _check, "validate a configuration and say what it means here; trains nothing")
     _add_config(check)
     check.add_argument(
         "--import", action="store_true", dest="import_function", help="import an own function or network too"
+    )
+    check.add_argument(
+        "--trial",
+        action="store_true",
+        help="run one tiny trial to its end: few samples, one epoch; an own function as is",
     )
 
     status = _command(commands, "status", _status, "how a study stands, also while it is running")
@@ -184,6 +226,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     bench.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     return parser
+
+
+class _Version(argparse.Action):
+    """Say the versions of everything that matters, and end."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        _say("\n".join(f"{name:<12} {version}" for name, version in host.versions().items()))
+        parser.exit()
 
 
 def _command(commands: Any, name: str, function: Any, what: str) -> argparse.ArgumentParser:
@@ -294,6 +344,11 @@ def _check(args: argparse.Namespace) -> int:
     with document.located():
         for line in describe(config, args.import_function):
             _say(line)
+        if args.trial:
+            from snnhpo_mpi.tiny_trial import try_out
+
+            for line in try_out(config):
+                _say(line)
     return 0
 
 

@@ -79,6 +79,8 @@ def _replayed(config: StudyConfig, space: Space) -> list[dict[str, ParamValue]]:
         for name, value in params.items():
             if reason := outside(config.space[name], value):
                 raise ConfigError(f"optimizer.study: trial {number} has {name} = {value}: {reason}")
+    if config.baseline is not None and dict(config.baseline.params) not in trials[:1]:
+        trials = [dict(config.baseline.params), *trials]  # trial 0 of this study; the other's follow
     if config.budget.trials is None or config.budget.trials > len(trials):
         raise ConfigError(f"budget.trials: at most {len(trials)} trials can be replayed from {config.optimizer.study}")
     return [space.typed(params) for params in trials]

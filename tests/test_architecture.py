@@ -16,6 +16,7 @@ ALLOWED = {
     "errors": set(),
     "plain": set(),
     "trial": set(),
+    "number": set(),
     "host": {"errors"},
     "scratch": {"errors"},
     "signals": set(),
@@ -23,14 +24,15 @@ ALLOWED = {
     "config": {"errors", "snn.firing", "snn.parameters", "snn.ranges", "trial"},
     "space": {"config", "trial"},
     "optim": {"errors", "space", "trial"},
-    "comm": {"child", "errors", "trial"},
+    "comm": {"child", "errors", "number", "trial"},
     "snn": {"config", "errors", "scratch", "trial"},
     "record": {"child", "errors", "space", "trial"},
     "report": {"config.as_yaml", "errors", "plain", "record", "trial"},
-    "user_function": {"config", "errors", "trial"},
+    "user_function": {"config", "errors", "number", "trial"},
     "check": {"config", "errors", "host", "snn", "space", "user_function"},
     "parts": {"comm", "config", "errors", "optim", "record", "snn", "space", "trial", "user_function"},
     "working": {"comm", "config", "host", "parts", "scratch", "snn"},
+    "tiny_trial": {"comm", "config", "errors", "optim", "scratch", "space", "trial", "working"},
     "study": {"check", "comm", "config", "errors", "host", "parts", "plain", "progress", "record", "scalars"}
     | {"signals", "snn", "space", "trial", "working"},
     "feasibility": {"config", "optim", "record", "report", "space", "trial"},
@@ -39,7 +41,7 @@ ALLOWED = {
     "scalars": {"errors", "progress", "trial"},
     "bench": {"arguments", "comm", "config", "errors", "optim", "record", "snn", "space", "trial"},
     "cli": {"bench", "check", "comm", "config", "errors", "feasibility", "record", "report", "retrain", "study"}
-    | {"arguments", "plain", "snn.data", "snn.kernels"},
+    | {"arguments", "host", "plain", "snn.data", "snn.kernels", "tiny_trial"},
 }  # fmt: skip
 LIBRARIES = {
     "torch": ("bench/", "optim/", "snn/"),

@@ -115,9 +115,13 @@ class BudgetSettings(Settings):
     trials: Annotated[int, _within("trials")] | None = None
     """Trials asked, whatever became of them."""
     wall_time: Duration | None = None
-    """Of one job; the time left of a Slurm job is found by itself."""
+    """Of one job; the time left of a Slurm job is found by itself. When it is over and ``trials`` are left, the search
+    is to be resumed (exit code 75); without ``trials`` the budget is spent (exit code 0)."""
     stop_before_end: Duration = 600.0
     """How long before the end running trials are given to finish."""
+    max_failures: Annotated[int, Field(ge=0)] | None = 10
+    """Trials that may fail in a row before the search ends with exit code 1 and the reason; more where failing is
+    usual. None or 0: any number."""
 
 
 class OptimizerSettings(Settings):
@@ -127,7 +131,8 @@ class OptimizerSettings(Settings):
     initial: Annotated[int, _within("initial")] = 20
     """Sobol points before the first model."""
     study: Path | None = None
-    """``replay`` only: the results folder whose configurations are evaluated again, in order."""
+    """``replay`` only: the results folder whose configurations are evaluated again, in order, after the baseline if
+    there is one."""
 
 
 class DatasetSettings(Settings):
@@ -276,6 +281,8 @@ class WorkerSettings(Settings):
     """Ranks that share one GPU."""
     threads: Annotated[Literal["auto"] | Annotated[int, _within("threads")], _auto_or("threads")] = "auto"
     """CPU threads of an evaluator."""
+    fresh_process: bool = False
+    """A new process for each trial, so that nothing which a trial leaves in its process reaches the next one."""
     heartbeat_timeout: Duration = 120.0
     """A rank silent for longer is given up and its trial sent out again."""
 

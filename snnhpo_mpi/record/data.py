@@ -32,11 +32,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """Where a worker rank ran last, by its own word."""
+    """Where a worker rank ran last, by its own word, and since when [Unix s]."""
 
     rank: int
     host: str
     device: str
+    at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +254,7 @@ def assemble(files: Files, table: Table, extras: Extras, findings: Sequence[Find
         metrics=_group(table, "trials/metrics/"),
         optimizer=_group(table, "optimizer/"),
         progress=progress,
-        workers={w.rank: Worker(w.rank, w.host, w.device) for w in table.workers},
+        workers={w.rank: Worker(w.rank, w.host, w.device, w.at) for w in table.workers},
         updated_at=max(updated_at, float(event_times[-1]) if len(event_times) else table.header.at),
         notices=tuple(notices),
         losses=tuple(notice for notice, finding in zip(notices, findings, strict=True) if finding.lost),

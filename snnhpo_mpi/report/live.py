@@ -32,6 +32,7 @@ _ROWS_ABOVE_WORKERS = 11
 _LOG_LINES = 4
 _LOG_BYTES = 8_000  # of the end of each log
 _SPACES = re.compile(r"(?<=\S) +")  # those at the beginning of a line stay
+_HOW_IT_STANDS = re.compile(r"^\S+ INFO trials \d+")
 _LOGS = 8  # the latest ones that are looked into
 
 
@@ -107,6 +108,7 @@ def as_text(data: StudyData, width: int = 80) -> str:
 
 def progress_line(summary: Summary) -> str:
     """The state of a study in one line of plain text, for logs."""
+    suffix = "" if summary.state == "running" else f"  {summary.state}"
     line = words.progress_line(
         ended=summary.ended,
         budget=summary.budget_trials,
@@ -116,8 +118,9 @@ def progress_line(summary: Summary) -> str:
         running=summary.running,
         best=(summary.best.objective, summary.best.number) if summary.best else None,
         seconds_left=summary.seconds_left,
+        width=words.LINE_WIDTH - len(suffix),
     )
-    return line if summary.state == "running" else f"{line}  {summary.state}"
+    return f"{line}{suffix}"
 
 
 def render(data: StudyData, height: int | None = None) -> RenderableType:
@@ -136,19 +139,23 @@ def render(data: StudyData, height: int | None = None) -> RenderableType:
     parts: list[RenderableType] = [_title(summary), _bar(summary), facts]
     notes = [Text(f"note: {plain(notice)}", style="yellow") for notice in data.notices]
     said = [Text(line, style="dim", no_wrap=True, overflow="ellipsis") for line in last_log_lines(data.folder)]
-    if data.live and data.workers:
+    rows = _rows(data)
+    if data.live and rows:
         room = None if height is None else max(height - _ROWS_ABOVE_WORKERS - len(notes), 1)
         if room is not None:  # workers first, but the latest lines of the log have a place in any terminal
-            said = said[-max(room - len(data.workers) - 2, min(2, room // 3)) :] if room > 4 else []
+            said = said[-max(room - len(rows) - 2, min(2, room // 3)) :] if room > 4 else []
             room = max(room - len(said) - bool(said), 1)
-        parts += [Text(), _workers(data, room)]
+        parts += [Text(), _workers(data, rows, room)]
     if data.live and said:
         parts += [Text(), *said]
     return Group(*parts, *notes)
 
 
 def last_log_lines(folder: Path, n: int = _LOG_LINES) -> list[str]:
-    """The end of what the ranks logged, those who spoke last at the end; rank 0 is the search itself."""
+    """The end of what the ranks logged, those who spoke last at the end; rank 0 is the search itself.
+
+    Its lines on how the search stands are left out: the rest of the view says that.
+    """
     logs = []
     for path in folder.glob("logs/rank_*.log"):
         with contextlib.suppress(OSError):
@@ -158,7 +165,8 @@ def last_log_lines(folder: Path, n: int = _LOG_LINES) -> list[str]:
     for _, path in sorted(logs)[-_LOGS:]:
         rank = path.stem.removeprefix("rank_").lstrip("0") or "0"
         with contextlib.suppress(OSError):
-            lines += [f"{rank:>3}| {_SPACES.sub(' ', line.replace(' INFO ', ' ', 1))}" for line in _tail(path)[-n:]]
+            said = [line for line in _tail(path) if not _HOW_IT_STANDS.search(line)][-n:]
+            lines += [f"{rank:>3}| {_SPACES.sub(' ', line.replace(' INFO ', ' ', 1))}" for line in said]
     return lines[-n:]
 
 
@@ -227,15 +235,21 @@ def sparkline(values: Sequence[float], width: int) -> str:
     return f"{low:.3g} {bars} {high:.3g}" if high > low else f"{bars} {high:.3g}"
 
 
-def _workers(data: StudyData, room: int | None) -> RenderableType:
-    """A row a worker: those with a trial first, the longest running on top; then the idle ones."""
+def _rows(data: StudyData) -> dict[int, int | None]:
+    """Rank -> the row of its trial, None of an idle one: the longest running first. Those of this run only."""
+    began = data.sessions[-1].began.at if data.sessions else 0.0
+    running = np.flatnonzero((data.state == "running") & (data.started_at >= began))
+    running = running[np.argsort(data.started_at[running], kind="stable")]
+    rows: dict[int, int | None] = {int(data.rank[row]): int(row) for row in running}
+    present = {rank for rank, worker in data.workers.items() if worker.at >= began}
+    return rows | dict.fromkeys(sorted(present - rows.keys()))
+
+
+def _workers(data: StudyData, rows: dict[int, int | None], room: int | None) -> RenderableType:
+    """A row a worker, as far as there is room."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", expand=False)
     for name in ("rank", "trial", "for", "done", "epoch", "accuracy", "silent", "spikes", "where"):
         table.add_column(name, justify="left" if name == "where" else "right", no_wrap=True, overflow="ellipsis")
-    running = np.flatnonzero(data.state == "running")
-    running = running[np.argsort(data.started_at[running], kind="stable")]
-    rows: dict[int, int | None] = {int(data.rank[row]): int(row) for row in running}
-    rows |= dict.fromkeys(sorted(data.workers.keys() - rows.keys()))
     shown = list(rows.items()) if room is None or len(rows) <= room else list(rows.items())[: max(room - 1, 1)]
     for rank, row in shown:
         table.add_row(str(rank), *_doing(data, rank, row), _where(data, rank), style="dim" if row is None else "")

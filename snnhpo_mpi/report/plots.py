@@ -203,7 +203,7 @@ def draw_confusion(data: StudyData) -> Figure:
     table, title = repeats.best_confusion(data)
     figure = Figure((COLUMN_IN, 3.1))
     if table is None:
-        return empty(figure, "no feasible network whose readings are known")
+        return empty(figure, "no feasible network with recorded answers")
     share = repeats.shares(table)
     ax = figure.subplots()
     image = ax.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")

@@ -11,6 +11,7 @@ from snnhpo_mpi.report.summary import Found, Summary
 from snnhpo_mpi.trial import ParamValue, State
 
 TIME_LEFT = "left "
+LINE_WIDTH = 80  # columns of a terminal
 
 
 def duration(seconds: float) -> str:
@@ -35,8 +36,9 @@ def progress_line(
     running: int,
     best: tuple[float, int] | None,
     seconds_left: float | None,
+    width: int = LINE_WIDTH,
 ) -> str:
-    """``trials 12/80  feasible 5  silent 6  failed 1  running 2  best 0.7130 (trial 9)  left 3 min``.
+    """``trials 12/80  feasible 5  silent 6  failed 1  best 0.7130 (trial 9)  left 3 min``.
 
     Args:
         ended: trials, in whatever state.
@@ -47,18 +49,22 @@ def progress_line(
         running: trials out.
         best: objective and number of the best feasible trial, None before there is one.
         seconds_left: None if nobody knows.
+        width: columns at most; what matters least is left out where they are too few.
     """
-    parts = [
-        f"trials {ended}/{budget}" if budget else f"trials {ended}",
-        f"feasible {feasible}",
-        f"silent {stopped}",
-        f"failed {failed}",
-        f"running {running}",
-        f"best {best[0]:.4f} (trial {best[1]})" if best else "best none yet",
-    ]
+    parts = {
+        "trials": f"trials {ended}/{budget}" if budget else f"trials {ended}",
+        "feasible": f"feasible {feasible}",
+        "silent": f"silent {stopped}",
+        "failed": f"failed {failed}",
+        "running": f"running {running}",
+        "best": f"best {best[0]:.4f} (trial {best[1]})" if best else "best none yet",
+    }
     if seconds_left is not None:
-        parts.append(f"{TIME_LEFT}{duration(seconds_left)}")
-    return "  ".join(parts)
+        parts["left"] = f"{TIME_LEFT}{duration(seconds_left)}"
+    least = ["running", *(["failed"] if not failed else []), "silent", "feasible", "failed", "best"]
+    while len(line := "  ".join(parts.values())) > width and least:
+        parts.pop(least.pop(0), None)
+    return line
 
 
 def rough_duration(seconds: float) -> str:
