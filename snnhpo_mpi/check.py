@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -14,8 +14,10 @@ import yaml
 from snnhpo_mpi import host
 from snnhpo_mpi.config import CategoricalParameter, IntParameter, PythonSettings, StudyConfig
 from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.own_code import try_out
 from snnhpo_mpi.snn.parameters import defaults
 from snnhpo_mpi.space import Space
+from snnhpo_mpi.user_error import said
 from snnhpo_mpi.user_function import function_file, load_function
 
 if TYPE_CHECKING:
@@ -106,7 +108,7 @@ def check_data(config: StudyConfig, import_function: bool) -> Found:
     if isinstance(trainer, PythonSettings):
         file = function_file(trainer.function)
         if import_function:
-            _import(trainer.function)
+            try_out("trainer.function", trainer.function, partial(_import, trainer.function))
         elif file and not file.is_file():
             raise ConfigError(f"trainer.function: there is no file {file} (seen from {os.getcwd()})")  # noqa: PTH109
         return Found(f"from {trainer.function}" + ("" if import_function else " (not imported: --import does)"))
@@ -127,7 +129,9 @@ def check_data(config: StudyConfig, import_function: bool) -> Found:
             from snnhpo_mpi.snn.architecture import check_architecture
             from snnhpo_mpi.snn.encode import input_shape
 
-            check_architecture(config, input_shape(split.train_x.shape, trainer.encoding), split.n_classes)
+            sample = input_shape(split.train_x.shape, trainer.encoding)
+            attempt = partial(check_architecture, config, sample, split.n_classes)
+            try_out("trainer.network", trainer.network, attempt)
         text += f"; for {trainer.network}" + ("" if import_function else " (not imported: --import does)")
     return Found(text, split.sources)
 
@@ -143,8 +147,7 @@ def _import(function: str) -> None:
     except ConfigError:
         raise
     except (Exception, SystemExit) as error:
-        reason = traceback.format_exception_only(error)[-1].strip()
-        raise ConfigError(f"trainer.function: importing {function} failed: {reason}") from error
+        raise ConfigError(f"trainer.function: importing {function} failed: {said(error)}") from error
 
 
 def _devices(config: StudyConfig) -> str:

@@ -1,0 +1,75 @@
+"""A user's own function or network, tried in a process of its own before any trial: it may do and raise anything."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from snnhpo_mpi import child
+from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.user_error import said
+
+LIMIT_S = 900.0  # as long as an evaluator may take to start
+
+
+def try_out(key: str, what: str, attempt: Callable[[], None]) -> None:
+    """Run an attempt in a process of its own.
+
+    Args:
+        key: of the configuration that names the code, for messages.
+        what: the code's name.
+        attempt: imports and tries the code; raises ``ConfigError`` if it is unfit. Pickled by reference.
+
+    Raises:
+        ConfigError: it is unfit, raised something else, or ended the process.
+    """
+    reading, writing = os.pipe()
+    call = f"from snnhpo_mpi.own_code import main; main({writing}, {os.getpid()})"
+    with open(reading, "rb") as answer:  # noqa: PTH123 - a descriptor
+        try:
+            # What it prints is no result of ours.
+            process = child.spawn(call, pickle.dumps(attempt), stdout=sys.__stderr__, pass_fds=(writing,))
+        finally:
+            os.close(writing)
+        try:
+            code = process.wait(LIMIT_S)
+            text = answer.read() if code == 0 else b""
+        except subprocess.TimeoutExpired:
+            raise ConfigError(f"{key}: {what} was not imported and tried within {LIMIT_S:g} s") from None
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # with whatever it started
+            process.wait()
+    if not text:
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        raise ConfigError(f"{key}: {what} ended its process ({how}) while it was imported and tried")
+    if reason := json.loads(text):
+        raise ConfigError(reason)
+
+
+def main(answer: int, parent: int) -> NoReturn:
+    """The process: makes the attempt and writes the reason why it failed, or null.
+
+    Args:
+        answer: descriptor to write to.
+        parent: the process to end with.
+    """
+    child.die_with(parent)
+    attempt: Callable[[], None] = pickle.load(sys.stdin.buffer)  # from our own parent
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    reason = None
+    try:
+        attempt()
+    except ConfigError as error:
+        reason = str(error)
+    except BaseException as error:  # SystemExit and KeyboardInterrupt too
+        reason = said(error)
+    os.write(answer, json.dumps(reason).encode())
+    os._exit(0)  # whatever threads and exit handlers it left
