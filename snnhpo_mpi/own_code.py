@@ -17,6 +17,8 @@ from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.user_error import said
 
 LIMIT_S = 900.0  # as long as an evaluator may take to start
+REASON_CHARACTERS = 4000  # as JSON at most 48,000 bytes, which a pipe takes at once
+ANSWER_BYTES = 1 << 16
 
 
 def try_out(key: str, what: str, attempt: Callable[[], None]) -> None:
@@ -31,27 +33,33 @@ def try_out(key: str, what: str, attempt: Callable[[], None]) -> None:
         ConfigError: it is unfit, raised something else, or ended the process.
     """
     reading, writing = os.pipe()
-    call = f"from snnhpo_mpi.own_code import main; main({writing}, {os.getpid()})"
-    with open(reading, "rb") as answer:  # noqa: PTH123 - a descriptor
-        try:
-            # What it prints is no result of ours.
-            process = child.spawn(call, pickle.dumps(attempt), stdout=sys.__stderr__, pass_fds=(writing,))
-        finally:
-            os.close(writing)
-        try:
-            code = process.wait(LIMIT_S)
-            text = answer.read() if code == 0 else b""
-        except subprocess.TimeoutExpired:
-            raise ConfigError(f"{key}: {what} was not imported and tried within {LIMIT_S:g} s") from None
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)  # with whatever it started
-            process.wait()
+    os.set_blocking(reading, False)  # something that it started may hold the other end
+    with open(reading, "rb", buffering=0) as answer:  # noqa: PTH123 - a descriptor
+        code = _run(attempt, writing, f"{key}: {what}")
+        text = answer.read(ANSWER_BYTES) if code == 0 else None
     if not text:
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         raise ConfigError(f"{key}: {what} ended its process ({how}) while it was imported and tried")
     if reason := json.loads(text):
         raise ConfigError(reason)
+
+
+def _run(attempt: Callable[[], None], writing: int, which: str) -> int:
+    """The exit code of the process, which ends with all that it started."""
+    call = f"from snnhpo_mpi.own_code import main; main({writing}, {os.getpid()})"
+    try:
+        # What it prints is no result of ours.
+        process = child.spawn(call, pickle.dumps(attempt), stdout=sys.__stderr__, pass_fds=(writing,))
+    finally:
+        os.close(writing)
+    try:
+        return process.wait(LIMIT_S)
+    except subprocess.TimeoutExpired:
+        raise ConfigError(f"{which} was not imported and tried within {LIMIT_S:g} s") from None
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def main(answer: int, parent: int) -> NoReturn:
@@ -62,14 +70,14 @@ def main(answer: int, parent: int) -> NoReturn:
         parent: the process to end with.
     """
     child.die_with(parent)
-    attempt: Callable[[], None] = pickle.load(sys.stdin.buffer)  # from our own parent
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     reason = None
     try:
+        attempt: Callable[[], None] = pickle.load(sys.stdin.buffer)  # from our own parent
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         attempt()
     except ConfigError as error:
         reason = str(error)
     except BaseException as error:  # SystemExit and KeyboardInterrupt too
         reason = said(error)
-    os.write(answer, json.dumps(reason).encode())
+    os.write(answer, json.dumps(reason and reason[:REASON_CHARACTERS]).encode())
     os._exit(0)  # whatever threads and exit handlers it left

@@ -197,7 +197,7 @@ def _some_spikes(n: int, sample: tuple[int, ...]) -> Tensor:
 
 def _in_mode(mode: str, n: int, fault: str | None) -> Iterator[str]:
     if fault is not None:
-        yield f"in {mode} mode, with {n} samples, {fault}"
+        yield f"in {mode} mode, with {n} sample{'s' * (n > 1)}, {fault}"
 
 
 def returned_faults(returned: Any, n: int, n_steps: int, n_classes: int, layers: tuple[str, ...]) -> str | None:

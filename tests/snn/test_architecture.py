@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from snnhpo_mpi import cli
-from snnhpo_mpi.check import describe
 from snnhpo_mpi.config import StudyConfig, load_config
 from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.parts import build_optimizer, build_trainer
@@ -108,7 +107,7 @@ def test_the_trainer_s_own_hyperparameters_are_checked_without_importing_it(fold
 )
 def test_what_it_does_not_have_is_a_mistake_of_the_configuration(folder: Path, wrong: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        list(describe(example(wrong), import_function=True))
+        build_trainer(example(wrong), "cpu", lambda progress: None)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +115,7 @@ def test_what_it_does_not_have_is_a_mistake_of_the_configuration(folder: Path, w
     [
         ("import torch", "import torch, sys; sys.exit(3)", "cannot be imported: SystemExit: 3"),
         ('LAYERS = ("output",)', "", "needs LAYERS, a tuple of names"),
-        ("torch.ones(n_classes)", "torch.ones(params['width'])", "own:Own with .*gain=0.5.* raised KeyError: 'width' .own.py, line 10: self.w = .*"),
+        ("torch.ones(n_classes)", "torch.ones(params['width'])", "gain=0.5.* KeyError: 'width' .own.py, line 10"),
         (FORWARD, "return spikes @ self.w, {}", "own:Own with .* raised RuntimeError"),
         (FORWARD, "return spikes.flatten(3).sum(3) * self.w", "found a Tensor of 3 x 8 x 10"),
         (FORWARD, "return spikes.flatten(2) * self.w[0], {}", "B x T x K = 3 x 8 x 10, found a Tensor of 3 x 8 x 784"),
@@ -177,7 +176,7 @@ def putting_out(text: str) -> str:
         (putting_out(f"({OUTPUT}) + (0 if self.training else float('nan'))"), "in eval mode, .* output is not finite"),
         (putting_out(f"(({OUTPUT}) / 0.0)"), "in train mode, .* the output is not finite"),
         (putting_out(f"({OUTPUT}) * torch.rand(())"), "in eval mode the same spikes gave another output"),
-        (putting_out(f"({OUTPUT}).squeeze()"), "in eval mode, with 1 samples, the output must be B x T x K = 1 x 8 x 10"),
+        (putting_out(f"({OUTPUT}).squeeze()"), "in eval mode, with 1 sample, the output .* = 1 x 8 x 10"),
         (putting_out("torch.ones(*spikes.shape[:2], 10, requires_grad=True)"), "no parameter gets a gradient"),
     ],
 )  # fmt: skip
@@ -193,7 +192,7 @@ def test_a_network_that_would_fail_or_lie_in_every_trial_is_refused(folder: Path
         ('{"gain": 1.0}', "{3: 1.0}", "own:Own needs names in HYPERPARAMETERS, found 3"),
         ('("output",)', "(1, 2)", "own:Own needs names in LAYERS, found 1"),
         ('{"gain": 1.0}', '{"gain": 1.0, "epochs": 9}', "has epochs in HYPERPARAMETERS, .* value as fixed.epochs"),
-        (FORWARD, f"raise ValueError('odd')\n        {FORWARD}", r"ValueError: odd \(own.py, line 13: raise ValueError"),
+        (FORWARD, f"raise ValueError('odd')\n        {FORWARD}", r"ValueError: odd \(own.py, line 13: raise V"),
         ("import torch", "import torch\nx = = 3", r"imported: SyntaxError: invalid syntax \(own.py, line 3: x = = 3\)"),
     ],
 )  # fmt: skip
@@ -229,7 +228,7 @@ def test_what_goes_wrong_later_fails_the_trial(folder: Path, new: str, message: 
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("import torch", "import torch, os; os._exit(0)", "own:Own ended its process .exit code 0. while it was imported"),
+        ("import torch", "import torch, os; os._exit(0)", "own:Own ended its process .exit code 0. while"),
         (FORWARD, "__import__('os').kill(__import__('os').getpid(), 9)", "own:Own ended its process .signal 9."),
         (FORWARD, "raise SystemExit(0)", "raised SystemExit: 0 .own.py, line 13"),
         (counting("torch.zeros(3)"), None, "must be B = 2 numbers"),
