@@ -12,7 +12,6 @@ from snnhpo_mpi import own_code
 from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.own_code import try_out
 
-
 LEAVES_A_PROCESS = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', {program!r}])"
 
 
