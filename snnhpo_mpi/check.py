@@ -6,7 +6,6 @@ import importlib.util
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -108,7 +107,7 @@ def check_data(config: StudyConfig, import_function: bool) -> Found:
     if isinstance(trainer, PythonSettings):
         file = function_file(trainer.function)
         if import_function:
-            try_out("trainer.function", trainer.function, partial(_import, trainer.function))
+            try_out("trainer.function", trainer.function, f"{__name__}:import_own", [trainer.function])
         elif file and not file.is_file():
             raise ConfigError(f"trainer.function: there is no file {file} (seen from {os.getcwd()})")  # noqa: PTH109
         return Found(f"from {trainer.function}" + ("" if import_function else " (not imported: --import does)"))
@@ -126,18 +125,33 @@ def check_data(config: StudyConfig, import_function: bool) -> Found:
     )
     if ":" in trainer.network:
         if import_function:
-            from snnhpo_mpi.snn.architecture import check_architecture
             from snnhpo_mpi.snn.encode import input_shape
 
             sample = input_shape(split.train_x.shape, trainer.encoding)
-            attempt = partial(check_architecture, config, sample, split.n_classes)
-            try_out("trainer.network", trainer.network, attempt)
+            given = [config.model_dump_json(), sample, split.n_classes]
+            try_out("trainer.network", trainer.network, f"{__name__}:try_network", given)
         text += f"; for {trainer.network}" + ("" if import_function else " (not imported: --import does)")
     return Found(text, split.sources)
 
 
-def _import(function: str) -> None:
-    """Import a user's function, whose module may do and raise anything.
+def try_network(config: str, sample: tuple[int, int, int], n_classes: int) -> None:
+    """Build and try a network of the user's; called in a process of its own.
+
+    Args:
+        config: JSON of the study's.
+        sample: ``C x H x W``.
+        n_classes: K.
+
+    Raises:
+        ConfigError: it is not what the study needs.
+    """
+    from snnhpo_mpi.snn.architecture import check_architecture
+
+    check_architecture(StudyConfig.model_validate_json(config), (sample[0], sample[1], sample[2]), n_classes)
+
+
+def import_own(function: str) -> None:
+    """Import a user's function, whose module may do and raise anything; called in a process of its own.
 
     Raises:
         ConfigError: it cannot be imported.

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import pickle
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
-from typing import NoReturn
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, NoReturn
 
 from snnhpo_mpi import child
 from snnhpo_mpi.errors import ConfigError
@@ -21,13 +21,14 @@ REASON_CHARACTERS = 4000  # as JSON at most 48,000 bytes, which a pipe takes at 
 ANSWER_BYTES = 1 << 16
 
 
-def try_out(key: str, what: str, attempt: Callable[[], None]) -> None:
+def try_out(key: str, what: str, attempt: str, arguments: Sequence[Any]) -> None:
     """Run an attempt in a process of its own.
 
     Args:
         key: of the configuration that names the code, for messages.
         what: the code's name.
-        attempt: imports and tries the code; raises ``ConfigError`` if it is unfit. Pickled by reference.
+        attempt: ``module:function``, of ours, that imports and tries the code; raises ``ConfigError`` if it is unfit.
+        arguments: of the function, which JSON can hold.
 
     Raises:
         ConfigError: it is unfit, raised something else, or ended the process.
@@ -35,7 +36,7 @@ def try_out(key: str, what: str, attempt: Callable[[], None]) -> None:
     reading, writing = os.pipe()
     os.set_blocking(reading, False)  # something that it started may hold the other end
     with open(reading, "rb", buffering=0) as answer:  # noqa: PTH123 - a descriptor
-        code = _run(attempt, writing, f"{key}: {what}")
+        code = _run(json.dumps([attempt, *arguments]).encode(), writing, f"{key}: {what}")
         text = answer.read(ANSWER_BYTES) if code == 0 else None
     if not text:
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
@@ -44,12 +45,12 @@ def try_out(key: str, what: str, attempt: Callable[[], None]) -> None:
         raise ConfigError(reason)
 
 
-def _run(attempt: Callable[[], None], writing: int, which: str) -> int:
+def _run(order: bytes, writing: int, which: str) -> int:
     """The exit code of the process, which ends with all that it started."""
     call = f"from snnhpo_mpi.own_code import main; main({writing}, {os.getpid()})"
     try:
         # What it prints is no result of ours.
-        process = child.spawn(call, pickle.dumps(attempt), stdout=sys.__stderr__, pass_fds=(writing,))
+        process = child.spawn(call, order, stdout=sys.__stderr__, pass_fds=(writing,))
     finally:
         os.close(writing)
     try:
@@ -72,9 +73,10 @@ def main(answer: int, parent: int) -> NoReturn:
     child.die_with(parent)
     reason = None
     try:
-        attempt: Callable[[], None] = pickle.load(sys.stdin.buffer)  # from our own parent
+        attempt, *arguments = json.load(sys.stdin.buffer)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        attempt()
+        module, _, function = attempt.partition(":")
+        getattr(import_module(module), function)(*arguments)
     except ConfigError as error:
         reason = str(error)
     except BaseException as error:  # SystemExit and KeyboardInterrupt too

@@ -64,7 +64,7 @@ class SlayerTrainer:
         self._split = read(config.trainer.dataset, config.study.seed, config.trainer.encoding)
         self._input_shape = input_shape(self._split.train_x.shape, config.trainer.encoding)
         if ":" in config.trainer.network:
-            check_architecture(config, self._input_shape, self._split.n_classes, device)
+            check_architecture(config, self._input_shape, self._split.n_classes)
         self._checkpoints = Checkpoints(checkpoints, config, self._device)
 
     def evaluate(self, trial: Trial) -> Outcome:
