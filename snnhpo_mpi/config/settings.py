@@ -119,7 +119,7 @@ class BudgetSettings(Settings):
     is to be resumed (exit code 75); without ``trials`` the budget is spent (exit code 0)."""
     stop_before_end: Duration = 600.0
     """How long before the end running trials are given to finish."""
-    max_failures: Annotated[int, Field(ge=0)] | None = 10
+    max_failures: Annotated[int, _within("max_failures")] | None = 10
     """Trials that may fail in a row before the search ends with exit code 1 and the reason; more where failing is
     usual. None or 0: any number."""
 

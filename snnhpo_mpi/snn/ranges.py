@@ -57,6 +57,7 @@ RANGES: Mapping[str, Range] = MappingProxyType(
         "time_limit": _DURATION,
         "heartbeat_timeout": _DURATION,
         "flush_every": _DURATION,
+        "max_failures": _count(1_000_000, low=0),
         "initial": _count(1_000_000),
         "gpus": _count(1024, low=0),
         "trials_per_gpu": _count(1024),
