@@ -43,6 +43,7 @@ from snnhpo_mpi.working import work
 log = logging.getLogger(__name__)
 Say = Callable[[str], None]
 RANK_0_LOG = "rank_000.log"
+OWN_FOLDERS = frozenset({"logs", "report", "export", SCALARS, checkpoint.FOLDER})  # of a study, in its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Request:
         resume: go on with the study if there is one.
         accept_config: go on although the configuration changed.
         workers: evaluators without MPI, None for one.
-        conclude: what is said of a complete study, from its folder.
+        conclude: what is said of a complete study before the last line, from its folder.
         tensorboard: write TensorBoard scalars too.
     """
 
@@ -168,17 +169,17 @@ def _lead_on(
         if _is_complete(config, record.read()):
             closing = Ending.COMPLETE.value
             dismiss(transport, 0)
-            say(f"{folder}: the study is complete; nothing is left to do")
             if request.conclude:
                 say(request.conclude(folder))
+            say(f"{folder}: the study is complete; nothing is left to do")
             return 0
         ending, tally = _search(config, transport, record, optimizer, say, signals, request.tensorboard)
         closing = ending.value
     finally:
         record.close(closing)
-    say(_last_words(ending, tally, folder, request.resume))
     if ending is Ending.COMPLETE and request.conclude:
         say(request.conclude(folder))
+    say(_last_words(ending, tally, folder, request.resume))
     return ending.exit_code
 
 
@@ -191,7 +192,7 @@ def _search(
     signals: StopSignals,
     tensorboard: bool,
 ) -> tuple[Ending, Tally]:
-    past, tally = record.read(), Tally(config.budget.trials)
+    past, tally = record.read(), Tally(config.budget.trials, retraining=config.retrain is not None)
     checkpoints = record.folder / checkpoint.FOLDER
     checkpoint.tidy(checkpoints, (trial.number for trial in past.unfinished()))
     time_left = host.job_clock(config.budget.wall_time, os.environ)

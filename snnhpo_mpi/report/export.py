@@ -13,6 +13,7 @@ import numpy as np
 
 from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.record import StudyData
+from snnhpo_mpi.report.repeats import candidate_of, is_retraining
 from snnhpo_mpi.report.summary import objective_name, reason
 from snnhpo_mpi.trial import State
 
@@ -52,6 +53,8 @@ def export(data: StudyData, folder: Path, formats: Sequence[str]) -> list[Path]:
 def trials_frame(data: StudyData) -> pd.DataFrame:
     """The study's frame with the reason of each failure; choices of mixed types as text, which every format takes."""
     frame = data.frame()
+    if is_retraining(data):  # whose trials are to be averaged, not picked from
+        frame.insert(1, "candidate", candidate_of(data))
     reasons = {number: reason(error) for number, error in data.errors().items()}
     frame["error"] = [reasons.get(int(number), "") for number in data.number]
     for name in frame.columns:

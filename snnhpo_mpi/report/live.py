@@ -18,16 +18,17 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from snnhpo_mpi.plain import plain
+from snnhpo_mpi.plain import for_encoding, plain
 from snnhpo_mpi.record import StudyData, read
 from snnhpo_mpi.report import words
+from snnhpo_mpi.report.edges import advice
 from snnhpo_mpi.report.summary import Summary, summarise
 from snnhpo_mpi.report.words import duration, percent, rough_duration, rounded
 
 REFRESH_S = 2.0
 LINE_EVERY_S = 10.0  # on a terminal that cannot redraw
 _LEVELS, _ASCII_LEVELS = "▁▂▃▄▅▆▇█", "_.:-=+*#"
-_ROWS_ABOVE_WORKERS = 11
+_ROWS_ABOVE_WORKERS = 14
 _LOG_LINES = 4
 _LOG_BYTES = 8_000  # of the end of each log
 _SPACES = re.compile(r"(?<=\S) +")  # those at the beginning of a line stay
@@ -100,6 +101,7 @@ def progress_line(summary: Summary) -> str:
         running=summary.running,
         best=(summary.best.objective, summary.best.number) if summary.best else None,
         seconds_left=summary.seconds_left,
+        retraining=bool(summary.repeats),
     )
     return line if summary.state == "running" else f"{line}  {summary.state}"
 
@@ -184,18 +186,39 @@ def _facts(summary: Summary) -> list[tuple[str, Text]]:
         counts.append(f", {summary.lost} lost" if summary.lost else "")
     counts.append(f", {summary.running} running" if summary.running else "")
     facts = [("trials", counts)]
-    if summary.best is None:
-        facts.append(("best", Text("no feasible network yet", style="yellow")))
-    else:
-        best = Text(f"{summary.best.objective:.4f}", style="bold green")
-        best.append(f" {summary.objective_name}, trial {summary.best.number}", style="not bold default")
-        facts += [("best", best), ("", Text(sparkline(summary.incumbent, 50), style="green"))]
-    if summary.baseline is not None and summary.baseline.objective is not None:
-        facts.append(("beside", Text(f"{summary.baseline.objective:.4f} {plain(summary.baseline.name)}")))
+    if summary.repeats:
+        said = [Text(f"trial {one.number}: {_written(one.text)} ({one.seeds})") for one in summary.repeats]
+        facts += [("mean" if i == 0 else "", text) for i, text in enumerate(said)]
+        return [*facts, ("workers", Text(f"{percent(summary.busy_share)} busy"))]
+    facts += _found(summary)
     saved = f", {duration(summary.saved_seconds)} of training saved" if summary.saved_seconds else ""
     facts.append(("silent", Text(f"{percent(summary.silent_share)} of the networks{saved}")))
     facts.append(("workers", Text(f"{percent(summary.busy_share)} busy")))
     return facts
+
+
+def _found(summary: Summary) -> list[tuple[str, Text]]:
+    """The best, what it is the best of, and what may have held it back."""
+    facts: list[tuple[str, Text]] = []
+    if summary.best is None:
+        facts.append(("best", Text("no feasible network yet", style="yellow")))
+    else:
+        best = Text(_written(summary.best.text), style="bold green")
+        best.append(f" {summary.objective_name}, trial {summary.best.number}", style="not bold default")
+        again = "; `snnhpo retrain` says what it is worth" if summary.feasible > 1 else ""
+        facts += [("best", best), ("", Text(f"{summary.chosen_from}{again}", style="dim"))]
+        facts.append(("", Text(sparkline(summary.incumbent, 50), style="green")))
+    if summary.edges:
+        facts.append(("edge", Text(advice(summary.edges, summary.n_ranges, most=3))))
+    if summary.used_up:
+        facts.append(("space", Text(f"all {summary.used_up:,} configurations were asked")))
+    if summary.baseline is not None and summary.baseline.scored:
+        facts.append(("beside", Text(f"{_written(summary.baseline.text)} {plain(summary.baseline.name)}")))
+    return facts
+
+
+def _written(score: str) -> str:
+    return for_encoding(score, sys.stdout.encoding)
 
 
 def sparkline(values: Sequence[float], width: int) -> str:
