@@ -21,7 +21,7 @@ _MOST_BARS = 24_000
 def search(data: StudyData) -> list[Chart]:
     """Best feasible objective over trials and over time."""
     told = series.incumbent(data)
-    if not points.drawable(data.objective).any():
+    if points.nothing_drawn(data):
         return []
     unit, name = time_unit(float(told.seconds[-1]))
     amount, amount_name = time_unit(float(told.worker_seconds[-1]))

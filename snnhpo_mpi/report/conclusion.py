@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -50,9 +51,7 @@ def worth(data: StudyData) -> str:
 def of_search(summary: Summary, folder: Path, retrained: Sequence[StudyData] = ()) -> str:
     """The same of a search with these numbers, and with the retrainings in its folder."""
     lines = [f"{summary.study}: {_counts(summary)} in {duration(summary.seconds)}"]
-    lines += _result(summary, folder, retrained)
-    if summary.best is not None:
-        lines += _wrapped([f"{name}={figure(value)}" for name, value in summary.best.params.items()], indent=9)
+    lines += _result(summary, folder, retrained, with_params=True)
     if summary.baseline is not None:
         lines.append(f"beside   {beside(summary, summary.baseline)}")
     if summary.silent_share is not None:
@@ -63,14 +62,16 @@ def of_search(summary: Summary, folder: Path, retrained: Sequence[StudyData] = (
     return "\n".join(lines)
 
 
-def _result(summary: Summary, folder: Path, retrained: Sequence[StudyData]) -> list[str]:
+def _result(summary: Summary, folder: Path, retrained: Sequence[StudyData], *, with_params: bool = False) -> list[str]:
     """The best, how far it can be trusted, and where the search's own limits may have held it back."""
     lines = ["no feasible network was found yet"]
     if (best := summary.best) is not None:
         lines = [f"best     trial {best.number}, {summary.objective_name} {best.text} ({summary.chosen_from})"]
+        params = [f"{name}={figure(value)}" for name, value in best.params.items()]
+        lines += _wrapped(params, indent=9) if with_params else []
         lines += _again(summary, folder, retrained)
     if summary.edges:
-        lines += _wrapped(advice(summary.edges, summary.n_ranges).split(" "), indent=9, label="edge", gap=" ")
+        lines += _wrapped(_words(advice(summary.edges, summary.n_ranges)), indent=9, label="edge", gap=" ")
     if summary.used_up:
         lines.append(f"space    all {used_up_text(summary.used_up)}")
     return lines
@@ -85,7 +86,7 @@ def _again(summary: Summary, folder: Path, retrained: Sequence[StudyData]) -> li
     told = [(one, found) for one in retrained for found in repeats(one) if found.values]
     if told:
         return [retrained_line(one, found) for one, found in told]
-    return _wrapped(doubt(summary, folder).split(" "), indent=9, gap=" ") if summary.feasible > 1 else []
+    return _wrapped(_words(doubt(summary, folder)), indent=9, gap=" ") if summary.feasible > 1 else []
 
 
 def doubt(summary: Summary, folder: Path | None = None) -> str:
@@ -119,6 +120,11 @@ def beside(summary: Summary, baseline: Baseline) -> str:
     if summary.objective_name == "objective":
         return f"{text}; the best is {gain:+.4g} from it"
     return f"{text}; the best is {abs(100 * gain):.1f} points {'better' if gain >= 0 else 'worse'}"
+
+
+def _words(text: str) -> list[str]:
+    """Words that a line may end between; a command in backticks is one."""
+    return re.findall(r"`[^`]*`|\S+", text)
 
 
 def _wrapped(words: Sequence[str], indent: int, label: str = "", gap: str = "  ", width: int = 100) -> list[str]:

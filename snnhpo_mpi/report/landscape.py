@@ -58,7 +58,7 @@ def parallel(data: StudyData) -> list[Chart]:
 
 def slices(data: StudyData) -> list[Chart]:
     """Objective along each hyperparameter."""
-    if not points.drawable(data.objective).any():
+    if points.nothing_drawn(data):
         return []
     charts = []
     for i, axis in enumerate(points.axes(data)):

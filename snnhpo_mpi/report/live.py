@@ -22,6 +22,7 @@ from snnhpo_mpi.plain import for_encoding, plain
 from snnhpo_mpi.record import StudyData, read
 from snnhpo_mpi.report import words
 from snnhpo_mpi.report.edges import advice
+from snnhpo_mpi.report.repeats import Repeats, repeats, retrainings
 from snnhpo_mpi.report.summary import Summary, summarise
 from snnhpo_mpi.report.words import duration, percent, rough_duration, rounded
 
@@ -117,7 +118,8 @@ def render(data: StudyData, height: int | None = None) -> RenderableType:
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="bold")
     facts.add_column()
-    for name, text in _facts(summary):
+    again = [] if data.live else [one for found in retrainings(data) for one in repeats(found) if one.values]
+    for name, text in _facts(summary, again):
         facts.add_row(name, text)
     parts: list[RenderableType] = [_title(summary), _bar(summary), facts]
     notes = [Text(f"note: {plain(notice)}", style="yellow") for notice in data.notices]
@@ -179,7 +181,7 @@ def _bar(summary: Summary) -> RenderableType:
     return row
 
 
-def _facts(summary: Summary) -> list[tuple[str, Text]]:
+def _facts(summary: Summary, again: Sequence[Repeats]) -> list[tuple[str, Text]]:
     counts = Text(f"{summary.completed} completed ({summary.feasible} feasible), {summary.stopped} stopped early")
     if summary.failed or summary.lost:
         counts.append(f", {summary.failed} failed", style="red" if summary.failed else "")
@@ -190,24 +192,25 @@ def _facts(summary: Summary) -> list[tuple[str, Text]]:
         said = [Text(f"trial {one.number}: {_written(one.text)} ({one.seeds})") for one in summary.repeats]
         facts += [("mean" if i == 0 else "", text) for i, text in enumerate(said)]
         return [*facts, ("workers", Text(f"{percent(summary.busy_share)} busy"))]
-    facts += _found(summary)
+    facts += _found(summary, again)
     saved = f", {duration(summary.saved_seconds)} of training saved" if summary.saved_seconds else ""
     facts.append(("silent", Text(f"{percent(summary.silent_share)} of the networks{saved}")))
     facts.append(("workers", Text(f"{percent(summary.busy_share)} busy")))
     return facts
 
 
-def _found(summary: Summary) -> list[tuple[str, Text]]:
-    """The best, what it is the best of, and what may have held it back."""
+def _found(summary: Summary, again: Sequence[Repeats]) -> list[tuple[str, Text]]:
+    """The best, what it is the best of or was when trained again, and what may have held it back."""
     facts: list[tuple[str, Text]] = []
     if summary.best is None:
         facts.append(("best", Text("no feasible network yet", style="yellow")))
     else:
         best = Text(_written(summary.best.text), style="bold green")
         best.append(f" {summary.objective_name}, trial {summary.best.number}", style="not bold default")
-        again = "; `snnhpo retrain` says what it is worth" if summary.feasible > 1 else ""
-        facts += [("best", best), ("", Text(f"{summary.chosen_from}{again}", style="dim"))]
+        worth = "; worth: `snnhpo retrain`" if summary.feasible > 1 and not again else ""
+        facts += [("best", best), ("", Text(f"{summary.chosen_from}{worth}", style="dim"))]
         facts.append(("", Text(sparkline(summary.incumbent, 50), style="green")))
+    facts += [("retrain", Text(f"trial {one.number}: {_written(one.text)} ({one.seeds})")) for one in again]
     if summary.edges:
         facts.append(("edge", Text(advice(summary.edges, summary.n_ranges, most=3))))
     if summary.used_up:

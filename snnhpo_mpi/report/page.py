@@ -22,7 +22,7 @@ from snnhpo_mpi.report.conclusion import doubt, used_up_text
 from snnhpo_mpi.report.edges import advice
 from snnhpo_mpi.report.failing import attempt
 from snnhpo_mpi.report.labels import shortened, some
-from snnhpo_mpi.report.points import axes
+from snnhpo_mpi.report.points import axes, nothing_drawn
 from snnhpo_mpi.report.repeats import Repeats, is_retraining, repeats, retrainings, tested_on
 from snnhpo_mpi.report.score import score
 from snnhpo_mpi.report.summary import Summary, failures, objective_label, objective_name, summarise
@@ -135,7 +135,7 @@ class ParameterRow:
 
 
 def _sections(data: StudyData, along: Sequence[Along]) -> list[Section]:
-    none_ended = "No trial with an objective has ended yet."
+    none_ended = f"{nothing_drawn(data).capitalize()}."
     workers = _section("workers", "The workers", "No trial was sent out yet.", partial(charts.workers, data))
     if is_retraining(data):
         empty = "No training has ended yet."

@@ -26,8 +26,9 @@ def draw_hyperparameters(data: StudyData) -> Figure:
     axes = points.axes(data)
     n_rows = max(-(-len(axes) // 4), 1)
     figure = Figure((PAGE_IN, 1.5 * n_rows + 0.5))
-    if not axes or not points.drawable(data.objective).any():
-        return empty(figure, "no trial with an objective has ended yet")
+    nothing = points.nothing_drawn(data)
+    if not axes or nothing:
+        return empty(figure, nothing or "the record has no search space")
     panels = figure.subplots(n_rows, 4, sharey=True, squeeze=False)
     for ax, axis in zip(panels.flat, axes, strict=False):
         if axis.choices:
@@ -39,7 +40,7 @@ def draw_hyperparameters(data: StudyData) -> Figure:
         else:
             scatter(ax, data, np.asarray(axis.values, dtype=float), data.objective, size=5)
             _ticks(ax, axis)
-        ax.set_title(for_matplotlib(axis.name, 24))
+        ax.set_title(for_matplotlib(axis.name, 20))
         ax.tick_params(labelsize=6)
     for ax in panels.flat[len(axes) :]:
         ax.set_axis_off()
@@ -125,12 +126,12 @@ def draw_along(data: StudyData, along: Sequence[Along]) -> Figure:
             look: Any = {"marker": marker, "markersize": 2.5, "linestyle": ""} if axes[one.name].choices else {}
             ax.plot(one.position, y, **({"linestyle": dash, "color": colour, "label": label} | look))
         _place_ticks(ax, axes[one.name])
-        ax.set(title=for_matplotlib(one.name, 24), ylim=(-0.03, 1.03))
+        ax.set(title=for_matplotlib(one.name, 20), ylim=(-0.03, 1.03))
         ax.yaxis.set_major_formatter(PercentFormatter(1.0))
         ax.tick_params(labelsize=6)
     for ax in panels.flat[len(along) :]:
         ax.set_axis_off()
-    figure.supylabel("feasible, by the models of the constraints", fontsize=8)
+    figure.supylabel("feasible (by the models)", fontsize=8)
     numeric = next((i for i, one in enumerate(along) if not axes[one.name].choices), 0)
     figure.legend(*panels.flat[numeric].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return figure

@@ -77,8 +77,8 @@ def draw_incumbent(data: StudyData) -> Figure:
     figure = Figure((PAGE_IN, 2.6))
     left, right, spent = figure.subplots(1, 3, sharey=True)
     progress = series.incumbent(data)
-    if not points.drawable(data.objective).any():
-        return empty(figure, "no trial with an objective has ended yet")
+    if nothing := points.nothing_drawn(data):
+        return empty(figure, nothing)
     when = series.elapsed(series.windows(data), data.ended_at)
     unit, name = time_unit(progress.seconds[-1])
     scatter(left, data, data.number.astype(float), data.objective)

@@ -70,6 +70,14 @@ def drawable(values: Floats) -> NDArray[np.bool_]:
     return np.asarray(np.isfinite(values) & (np.abs(np.nan_to_num(values)) < LARGEST), dtype=np.bool_)
 
 
+def nothing_drawn(data: StudyData) -> str:
+    """Why no objective can be drawn; empty if some can."""
+    if drawable(data.objective).any():
+        return ""
+    ended = not np.isnan(data.objective).all()
+    return "all objectives are infinite or beyond 1e300" if ended else "no trial with an objective has ended yet"
+
+
 def shown(values: Floats) -> Floats:
     """The values, NaN where one has no place on an axis."""
     return np.where(drawable(values), values, np.nan)

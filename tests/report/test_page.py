@@ -187,7 +187,9 @@ def test_the_page_of_a_retraining_shows_its_own_numbers_and_no_best(tmp_path: Pa
     assert "best test accuracy" not in html and "best feasible so far" not in html and ">max<" not in html
     figures = figures_of(html)
     assert set(figures) == {"candidates", "confusion", "confusion1", "workers"}
-    assert figures["candidates"]["traces"][0]["y"] == [f"trial {n}" for n in (first.number, second.number) for _ in "12"]
+    assert figures["candidates"]["traces"][0]["y"] == [
+        f"trial {n}" for n in (first.number, second.number) for _ in "12"
+    ]
     for one in (first, second):  # each has its own hyperparameters and its own confusion matrix
         assert f'<th class="number">trial {one.number}</th>' in html
         assert f"Trial {one.number}, 2 seeds together, test data" in html
