@@ -328,6 +328,8 @@ def _writing(place: Path) -> Iterator[None]:
         yield
     except BrokenPipeError:
         raise
+    except (FileExistsError, NotADirectoryError) as error:
+        raise ConfigError(f"cannot write to {place}: a file is where a folder is needed") from error
     except OSError as error:
         reason = error.strerror or str(error)
         raise ConfigError(f"cannot write to {place}: {reason}; --out names another place") from error

@@ -14,13 +14,14 @@ from snnhpo_mpi.report.repeats import (
     Floats,
     Repeats,
     is_retraining,
+    n_tested,
     pooled_confusion,
     repeats,
     retrainings,
     shares,
     tested_on,
 )
-from snnhpo_mpi.report.score import score
+from snnhpo_mpi.report.score import score, standard_error
 from snnhpo_mpi.report.summary import Baseline, Summary, objective_name, summarise
 from snnhpo_mpi.report.words import duration, figure, percent
 
@@ -147,6 +148,7 @@ def _of_retraining(data: StudyData) -> str:
         rows.append([str(one.number), score(one.searched), *cells, str(len(one.values)), str(one.n_failed)])
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines += ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    lines += [error.strip()] if (error := sampling_error(data)) else []
     confusion, n = pooled_confusion(data, found[0]) if found else (None, 0)
     if confusion is not None and len(confusion) <= _MOST_CLASSES:
         of = f"trial {found[0].number}, {n} seed{'s' * (n != 1)} together"
@@ -154,8 +156,16 @@ def _of_retraining(data: StudyData) -> str:
         lines += confusion_lines(confusion)
     if networks := (data.config.get("retrain") or {}).get("networks"):
         lines.append(f"networks {data.folder / networks}")
-    lines.append(f"record   {data.folder / 'study.h5'}, {duration(float(np.nansum(data.seconds)))} of training")
+    lines.append(f"trained  {duration(float(np.nansum(data.seconds)))} in all")
     return "\n".join(lines)
+
+
+def sampling_error(data: StudyData) -> str:
+    """How far the number of test samples alone moves one training's score; empty where it is not known."""
+    n = n_tested(data)
+    means = [one.mean for one in repeats(data) if one.mean is not None]
+    error = standard_error(means[0], n) if means else None
+    return f" Scored on {n:,} test samples: a standard error of {error:.2g} for one training." if error else ""
 
 
 def confusion_lines(confusion: Floats) -> list[str]:

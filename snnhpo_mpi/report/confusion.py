@@ -63,7 +63,9 @@ def _chart(key: str, table: Floats, title: str) -> Chart:
         "yaxis": {"title": {"text": "true class"}, "type": "category", "autorange": "reversed", "showgrid": False},
         "hovermode": "closest",
     }
-    return Chart(key, "Confusion matrix", f"{title[0].upper()}{title[1:]}.", [heat], axes, 420)
+    return Chart(
+        key, f"Confusion matrix of {title.partition(',')[0]}", f"{title[0].upper()}{title[1:]}.", [heat], axes, 420
+    )
 
 
 def draw(data: StudyData) -> Figure:

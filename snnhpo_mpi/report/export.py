@@ -45,8 +45,11 @@ def export(data: StudyData, folder: Path, formats: Sequence[str]) -> list[Path]:
         file, write = writers[name]
         beside = folder / f"{file}.new"
         beside.unlink(missing_ok=True)
-        write(data, beside)
-        written.append(beside.replace(folder / file))
+        try:
+            write(data, beside)
+            written.append(beside.replace(folder / file))
+        finally:
+            beside.unlink(missing_ok=True)
     return written
 
 

@@ -18,7 +18,7 @@ from plotly.offline import get_plotlyjs
 from snnhpo_mpi.record import StudyData
 from snnhpo_mpi.report import charts, confusion, landscape, trainings
 from snnhpo_mpi.report.along import Along
-from snnhpo_mpi.report.conclusion import doubt, used_up_text
+from snnhpo_mpi.report.conclusion import doubt, sampling_error, used_up_text
 from snnhpo_mpi.report.edges import advice
 from snnhpo_mpi.report.failing import attempt
 from snnhpo_mpi.report.labels import shortened, some
@@ -82,8 +82,11 @@ def _render(data: StudyData, sections: Sequence[Section]) -> str:
         candidates=_candidates(summary.repeats),
         advice=advice(summary.edges, summary.n_ranges) if summary.edges else "",
         remarks=_remarks(data, summary),
-        what="Final trainings of the best" if again else "Hyperparameter search",
-        retrained=[(one.name, repeats(one), tested_on(one)) for one in ([data] if again else retrainings(data))],
+        what="Final trainings of the best of a search" if again else "Hyperparameter search of a spiking network",
+        retrained=[
+            (one.name, repeats(one), tested_on(one), sampling_error(one))
+            for one in ([data] if again else retrainings(data))
+        ],
         score=score,
         failures=failures(data)[:_MOST_REASONS],
         config=json.dumps(data.config, indent=2),

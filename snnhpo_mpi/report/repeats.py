@@ -103,6 +103,15 @@ def pooled_confusion(data: StudyData, one: Repeats) -> tuple[Floats | None, int]
     return (np.sum(tables, axis=0), len(tables)) if tables else (None, 0)
 
 
+def n_tested(data: StudyData) -> int | None:
+    """Test samples that each training of a retraining was scored on, where the confusion matrices tell."""
+    for one in repeats(data):
+        table, n = pooled_confusion(data, one)
+        if table is not None:
+            return round(float(table.sum()) / n)
+    return None
+
+
 def shares(confusion: Floats) -> Floats:
     """Rows that add up to 1; the column for no answer is left out where there is always one."""
     kept = confusion if confusion[:, -1].any() else confusion[:, :-1]

@@ -19,7 +19,7 @@ def score(value: float) -> str:
         return "-" if math.isnan(value) else f"{value}"
     if abs(value) >= 10:
         return f"{value:.6g}"
-    text = f"{value:.4f}"
+    text = f"{value + 0.0:.4f}"
     return text if abs(float(text) - value) <= 0.005 * abs(value) else f"{value:.4g}"
 
 
