@@ -231,9 +231,9 @@ def sparkline(values: Sequence[float], width: int) -> str:
         return ""
     points = [shown[round(i)] for i in np.linspace(0, len(shown) - 1, min(width, len(shown)))]
     low, high = min(shown), max(shown)
-    span = (high - low) or 1.0
+    span = (high / 2 - low / 2) or 1.0  # halves, because the difference of two huge numbers is infinite
     levels = _LEVELS if "utf" in (sys.stdout.encoding or "utf").lower() else _ASCII_LEVELS
-    bars = "".join(levels[round((value - low) / span * (len(levels) - 1))] for value in points)
+    bars = "".join(levels[round((value / 2 - low / 2) / span * (len(levels) - 1))] for value in points)
     return f"{low:.3g} {bars} {high:.3g}" if high > low else f"{bars} {high:.3g}"
 
 
