@@ -28,7 +28,7 @@ def for_plotly(text: object, most: int = MOST_CHARACTERS) -> str:
 
 def shortened(text: object, most: int = MOST_CHARACTERS) -> str:
     """One line of at most so many characters; the middle is what is left out."""
-    line = " ".join(plain(str(text)).split())
+    line = " ".join(plain(str(text)).split()) or "''"  # a choice may be empty
     if len(line) <= most:
         return line
     tail = (most - 1) // 3

@@ -119,7 +119,7 @@ def draw_constraints(data: StudyData) -> Figure:
         ax.axvspan(lowest, 0, color=points.BASELINE, alpha=0.08, linewidth=0)
         ax.axvline(0, color=points.BASELINE, linewidth=1)
         scatter(ax, data, column, data.objective)
-        ax.set_xlabel(f"{for_matplotlib(data.constraint_names[j], 26)} (feasible: ≤ 0)")
+        ax.set_xlabel(f"{for_matplotlib(data.constraint_names[j], 26)}\n(feasible: ≤ 0)")
     for row in panels:
         row[0].set_ylabel(objective_label(data))
     figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=5)
