@@ -10,9 +10,10 @@ import contextlib
 import io
 import json
 import logging
+import math
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 from snnhpo_mpi import host
 from snnhpo_mpi.arguments import positive
 from snnhpo_mpi.errors import ConfigError, SnnhpoError, refusal
-from snnhpo_mpi.plain import PlainFormatter, plain
+from snnhpo_mpi.plain import PlainFormatter, for_encoding, plain
 
 if TYPE_CHECKING:
     from snnhpo_mpi.record import StudyData
@@ -170,6 +171,7 @@ def _parser() -> argparse.ArgumentParser:
 
     report = _command(commands, "report", _report, "figures and one self-contained HTML page")
     _add_study(report)
+    report.add_argument("--out", type=Path, metavar="FOLDER", help="folder (default RUN/report)")
     report.add_argument(
         "--format",
         type=_formats("html", "png", "pdf", "csv"),
@@ -283,9 +285,12 @@ def _formats(*known: str) -> Callable[[str], tuple[str, ...]]:
 
 def _numbers(text: str) -> tuple[float, ...]:
     try:
-        return tuple(float(part) for part in text.split(","))
+        numbers = tuple(float(part) for part in text.split(","))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"numbers with commas between them are needed, found {text}") from None
+        numbers = (math.nan,)
+    if not all(map(math.isfinite, numbers)):
+        raise argparse.ArgumentTypeError(f"finite numbers with commas between them are needed, found {text}")
+    return numbers
 
 
 def _picture(text: str) -> Path:
@@ -312,7 +317,7 @@ class _Voice:
 
 def _say(text: str) -> None:
     try:
-        sys.stdout.write(f"{plain(text)}\n")
+        sys.stdout.write(f"{for_encoding(plain(text), sys.stdout.encoding)}\n")
         sys.stdout.flush()
     except OSError as error:
         error.filename = "standard output"
@@ -330,10 +335,19 @@ def _run(args: argparse.Namespace) -> int:
         args.resume,
         args.accept_config,
         args.workers,
-        tensorboard=args.tensorboard,
-        accept_damage=args.accept_damage,
+        _last_words,
+        args.tensorboard,
+        args.accept_damage,
     )
     return study.run(wish, _Voice())
+
+
+def _last_words(folder: Path) -> str:
+    """What a complete search found, and what that is worth."""
+    from snnhpo_mpi.record import read
+    from snnhpo_mpi.report.conclusion import last_words
+
+    return last_words(read(folder))
 
 
 def _check(args: argparse.Namespace) -> int:
@@ -381,29 +395,61 @@ def _report(args: argparse.Namespace) -> int:
     from snnhpo_mpi.feasibility import feasible_along
     from snnhpo_mpi.record import read
     from snnhpo_mpi.report import export, page, plots
-    from snnhpo_mpi.report.summary import summarise
-    from snnhpo_mpi.report.words import conclusion
+    from snnhpo_mpi.report.conclusion import conclusion
+    from snnhpo_mpi.report.failing import attempt
 
     data = read(args.study)
-    folder = data.folder / "report"
-    along = feasible_along(data) if set(args.format) - {"csv"} else []
-    figures = plots.write_figures(data, folder, [kind for kind in args.format if kind in ("png", "pdf")], along)
-    _say(conclusion(summarise(data)))
+    folder = args.out or data.folder / "report"
+    _say(conclusion(data))
     _say(f"record   {data.files.snapshot or data.files.journal}")
-    if figures:
-        _say(f"figures  {len(figures)} files in {folder}")
-    if "csv" in args.format:
-        _say(f"trials   {export.export(data, folder, ['csv'])[0]}")
-    if "html" in args.format:
-        _say(f"report   {page.write_page(data, folder, along)}")
-    return 0
+    kinds = [kind for kind in args.format if kind in ("png", "pdf")]
+    with _writing(folder):
+        along, fault = attempt(partial(feasible_along, data)) if set(args.format) - {"csv"} else ([], "")
+        failed = {"the constraints' models": fault} if fault else {}
+        figures, undrawn = plots.write_figures(data, folder, kinds, along or [])
+        failed |= undrawn
+        if figures:
+            _say(f"figures  {len(figures)} files in {folder}")
+        if "csv" in args.format:
+            _say(f"trials   {export.export(data, folder, ['csv'])[0]}")
+        if "html" in args.format:
+            written, fault = attempt(partial(page.write_page, data, folder, along or []))
+            failed |= {"report.html": fault} if written is None else written[1]
+            _say(f"report   {written[0]}" if written else "report   not written")
+    for name, reason in failed.items():
+        sys.stderr.write(f"snnhpo: {plain(name)} could not be drawn: {plain(reason)}\n")
+    return 1 if failed else 0
+
+
+@contextlib.contextmanager
+def _writing(place: Path) -> Iterator[None]:
+    """Say in one line where nothing can be written.
+
+    Raises:
+        ConfigError: the disk is full or read-only, or a file is in the way.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except (FileExistsError, NotADirectoryError) as error:
+        raise ConfigError(f"cannot write to {place}: a file is where a folder is needed") from error
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ConfigError(f"cannot write to {place}: {reason}; --out names another place") from error
 
 
 def _best(args: argparse.Namespace) -> int:
     from snnhpo_mpi.record import read
-    from snnhpo_mpi.report import summary, words
+    from snnhpo_mpi.report import conclusion, summary, words
+    from snnhpo_mpi.report.repeats import is_retraining
 
     data = read(args.study)
+    if is_retraining(data):
+        raise ConfigError(
+            f"{data.folder} is a retraining, whose trainings are to be averaged and not picked from: "
+            f"`snnhpo report {data.folder}` has the means"
+        )
     if data.losses:
         log.warning("a better trial may be among what is lost")
     best = summary.best_trials(data, 1 if args.yaml else args.top)
@@ -416,6 +462,7 @@ def _best(args: argparse.Namespace) -> int:
         _say(_as_json(summary.best_dict(best), data))
     else:
         _say(words.as_table(best))
+        _say(conclusion.worth(data))
     return 0 if best else 1
 
 
@@ -425,8 +472,11 @@ def _compare(args: argparse.Namespace) -> int:
 
     studies = [read(study) for study in args.studies]
     compared = compare.compare(studies, args.at)
-    compare.write_figure(compared, args.out)
+    for note in compare.notes(compared):
+        sys.stderr.write(f"snnhpo: {plain(note)}\n")
     _say(_as_json(compare.as_dict(compared), *studies) if args.json else compare.as_table(compared))
+    with _writing(args.out):
+        compare.write_figure(compared, args.out)
     if not args.json:
         _say(f"figure   {args.out}")
     return 0

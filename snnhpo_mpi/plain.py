@@ -31,6 +31,11 @@ def plain(text: str) -> str:
     return "".join(c if c in "\n\t" or unicodedata.category(c) not in _INVISIBLE else _shown(c) for c in lines)
 
 
+def for_encoding(text: str, encoding: str | None) -> str:
+    """The text with the sign of an error written out where a terminal's encoding may lack it."""
+    return text if "utf" in (encoding or "utf").lower() else text.replace("±", "+/-")
+
+
 def _shown(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 

@@ -24,9 +24,11 @@ class Tally:
         best: feasible outcome with the largest objective.
         last_failure: the latest trial that failed.
         n_failed_in_a_row: failures since a trial was completed or stopped.
+        retraining: the trials are trainings of given candidates: none is the best.
     """
 
     budget: int | None
+    retraining: bool = False
     ended: dict[State, int] = field(default_factory=lambda: dict.fromkeys(State, 0))
     running: set[int] = field(default_factory=set)
     feasible: int = 0
@@ -61,6 +63,8 @@ class Tally:
         if not outcome.feasible or outcome.objective is None:
             return False
         self.feasible += 1
+        if self.retraining:
+            return False
         if self.best is not None and self.best.objective is not None and outcome.objective <= self.best.objective:
             return False
         self.best = outcome
@@ -204,4 +208,5 @@ def tally_line(tally: Tally, seconds_left: float | None) -> str:
         running=len(tally.running),
         best=None if best is None or best.objective is None else (best.objective, best.number),
         seconds_left=seconds_left,
+        retraining=tally.retraining,
     )

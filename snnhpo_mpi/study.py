@@ -43,6 +43,7 @@ log = logging.getLogger(__name__)
 Say = Callable[[str], None]
 RANK_0_LOG = "rank_000.log"
 TRACEBACK_CHARS = 4000  # of the last failure, where it ends a search
+OWN_FOLDERS = frozenset({"logs", "report", "export", SCALARS, checkpoint.FOLDER})  # of a study, in its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Request:
         resume: go on with the study if there is one.
         accept_config: go on although the configuration changed.
         workers: evaluators without MPI, None for one.
-        conclude: what is said of a complete study, from its folder.
+        conclude: what is said of a complete study before the last line, from its folder.
         tensorboard: write TensorBoard scalars too.
         accept_damage: go on although something of the record is lost.
     """
@@ -175,9 +176,9 @@ def _lead_on(
         closing = ending.value
     finally:
         record.close(closing)
-    say(words)
     if ending is Ending.COMPLETE and request.conclude:
         _conclude(request.conclude, folder, say)
+    say(words)
     return ending.exit_code
 
 
@@ -199,7 +200,8 @@ def _search(
     signals: StopSignals,
     tensorboard: bool,
 ) -> tuple[Ending, Tally]:
-    tally, failures = Tally(config.budget.trials), Failures(_most_failures(config))
+    tally = Tally(config.budget.trials, retraining=config.retrain is not None)
+    failures = Failures(_most_failures(config))
     checkpoints = record.folder / checkpoint.FOLDER
     checkpoint.tidy(checkpoints, (trial.number for trial in past.unfinished()))
     time_left, time_is_budget = _clock(config, past)

@@ -90,3 +90,12 @@ def test_the_first_failures_are_said_with_their_reason() -> None:
     assert said[0] == "trial 0 failed on rank 2: RuntimeError: the GPU fell off"
     assert said[2].endswith("; further failures are in the record only")
     assert len(said) == 3
+
+
+def test_a_retraining_has_no_best_in_its_lines() -> None:
+    tally = Tally(4, retraining=True)
+    said: list[str] = []
+    announcer = Announcer(tally, said.append, lambda: None, clock=lambda: 0.0)
+    announcer.note(ended(0, State.COMPLETED, 0.9, -0.1))
+    assert tally.best is None and said == []  # no news: nothing is picked
+    assert tally_line(tally, None) == "trials 1/4  failed 0  running 0"

@@ -14,6 +14,7 @@ import numpy as np
 
 from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.record import StudyData
+from snnhpo_mpi.report.repeats import candidate_of, is_retraining
 from snnhpo_mpi.report.summary import objective_name, reason
 from snnhpo_mpi.trial import ParamValue, State
 
@@ -49,11 +50,12 @@ def export(data: StudyData, folder: Path, formats: Sequence[str]) -> list[Path]:
         beside.unlink(missing_ok=True)
         try:
             write(data, beside)
+            written.append(beside.replace(folder / file))
         except OSError as error:  # such as a full disk, which does not say for which file
-            beside.unlink(missing_ok=True)
             error.filename = error.filename or str(folder / file)
             raise
-        written.append(beside.replace(folder / file))
+        finally:
+            beside.unlink(missing_ok=True)
     return written
 
 
@@ -64,6 +66,8 @@ def trials_frame(data: StudyData, *, as_csv: bool = False) -> pd.DataFrame:
     missing, all choices of that hyperparameter are written as JSON: ``1`` and ``"1"``.
     """
     frame = data.frame()
+    if is_retraining(data):  # whose trials are to be averaged, not picked from
+        frame.insert(1, "candidate", candidate_of(data))
     for name, choices in data.choices.items():
         frame[f"params_{name}"] = _texts(data.params[name], choices, as_csv)
     reasons = {number: reason(error) for number, error in data.errors().items()}

@@ -19,16 +19,18 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from snnhpo_mpi.plain import plain
+from snnhpo_mpi.plain import for_encoding, plain
 from snnhpo_mpi.record import StudyData, read
 from snnhpo_mpi.report import words
+from snnhpo_mpi.report.edges import advice
+from snnhpo_mpi.report.repeats import Repeats, repeats, retrainings
 from snnhpo_mpi.report.summary import Summary, summarise
 from snnhpo_mpi.report.words import duration, percent, rough_duration, rounded
 
 REFRESH_S = 2.0
 LINE_EVERY_S = 10.0  # on a terminal that cannot redraw
 _LEVELS, _ASCII_LEVELS = "▁▂▃▄▅▆▇█", "_.:-=+*#"
-_ROWS_ABOVE_WORKERS = 11
+_ROWS_ABOVE_WORKERS = 14
 _LOG_LINES = 4
 _LOG_BYTES = 8_000  # of the end of each log
 _SPACES = re.compile(r"(?<=\S) +")  # those at the beginning of a line stay
@@ -119,6 +121,7 @@ def progress_line(summary: Summary) -> str:
         best=(summary.best.objective, summary.best.number) if summary.best else None,
         seconds_left=summary.seconds_left,
         width=words.LINE_WIDTH - len(suffix),
+        retraining=bool(summary.repeats),
     )
     return f"{line}{suffix}"
 
@@ -134,7 +137,8 @@ def render(data: StudyData, height: int | None = None) -> RenderableType:
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="bold")
     facts.add_column()
-    for name, text in _facts(summary):
+    again = [] if data.live else [one for found in retrainings(data) for one in repeats(found) if one.values]
+    for name, text in _facts(summary, again):
         facts.add_row(name, text)
     parts: list[RenderableType] = [_title(summary), _bar(summary), facts]
     notes = [Text(f"note: {plain(notice)}", style="yellow") for notice in data.notices]
@@ -201,25 +205,47 @@ def _bar(summary: Summary) -> RenderableType:
     return row
 
 
-def _facts(summary: Summary) -> list[tuple[str, Text]]:
+def _facts(summary: Summary, again: Sequence[Repeats]) -> list[tuple[str, Text]]:
     counts = Text(f"{summary.completed} completed ({summary.feasible} feasible), {summary.stopped} stopped early")
     if summary.failed or summary.lost:
         counts.append(f", {summary.failed} failed", style="red" if summary.failed else "")
         counts.append(f", {summary.lost} lost" if summary.lost else "")
     counts.append(f", {summary.running} running" if summary.running else "")
     facts = [("trials", counts)]
-    if summary.best is None:
-        facts.append(("best", Text("no feasible network yet", style="yellow")))
-    else:
-        best = Text(f"{summary.best.objective:.4f}", style="bold green")
-        best.append(f" {summary.objective_name}, trial {summary.best.number}", style="not bold default")
-        facts += [("best", best), ("", Text(sparkline(summary.incumbent, 50), style="green"))]
-    if summary.baseline is not None and summary.baseline.objective is not None:
-        facts.append(("beside", Text(f"{summary.baseline.objective:.4f} {plain(summary.baseline.name)}")))
+    if summary.repeats:
+        said = [Text(f"trial {one.number}: {_written(one.text)} ({one.seeds})") for one in summary.repeats]
+        facts += [("mean" if i == 0 else "", text) for i, text in enumerate(said)]
+        return [*facts, ("workers", Text(f"{percent(summary.busy_share)} busy"))]
+    facts += _found(summary, again)
     saved = f", {duration(summary.saved_seconds)} of training saved" if summary.saved_seconds else ""
     facts.append(("silent", Text(f"{percent(summary.silent_share)} of the networks{saved}")))
     facts.append(("workers", Text(f"{percent(summary.busy_share)} busy")))
     return facts
+
+
+def _found(summary: Summary, again: Sequence[Repeats]) -> list[tuple[str, Text]]:
+    """The best, what it is the best of or was when trained again, and what may have held it back."""
+    facts: list[tuple[str, Text]] = []
+    if summary.best is None:
+        facts.append(("best", Text("no feasible network yet", style="yellow")))
+    else:
+        best = Text(_written(summary.best.text), style="bold green")
+        best.append(f" {summary.objective_name}, trial {summary.best.number}", style="not bold default")
+        worth = "; worth: `snnhpo retrain`" if summary.feasible > 1 and not again else ""
+        facts += [("best", best), ("", Text(f"{summary.chosen_from}{worth}", style="dim"))]
+        facts.append(("", Text(sparkline(summary.incumbent, 50), style="green")))
+    facts += [("retrain", Text(f"trial {one.number}: {_written(one.text)} ({one.seeds})")) for one in again]
+    if summary.edges:
+        facts.append(("edge", Text(advice(summary.edges, summary.n_ranges, most=3))))
+    if summary.used_up:
+        facts.append(("space", Text(f"all {summary.used_up:,} configurations were asked")))
+    if summary.baseline is not None and summary.baseline.scored:
+        facts.append(("beside", Text(f"{_written(summary.baseline.text)} {plain(summary.baseline.name)}")))
+    return facts
+
+
+def _written(score: str) -> str:
+    return for_encoding(score, sys.stdout.encoding)
 
 
 def sparkline(values: Sequence[float], width: int) -> str:
@@ -229,9 +255,9 @@ def sparkline(values: Sequence[float], width: int) -> str:
         return ""
     points = [shown[round(i)] for i in np.linspace(0, len(shown) - 1, min(width, len(shown)))]
     low, high = min(shown), max(shown)
-    span = (high - low) or 1.0
+    span = (high / 2 - low / 2) or 1.0  # halves, because the difference of two huge numbers is infinite
     levels = _LEVELS if "utf" in (sys.stdout.encoding or "utf").lower() else _ASCII_LEVELS
-    bars = "".join(levels[round((value - low) / span * (len(levels) - 1))] for value in points)
+    bars = "".join(levels[round((value / 2 - low / 2) / span * (len(levels) - 1))] for value in points)
     return f"{low:.3g} {bars} {high:.3g}" if high > low else f"{bars} {high:.3g}"
 
 

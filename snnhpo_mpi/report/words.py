@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from snnhpo_mpi.config import as_yaml
 from snnhpo_mpi.record import StudyData
-from snnhpo_mpi.report.summary import Found, Summary
-from snnhpo_mpi.trial import ParamValue, State
+from snnhpo_mpi.report.score import score
+from snnhpo_mpi.report.summary import Found
+from snnhpo_mpi.trial import ParamValue
 
 TIME_LEFT = "left "
 LINE_WIDTH = 80  # columns of a terminal
@@ -37,6 +38,7 @@ def progress_line(
     best: tuple[float, int] | None,
     seconds_left: float | None,
     width: int = LINE_WIDTH,
+    retraining: bool = False,
 ) -> str:
     """``trials 12/80  feasible 5  silent 6  failed 1  best 0.7130 (trial 9)  left 3 min``.
 
@@ -50,6 +52,7 @@ def progress_line(
         best: objective and number of the best feasible trial, None before there is one.
         seconds_left: None if nobody knows.
         width: columns at most; what matters least is left out where they are too few.
+        retraining: nothing is searched, so there is no best, and nothing is silent or feasible.
     """
     parts = {
         "trials": f"trials {ended}/{budget}" if budget else f"trials {ended}",
@@ -57,8 +60,10 @@ def progress_line(
         "silent": f"silent {stopped}",
         "failed": f"failed {failed}",
         "running": f"running {running}",
-        "best": f"best {best[0]:.4f} (trial {best[1]})" if best else "best none yet",
+        "best": f"best {score(best[0])} (trial {best[1]})" if best else "best none yet",
     }
+    if retraining:
+        parts = {name: parts[name] for name in ("trials", "failed", "running")}
     if seconds_left is not None:
         parts["left"] = f"{TIME_LEFT}{duration(seconds_left)}"
     least = ["running", *(["failed"] if not failed else []), "silent", "feasible", "failed", "best"]
@@ -116,59 +121,10 @@ def rounded(value: float) -> str:
     return f"{float(f'{value:.2g}'):g}"
 
 
-def conclusion(summary: Summary) -> str:
-    """What a study found, in a few lines."""
-    lines = [f"{summary.study}: {_counts(summary)} in {duration(summary.seconds)}"]
-    if summary.best is None:
-        lines.append("no feasible network was found yet")
-    else:
-        lines.append(f"best     trial {summary.best.number}, {summary.objective_name} {summary.best.objective:.4f}")
-        lines += _wrapped([f"{name}={figure(value)}" for name, value in summary.best.params.items()], indent=9)
-    if summary.baseline is not None:
-        lines.append(f"beside   {_beside(summary)}")
-    if summary.silent_share is not None:
-        saved = f"; stopping them early saved {duration(summary.saved_seconds)} of training"
-        lines.append(f"silent   {percent(summary.silent_share)} of the networks{saved if summary.stopped else ''}")
-    if summary.busy_share is not None:
-        lines.append(f"workers  busy {percent(summary.busy_share)} of the time")
-    return "\n".join(lines)
-
-
-def _counts(summary: Summary) -> str:
-    parts = [f"{summary.completed} completed", f"{summary.stopped} stopped early"]
-    parts += [f"{n} {name}" for name in ("failed", "lost") if (n := getattr(summary, name))]
-    return f"{summary.ended} trials ({', '.join(parts)})"
-
-
-def _beside(summary: Summary) -> str:
-    baseline = summary.baseline
-    assert baseline is not None
-    if baseline.objective is None:
-        return f"{baseline.name}: {baseline.state} (trial {baseline.number})"
-    text = f"{baseline.name}: {baseline.objective:.4f} (trial {baseline.number})"
-    if baseline.state != State.COMPLETED.value:
-        return f"{baseline.name}: {baseline.state} at {baseline.objective:.4f} (trial {baseline.number})"
-    if summary.best is None:
-        return text
-    gain = summary.best.objective - baseline.objective
-    if summary.objective_name == "objective":
-        return f"{text}; the best is {gain:+.4g} from it"
-    return f"{text}; the best is {abs(100 * gain):.1f} points {'better' if gain >= 0 else 'worse'}"
-
-
-def _wrapped(words: Sequence[str], indent: int, width: int = 100) -> list[str]:
-    lines = [" " * indent]
-    for word in words:
-        if len(lines[-1]) + len(word) > width and lines[-1].strip():
-            lines.append(" " * indent)
-        lines[-1] += f"{word}  "
-    return [line.rstrip() for line in lines]
-
-
 def as_table(best: Sequence[Found]) -> str:
     """Trials side by side, a line a hyperparameter."""
     rows = [["trial", *(str(found.number) for found in best)]]
-    rows.append(["objective", *(f"{found.objective:.4f}" for found in best)])
+    rows.append(["objective", *(found.text for found in best)])
     rows += [[name, *(figure(found.params.get(name)) for found in best)] for name in best[0].params] if best else []
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     padded = (

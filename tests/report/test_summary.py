@@ -10,7 +10,7 @@ import pytest
 
 from snnhpo_mpi.config import load_config
 from snnhpo_mpi.record import StudyData, read
-from snnhpo_mpi.report import words
+from snnhpo_mpi.report import conclusion, words
 from snnhpo_mpi.report.summary import (
     best_dict,
     best_trials,
@@ -154,7 +154,7 @@ def test_status_has_the_agreed_keys_and_is_json(done: StudyData) -> None:
     status = json.loads(json.dumps(status_dict(summarise(done))))
     names = "study state trials completed stopped failed lost running feasible best silent_share busy_share seconds"
     assert set(status) == set(names.split())
-    assert set(status["best"]) == {"number", "objective", "params"}
+    assert set(status["best"]) == {"number", "objective", "params", "standard_error", "n"}
     assert json.loads(json.dumps(best_dict(best_trials(done, 2))))["best"][0] == status["best"]
 
 
@@ -188,10 +188,10 @@ def test_the_baseline_is_trial_0_of_a_study_that_has_one(tmp_path: Path) -> None
     baseline = summarise(data).baseline
     assert baseline is not None
     assert (baseline.name, baseline.number, baseline.params) == ("defaults", 0, fake_study.trial(0).params)
-    completed = replace(baseline, state="completed", objective=0.4321)
-    text = words.conclusion(replace(summarise(data), baseline=completed))
+    completed = replace(baseline, state="completed", objective=0.4321, feasible=True)
+    text = conclusion.of_search(replace(summarise(data), baseline=completed), tmp_path)
     best = best_trials(data, 1)[0].objective
-    assert f"defaults: 0.4321 (trial 0); the best is {100 * (best - 0.4321):.1f} points better" in text
+    assert f"defaults: 0.4321 ± 0.022 (trial 0); the best is {100 * (best - 0.4321):.1f} points better" in text
 
 
 def test_the_objective_of_ones_own_function_is_not_called_accuracy(done: StudyData) -> None:
@@ -202,7 +202,7 @@ def test_the_objective_of_ones_own_function_is_not_called_accuracy(done: StudyDa
 
 def test_the_conclusion_says_what_the_demo_must(done: StudyData) -> None:
     summary = summarise(done)
-    text = words.conclusion(summary)
+    text = conclusion.conclusion(done)
     assert summary.best is not None
     for part in (f"trial {summary.best.number}", f"{summary.best.objective:.4f}", "map_size=", "of training", "busy"):
         assert part in text
