@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 from snnhpo_mpi import host
 from snnhpo_mpi.arguments import positive
 from snnhpo_mpi.errors import ConfigError, SnnhpoError, refusal
-from snnhpo_mpi.plain import PlainFormatter, for_encoding, plain
+from snnhpo_mpi.plain_text import PlainFormatter, for_encoding, plain
 
 if TYPE_CHECKING:
     from snnhpo_mpi.record import StudyData
@@ -325,8 +325,8 @@ def _say(text: str) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from snnhpo_mpi import study
     from snnhpo_mpi.config import load
+    from snnhpo_mpi.study import run as study
 
     options = {f"--trials {args.trials}": f"budget.trials={args.trials}"} if args.trials else {}
     wish = study.Request(
@@ -351,15 +351,15 @@ def _last_words(folder: Path) -> str:
 
 
 def _check(args: argparse.Namespace) -> int:
-    from snnhpo_mpi.check import describe
     from snnhpo_mpi.config import load
+    from snnhpo_mpi.study.check import describe
 
     config, document = load(args.config, args.overrides)
     with document.located():
         for line in describe(config, args.import_function):
             _say(line)
         if args.trial:
-            from snnhpo_mpi.tiny_trial import try_out
+            from snnhpo_mpi.study.tiny_trial import try_out
 
             for line in try_out(config):
                 _say(line)
@@ -374,9 +374,9 @@ def _schema(args: argparse.Namespace) -> int:
 
 
 def _status(args: argparse.Namespace) -> int:
+    from snnhpo_mpi.analysis.summary import status_dict, summarise
     from snnhpo_mpi.record import read
-    from snnhpo_mpi.report import live
-    from snnhpo_mpi.report.summary import status_dict, summarise
+    from snnhpo_mpi.report import terminal as live
 
     if args.watch:
         return live.watch(args.study, no_color=args.no_color)
@@ -392,7 +392,7 @@ def _as_json(facts: Mapping[str, Any], *studies: StudyData) -> str:
 
 
 def _report(args: argparse.Namespace) -> int:
-    from snnhpo_mpi.feasibility import feasible_along
+    from snnhpo_mpi.analysis.partial_dependence import feasible_along
     from snnhpo_mpi.record import read
     from snnhpo_mpi.report import export, page, plots
     from snnhpo_mpi.report.conclusion import conclusion
@@ -440,8 +440,9 @@ def _writing(place: Path) -> Iterator[None]:
 
 
 def _best(args: argparse.Namespace) -> int:
+    from snnhpo_mpi.analysis import summary
     from snnhpo_mpi.record import read
-    from snnhpo_mpi.report import conclusion, summary, words
+    from snnhpo_mpi.report import conclusion, words
     from snnhpo_mpi.report.repeats import is_retraining
 
     data = read(args.study)
@@ -493,7 +494,7 @@ def _export(args: argparse.Namespace) -> int:
 
 
 def _retrain(args: argparse.Namespace) -> int:
-    from snnhpo_mpi import retrain
+    from snnhpo_mpi.study import retrain
 
     overrides = tuple(args.overrides)
     wish = retrain.Wish(
@@ -503,8 +504,8 @@ def _retrain(args: argparse.Namespace) -> int:
 
 
 def _kernels(args: argparse.Namespace) -> int:
-    from snnhpo_mpi.snn.kernels.build import build
-    from snnhpo_mpi.snn.kernels.cache import parse_architecture
+    from snnhpo_mpi.snn.slayer.lava_kernels.build import build
+    from snnhpo_mpi.snn.slayer.lava_kernels.cache import parse_architecture
 
     for library in build([parse_architecture(text) for text in args.arch], args.force):
         _say(str(library))

@@ -103,6 +103,6 @@ def test_every_file_says_what_it_is_for() -> None:
 
 def test_a_worker_rank_loads_no_heavy_library() -> None:
     heavy = ["torch", "scipy", "h5py", "pandas", "matplotlib", "rich", "snnhpo_mpi.optim.scbo"]
-    program = f"import sys, snnhpo_mpi.cli, snnhpo_mpi.study; print([m for m in {heavy} if m in sys.modules])"
+    program = f"import sys, snnhpo_mpi.cli, snnhpo_mpi.study.run; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from snnhpo_mpi import cli, host
-from snnhpo_mpi.check import _cost
 from snnhpo_mpi.config import load_config
+from snnhpo_mpi.study.check import _cost
 from snnhpo_mpi.trial import State
 
 Program = Callable[..., subprocess.CompletedProcess[str]]

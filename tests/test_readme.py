@@ -14,15 +14,15 @@ import torch
 
 from snnhpo_mpi import cli, host
 from snnhpo_mpi.comm import mpi
-from snnhpo_mpi.comm.launcher import check_launch
-from snnhpo_mpi.comm.master import Ending
 from snnhpo_mpi.errors import SnnhpoError
-from snnhpo_mpi.progress import Tally
-from snnhpo_mpi.scratch import scratch_folder
+from snnhpo_mpi.host.launchers import check_launch
+from snnhpo_mpi.host.scratch import scratch_folder
+from snnhpo_mpi.master.loop import Ending
+from snnhpo_mpi.snn import triton_available as available
 from snnhpo_mpi.snn.device import checked
-from snnhpo_mpi.snn.fused import available
-from snnhpo_mpi.snn.kernels import build, cache
-from snnhpo_mpi.study import _last_words
+from snnhpo_mpi.snn.slayer.lava_kernels import build, cache
+from snnhpo_mpi.study.progress import Tally
+from snnhpo_mpi.study.run import _last_words
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from snnhpo_mpi.user_error import said
-from snnhpo_mpi.user_function import load_function
+from snnhpo_mpi.worker.user_function import load_function
 
 
 def raised(folder: Path, body: str) -> str:

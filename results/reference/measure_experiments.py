@@ -25,7 +25,7 @@ import torch
 
 from snnhpo_mpi.config import StudyConfig, load_config
 from snnhpo_mpi.host import CONVOLUTIONS_KEPT
-from snnhpo_mpi.parts import build_optimizer, build_trainer
+from snnhpo_mpi.study.build import build_optimizer, build_trainer
 from snnhpo_mpi.trial import Outcome, Params, State, Trial
 
 os.environ.update(CONVOLUTIONS_KEPT)  # as in an evaluator; read at the first convolution

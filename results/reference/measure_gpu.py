@@ -15,11 +15,11 @@ from measure_experiments import SEARCHES, best_of
 
 from snnhpo_mpi.bench.trainer import _digits, _learners
 from snnhpo_mpi.config import load_config
-from snnhpo_mpi.parts import build_trainer
-from snnhpo_mpi.snn.dense_steps import DenseSteps
-from snnhpo_mpi.snn.diehl_cook import DiehlCook
-from snnhpo_mpi.snn.equations import FORMS, equations
-from snnhpo_mpi.snn.parameters import defaults
+from snnhpo_mpi.hyperparameters.networks import defaults
+from snnhpo_mpi.snn.stdp.diehl_cook import DiehlCook
+from snnhpo_mpi.snn.stdp.engines.dense import DenseSteps
+from snnhpo_mpi.snn.stdp.equations import FORMS, equations
+from snnhpo_mpi.study.build import build_trainer
 from snnhpo_mpi.trial import Trial
 
 

@@ -17,9 +17,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.terminal_theme import MONOKAI
 
-from snnhpo_mpi.feasibility import feasible_along
+from snnhpo_mpi.analysis.partial_dependence import feasible_along
 from snnhpo_mpi.record import StudyData, read
-from snnhpo_mpi.report import live, page
+from snnhpo_mpi.report import page
+from snnhpo_mpi.report import terminal as live
 
 WIDTH, OVERVIEW = 1280, (1280, 1180)
 SCALE = 2  # device pixels of a CSS pixel, for sharp text

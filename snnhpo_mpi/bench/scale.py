@@ -24,9 +24,9 @@ import numpy as np
 from snnhpo_mpi.arguments import not_negative, positive
 from snnhpo_mpi.bench.optimizer import make_problem
 from snnhpo_mpi.bench.workers import Durations, Timed, VirtualWorkers, parse_durations, sleep_for
-from snnhpo_mpi.comm.master import Master, MasterSettings
-from snnhpo_mpi.comm.proposer import N_TOLD, Proposer
 from snnhpo_mpi.comm.transport import Transport
+from snnhpo_mpi.master.loop import Master, MasterSettings
+from snnhpo_mpi.master.proposer import N_TOLD, Proposer
 from snnhpo_mpi.trial import Asked, Ended, Event, Outcome, Progress, Started, Trial, trial_seed
 
 if TYPE_CHECKING:

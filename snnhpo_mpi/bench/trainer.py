@@ -26,8 +26,8 @@ from snnhpo_mpi.arguments import positive
 if TYPE_CHECKING:
     from torch import Tensor, device, dtype
 
-    from snnhpo_mpi.snn.learner import Learner
-    from snnhpo_mpi.snn.two_layers import TwoLayers
+    from snnhpo_mpi.snn.slayer.learner import Learner
+    from snnhpo_mpi.snn.stdp.two_layers import TwoLayers
     from snnhpo_mpi.trial import Params
 
 BATCH, SCORE_BATCH = 32, 256
@@ -70,9 +70,9 @@ def run_benchmark(trainer: str, device_name: str, rounds: int) -> dict[str, Any]
 def _stdp(place: device, rounds: int) -> dict[str, Any]:
     import torch
 
-    from snnhpo_mpi.snn.bindsnet_network import BindsnetNetwork
-    from snnhpo_mpi.snn.diehl_cook import DiehlCook
-    from snnhpo_mpi.snn.parameters import defaults
+    from snnhpo_mpi.hyperparameters.networks import defaults
+    from snnhpo_mpi.snn.stdp.diehl_cook import DiehlCook
+    from snnhpo_mpi.snn.stdp.engines.bindsnet import BindsnetNetwork
 
     params = defaults("stdp", "diehl_cook") | {"map_size": 400}
     batches = [_digits(BATCH, turn, 100, 128.0, place)[0] for turn in range(max(rounds, N_UPDATES))]
@@ -101,10 +101,10 @@ def _stdp(place: device, rounds: int) -> dict[str, Any]:
 
 def _difference_without_draws(batches: Sequence[Tensor], place: device) -> float:
     """Of the weights of the network whose winners are not drawn: on a GPU both draw in ways of their own."""
-    from snnhpo_mpi.snn.bindsnet_network import BindsnetNetwork
-    from snnhpo_mpi.snn.diehl_cook import DiehlCook
-    from snnhpo_mpi.snn.equations import FORMS
-    from snnhpo_mpi.snn.parameters import defaults
+    from snnhpo_mpi.hyperparameters.networks import defaults
+    from snnhpo_mpi.snn.stdp.diehl_cook import DiehlCook
+    from snnhpo_mpi.snn.stdp.engines.bindsnet import BindsnetNetwork
+    from snnhpo_mpi.snn.stdp.equations import FORMS
 
     name = "diehl_cook_distance"
     params = defaults("stdp", name) | {"map_size": 400}
@@ -119,9 +119,9 @@ def _difference_without_draws(batches: Sequence[Tensor], place: device) -> float
 def _slayer(place: device, rounds: int) -> dict[str, Any]:
     import torch
 
-    from snnhpo_mpi.snn.kernels.cache import use_kernels
-    from snnhpo_mpi.snn.parameters import defaults
-    from snnhpo_mpi.snn.slayer import read_classes
+    from snnhpo_mpi.hyperparameters.networks import defaults
+    from snnhpo_mpi.snn.slayer.lava_kernels.cache import use_kernels
+    from snnhpo_mpi.snn.slayer.trainer import read_classes
 
     use_kernels(str(place))
     params = defaults("slayer", "csnn")
@@ -162,9 +162,9 @@ def _by_size(tensors: Sequence[Tensor]) -> list[Tensor]:
 
 
 def _learners(params: Params, place: device, kind: dtype) -> tuple[Learner, Learner]:
-    from snnhpo_mpi.snn.csnn import Csnn
-    from snnhpo_mpi.snn.lava_network import LavaNetwork
-    from snnhpo_mpi.snn.learner import Learner
+    from snnhpo_mpi.snn.slayer.csnn import Csnn
+    from snnhpo_mpi.snn.slayer.lava import LavaNetwork
+    from snnhpo_mpi.snn.slayer.learner import Learner
 
     def learner(network: type[Csnn] | type[LavaNetwork]) -> Learner:
         return Learner(_seeded(network, (1, 28, 28), 10, params).to(place, kind), params)

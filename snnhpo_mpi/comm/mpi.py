@@ -21,9 +21,9 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from snnhpo_mpi.comm.launcher import LAUNCHER_REMEDY, check_launch
 from snnhpo_mpi.comm.transport import LOOK_S
 from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.host.launchers import LAUNCHER_REMEDY, check_launch
 
 if TYPE_CHECKING:
     from mpi4py import MPI

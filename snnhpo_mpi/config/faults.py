@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from snnhpo_mpi.config.document import KeyPath
 from snnhpo_mpi.config.settings import StudyConfig
-from snnhpo_mpi.snn.ranges import EXACT, RANGES
+from snnhpo_mpi.hyperparameters.ranges import EXACT, RANGES
 
 Fault = tuple[KeyPath, str]
 _NAME = "must match the form of a name: letters, digits and _, the first no digit"

@@ -19,9 +19,9 @@ from snnhpo_mpi.config.settings import (
     StdpSettings,
     StudyConfig,
 )
-from snnhpo_mpi.snn.firing import first_step, most_of_layer, most_spikes
-from snnhpo_mpi.snn.parameters import defaults
-from snnhpo_mpi.snn.ranges import MAX_STEPS
+from snnhpo_mpi.hyperparameters.firing import first_step, most_of_layer, most_spikes
+from snnhpo_mpi.hyperparameters.networks import defaults
+from snnhpo_mpi.hyperparameters.ranges import MAX_STEPS
 
 N_CLASSES: Mapping[str, int] = {"dvsgesture": 11, "shd": 20}  # of the others at most 10
 N_HIDDEN = 512  # of csnn_gesture

@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import SkipJsonSchema
 
 from snnhpo_mpi.config.text import function_target, network_name, path_text
-from snnhpo_mpi.snn.ranges import RANGES
+from snnhpo_mpi.hyperparameters.ranges import RANGES
 from snnhpo_mpi.trial import ParamValue
 
 Scale = Literal["linear", "log", "reverse_log"]

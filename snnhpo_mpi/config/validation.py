@@ -28,8 +28,8 @@ from snnhpo_mpi.config.settings import (
     StudyConfig,
 )
 from snnhpo_mpi.errors import ConfigError
-from snnhpo_mpi.snn.parameters import LAYERS, Hyperparameter, defaults, hyperparameters
-from snnhpo_mpi.snn.ranges import EXACT
+from snnhpo_mpi.hyperparameters.networks import LAYERS, Hyperparameter, defaults, hyperparameters
+from snnhpo_mpi.hyperparameters.ranges import EXACT
 from snnhpo_mpi.trial import ParamValue
 
 log = logging.getLogger(__name__)

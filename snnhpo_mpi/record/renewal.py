@@ -8,8 +8,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from snnhpo_mpi.child import die_with
 from snnhpo_mpi.errors import RecordError
+from snnhpo_mpi.host.subprocesses import die_with
 from snnhpo_mpi.record import recovery, snapshot
 from snnhpo_mpi.record.aside import move_aside
 from snnhpo_mpi.record.recovery import Base, Files

@@ -9,8 +9,8 @@ import subprocess
 import time
 from pathlib import Path
 
-from snnhpo_mpi import child
 from snnhpo_mpi.errors import RecordError
+from snnhpo_mpi.host import subprocesses as child
 from snnhpo_mpi.record import snapshot
 from snnhpo_mpi.record.renewal import renew
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from snnhpo_mpi.analysis.summary import Baseline, Summary, objective_name, summarise
 from snnhpo_mpi.record import StudyData
 from snnhpo_mpi.report.edges import advice
 from snnhpo_mpi.report.repeats import (
@@ -22,7 +23,6 @@ from snnhpo_mpi.report.repeats import (
     tested_on,
 )
 from snnhpo_mpi.report.score import score, standard_error
-from snnhpo_mpi.report.summary import Baseline, Summary, objective_name, summarise
 from snnhpo_mpi.report.words import duration, figure, percent
 
 _MOST_CLASSES = 20  # of a confusion matrix as text

@@ -10,7 +10,7 @@ from html import escape
 
 import numpy as np
 
-from snnhpo_mpi.plain import plain
+from snnhpo_mpi.plain_text import plain
 
 MOST_CHARACTERS = 40
 

@@ -15,13 +15,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from snnhpo_mpi.comm.evaluator import EvaluatorSettings
-from snnhpo_mpi.comm.master import Ending, Master, MasterSettings
-from snnhpo_mpi.comm.proposer import Proposer
 from snnhpo_mpi.comm.transport import LocalWorkers, local_transports
-from snnhpo_mpi.comm.worker import WorkerSettings, run_worker
 from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.master.loop import Ending, Master, MasterSettings
+from snnhpo_mpi.master.proposer import Proposer
 from snnhpo_mpi.trial import Ended, Event, Outcome, Progress, State, Trial, trial_seed
+from snnhpo_mpi.worker.evaluator import EvaluatorSettings
+from snnhpo_mpi.worker.supervisor import WorkerSettings, run_worker
 
 
 class CountingOptimizer:

@@ -10,11 +10,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from comm_toys import CountingOptimizer, MemoryRecord, toy_evaluator
 
-from snnhpo_mpi.comm.master import Master, MasterSettings, dismiss
 from snnhpo_mpi.comm.mpi import connect
-from snnhpo_mpi.comm.proposer import Proposer
-from snnhpo_mpi.comm.worker import WorkerSettings, run_worker
 from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.master.loop import Master, MasterSettings, dismiss
+from snnhpo_mpi.master.proposer import Proposer
+from snnhpo_mpi.worker.supervisor import WorkerSettings, run_worker
 
 MODE = sys.argv[1]
 BUDGET = 12

@@ -11,7 +11,7 @@ import pytest
 from comm_toys import Search
 from mpi_families import Family, families
 
-from snnhpo_mpi.comm.master import MasterSettings
+from snnhpo_mpi.master.loop import MasterSettings
 
 pytestmark = pytest.mark.mpi
 PROGRAM = str(Path(__file__).with_name("mpi_program.py"))

@@ -10,7 +10,7 @@ from snnhpo_mpi.config import StudyConfig, expanded, load, load_config
 from snnhpo_mpi.config.document import apply_override, parse_document
 from snnhpo_mpi.config.validation import validate
 from snnhpo_mpi.errors import ConfigError
-from snnhpo_mpi.user_function import load_function
+from snnhpo_mpi.worker.user_function import load_function
 
 OWN = """\
 study: {name: toy, seed: 5}

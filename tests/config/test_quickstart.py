@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from snnhpo_mpi.config import StdpSettings, StudyConfig, load_config
-from snnhpo_mpi.snn.parameters import defaults
+from snnhpo_mpi.hyperparameters.networks import defaults
 
 RESETS_AND_INPUT_TRACE = {"e_reset", "i_reset", "x_tc_trace"}  # fixed in the paper
 

@@ -11,8 +11,8 @@ from snnhpo_mpi.config import FloatParameter, IntParameter, StudyConfig, load_co
 from snnhpo_mpi.config.document import apply_override, parse_document
 from snnhpo_mpi.config.validation import validate
 from snnhpo_mpi.errors import ConfigError
-from snnhpo_mpi.snn.parameters import LEARNER, NETWORKS
-from snnhpo_mpi.snn.ranges import RANGES
+from snnhpo_mpi.hyperparameters.networks import LEARNER, NETWORKS
+from snnhpo_mpi.hyperparameters.ranges import RANGES
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 STDP = """\

@@ -7,8 +7,8 @@ from snnhpo_mpi.config import StudyConfig
 from snnhpo_mpi.config.document import apply_override, parse_document
 from snnhpo_mpi.config.validation import validate
 from snnhpo_mpi.errors import ConfigError
-from snnhpo_mpi.snn.firing import first_step, most_of_layer, most_spikes
-from snnhpo_mpi.snn.parameters import LAYERS, defaults
+from snnhpo_mpi.hyperparameters.firing import first_step, most_of_layer, most_spikes
+from snnhpo_mpi.hyperparameters.networks import LAYERS, defaults
 
 STDP = """\
 study: {name: toy}
@@ -94,7 +94,7 @@ def test_somebody_s_own_network_may_fire_as_it_likes() -> None:
     ("network", "shape"), [("csnn", (1, 28, 28)), ("csnn_gesture", (2, 64, 64)), ("dense", (1, 1, 70))]
 )
 def test_the_most_eager_network_fires_exactly_what_is_said(network: str, shape: tuple[int, int, int]) -> None:
-    from snnhpo_mpi.snn.csnn import LAYOUTS, Csnn
+    from snnhpo_mpi.snn.slayer.csnn import LAYOUTS, Csnn
 
     eager = {"threshold": 0.02, "current_decay": 1.0, "voltage_decay": 1.0, "threshold_step": 0.0, "dropout": 0.0}
     params = defaults("slayer", network) | eager | {"refractory_decay": 1.0}
@@ -172,8 +172,8 @@ def test_a_warm_up_of_all_samples_never_acts() -> None:
 def test_the_most_eager_diehl_cook_network_fires_no_more_than_is_said(
     network: str, changes: dict[str, float], excitatory: int | None, inhibitory: int | None
 ) -> None:
-    from snnhpo_mpi.snn.diehl_cook import DiehlCook
-    from snnhpo_mpi.snn.equations import FORMS
+    from snnhpo_mpi.snn.stdp.diehl_cook import DiehlCook
+    from snnhpo_mpi.snn.stdp.equations import FORMS
 
     params = defaults("stdp", network) | {"strength_inh": 0.0, "strength_exc": 1e3, "norm": 1e4} | changes
     torch.manual_seed(0)

@@ -25,12 +25,12 @@ import mpi4py  # noqa: E402
 import numpy as np  # noqa: E402
 
 from snnhpo_mpi.comm import mpi  # noqa: E402
-from snnhpo_mpi.comm.master import Master, MasterSettings  # noqa: E402
 from snnhpo_mpi.comm.messages import Hello, Ready, Result, Run, Stop, Stopped, decode, encode  # noqa: E402
-from snnhpo_mpi.comm.proposer import Proposer  # noqa: E402
 from snnhpo_mpi.comm.transport import Transport  # noqa: E402
+from snnhpo_mpi.master.loop import Master, MasterSettings  # noqa: E402
+from snnhpo_mpi.master.proposer import Proposer  # noqa: E402
 from snnhpo_mpi.optim.sobol import RandomSearch  # noqa: E402
-from snnhpo_mpi.progress import Announcer, FollowedRecord, Tally  # noqa: E402
+from snnhpo_mpi.study.progress import Announcer, FollowedRecord, Tally  # noqa: E402
 
 QUICK_S, SLOW_S = 0.2, 2.0
 

@@ -10,7 +10,7 @@ import endings
 import pytest
 
 from snnhpo_mpi.config import load_config
-from snnhpo_mpi.parts import build_trainer
+from snnhpo_mpi.study.build import build_trainer
 
 pytestmark = pytest.mark.mpi
 LONG_TRIAL = """\

@@ -14,8 +14,8 @@ from snnhpo_mpi import cli
 from snnhpo_mpi.config import StudyConfig
 from snnhpo_mpi.record import StudyRecord, read
 from snnhpo_mpi.report.export import export
-from snnhpo_mpi.retrain import Wish, configure
 from snnhpo_mpi.space import Space
+from snnhpo_mpi.study.retrain import Wish, configure
 from snnhpo_mpi.trial import Asked, Ended, Outcome, State, Trial
 
 CHOICES = [

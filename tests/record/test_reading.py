@@ -15,10 +15,10 @@ import pandas as pd
 import pytest
 
 from snnhpo_mpi import cli
+from snnhpo_mpi.analysis.summary import best_trials
 from snnhpo_mpi.errors import RecordError
 from snnhpo_mpi.record import read
-from snnhpo_mpi.report.summary import best_trials
-from snnhpo_mpi.retrain import Wish, configure
+from snnhpo_mpi.study.retrain import Wish, configure
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from snnhpo_mpi.config import load
 from snnhpo_mpi.record import read
-from snnhpo_mpi.study import Request, run
+from snnhpo_mpi.study.run import Request, run
 from snnhpo_mpi.trial import Asked, Ended, Event
 
 KEPT = Path(__file__).parent / "schema_1"

@@ -8,10 +8,10 @@ import fake_study
 import numpy as np
 import pytest
 
+from snnhpo_mpi.analysis.summary import summarise
 from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.record import StudyData, read
 from snnhpo_mpi.report import compare
-from snnhpo_mpi.report.summary import summarise
 from snnhpo_mpi.trial import State
 
 

@@ -7,11 +7,12 @@ import fake_study
 import numpy as np
 import pytest
 
+from snnhpo_mpi.analysis.summary import summarise
 from snnhpo_mpi.config import CategoricalParameter, FloatParameter, IntParameter
 from snnhpo_mpi.record import StudyData, StudyRecord, read
-from snnhpo_mpi.report import conclusion, live, page
+from snnhpo_mpi.report import conclusion, page
+from snnhpo_mpi.report import terminal as live
 from snnhpo_mpi.report.edges import Edge, edges, used_up
-from snnhpo_mpi.report.summary import summarise
 from snnhpo_mpi.space import Space
 from snnhpo_mpi.trial import Asked, Ended, Outcome, Started, State, Trial
 

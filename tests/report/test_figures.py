@@ -18,8 +18,10 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from snnhpo_mpi import cli
+from snnhpo_mpi.analysis import along
 from snnhpo_mpi.record import StudyData, read
-from snnhpo_mpi.report import along, charts, compare, landscape, live, page, panels, plots, points
+from snnhpo_mpi.report import charts, compare, landscape, page, panels, plots, points
+from snnhpo_mpi.report import terminal as live
 from snnhpo_mpi.report.canvas import STYLE
 from snnhpo_mpi.report.labels import for_matplotlib, for_plotly, shortened, ticks
 from snnhpo_mpi.trial import State

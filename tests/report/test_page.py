@@ -13,21 +13,11 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from snnhpo_mpi.analysis import series
+from snnhpo_mpi.analysis.summary import best_trials, status_dict, summarise
 from snnhpo_mpi.record import StudyData, Worker, read
-from snnhpo_mpi.report import (
-    charts,
-    conclusion,
-    confusion,
-    export,
-    live,
-    page,
-    plots,
-    points,
-    series,
-    traces,
-    words,
-)
-from snnhpo_mpi.report.summary import best_trials, status_dict, summarise
+from snnhpo_mpi.report import charts, conclusion, confusion, export, page, plots, points, traces, words
+from snnhpo_mpi.report import terminal as live
 from snnhpo_mpi.trial import Asked, Ended, Outcome, Started, State, Trial
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"

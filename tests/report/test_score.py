@@ -7,9 +7,9 @@ from pathlib import Path
 import fake_study
 import pytest
 
+from snnhpo_mpi.analysis.summary import best_dict, best_trials, summarise
 from snnhpo_mpi.record import read
 from snnhpo_mpi.report.score import n_scored, score, standard_error, with_error
-from snnhpo_mpi.report.summary import best_dict, best_trials, summarise
 from snnhpo_mpi.report.words import progress_line
 from snnhpo_mpi.trial import State
 
@@ -77,7 +77,8 @@ def test_the_line_of_a_run_writes_any_scale() -> None:
 
 @pytest.mark.parametrize("state", [State.STOPPED, State.FAILED, State.COMPLETED])
 def test_only_a_completed_baseline_has_a_score(tmp_path: Path, state: State) -> None:
-    from snnhpo_mpi.report import charts, conclusion, live, page, plots
+    from snnhpo_mpi.report import charts, conclusion, page, plots
+    from snnhpo_mpi.report import terminal as live
 
     configuration = fake_study.config(baseline={"name": "defaults", "params": {}})
     data = read(fake_study.written(tmp_path / "s", 20, configuration=configuration))

@@ -42,7 +42,7 @@ def config(name: str = "stdp", **fixed: Any) -> StudyConfig:
 
 
 def trainer(settings: StudyConfig, folder: Path | None) -> Any:
-    from snnhpo_mpi.parts import build_trainer
+    from snnhpo_mpi.study.build import build_trainer
 
     return build_trainer(settings, "cpu", lambda progress: None, folder)
 

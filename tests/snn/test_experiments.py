@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from recording_files import write_all, write_digits
 
-from snnhpo_mpi.check import describe
 from snnhpo_mpi.config import StudyConfig, load_config
-from snnhpo_mpi.parts import build_optimizer, build_trainer
+from snnhpo_mpi.study.build import build_optimizer, build_trainer
+from snnhpo_mpi.study.check import describe
 from snnhpo_mpi.trial import State
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -83,9 +83,9 @@ def test_real_recordings_are_learnt(tmp_path: Path, monkeypatch) -> None:
 SHORT_OF_MEMORY = """
 import resource, sys
 from pathlib import Path
-from snnhpo_mpi.comm.outcomes import raised, ruins_process
+from snnhpo_mpi.worker.outcomes import raised, ruins_process
 from snnhpo_mpi.config import load_config
-from snnhpo_mpi.parts import build_trainer
+from snnhpo_mpi.study.build import build_trainer
 from snnhpo_mpi.trial import Trial
 
 config = load_config(Path(sys.argv[1]), sys.argv[2:])

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from snnhpo_mpi.errors import ConfigError
-from snnhpo_mpi.scratch import CACHE, cache_folder
+from snnhpo_mpi.host.scratch import CACHE, cache_folder
 from snnhpo_mpi.snn.data.part import Part, Source
 
 log = logging.getLogger(__name__)

@@ -1,0 +1,256 @@
+"""The numbers of a study: how far it is, what was found, what silence cost and what stopping early saved.
+
+Everything is computed from a ``StudyData`` alone; n is the number of trials asked.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snnhpo_mpi.analysis.pace import busy_share, seconds_left
+from snnhpo_mpi.analysis.series import incumbent, windows
+from snnhpo_mpi.plain_text import plain
+from snnhpo_mpi.record import StudyData
+from snnhpo_mpi.report.edges import Edge, edges, n_ranges, used_up
+from snnhpo_mpi.report.repeats import Repeats, is_retraining, repeats
+from snnhpo_mpi.report.score import n_scored, standard_error, with_error
+from snnhpo_mpi.trial import ParamValue, State
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A trial worth a look; ``n`` samples were scored, None where the trainer is the user's own."""
+
+    number: int
+    objective: float
+    params: Mapping[str, ParamValue]
+    n: int | None = None
+
+    @property
+    def standard_error(self) -> float | None:
+        """Of the objective, by the number of samples alone."""
+        return standard_error(self.objective, self.n)
+
+    @property
+    def text(self) -> str:
+        """``0.6300 ± 0.022``."""
+        return with_error(self.objective, self.standard_error)
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline(Found):
+    """The known configuration that was evaluated as trial 0; it was scored only if it was completed."""
+
+    name: str = ""
+    state: str = ""
+    feasible: bool = False
+
+    @property
+    def scored(self) -> bool:
+        """Whether its objective is one, and not what a network had when it was stopped."""
+        return self.state == State.COMPLETED.value
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A study in numbers.
+
+    Attributes:
+        state: ``running``, ``killed`` (ended without a word), or what the last run closed with.
+        budget_trials: trials to be asked, None without such a budget.
+        trials: trials asked; the sum of the five that follow and of those not sent out.
+        feasible: completed trials that satisfy every constraint.
+        best: the feasible trial with the largest objective; None in a retraining, where nothing may be picked.
+        edges: bounds of the search that the best lies at.
+        n_ranges: hyperparameters that are numbers.
+        used_up: how many configurations the space has, if all of them were asked.
+        repeats: of a retraining: what each candidate gave.
+        silent_share: stopped of completed and stopped, None before the first.
+        busy_share: of the workers' time between the first dispatch and the last result of each run, what they spent
+            evaluating.
+        objective_name: what the objective is, for people.
+        seconds: the runs lasted, breaks between them left out.
+        evaluation_seconds: that the workers evaluated, all together.
+        saved_seconds: that the stopped networks would have trained on.
+        seconds_left: until the budget is used up at the recent pace, None if nobody can tell.
+        incumbent: best feasible objective after each end of a trial, NaN before the first.
+        updated_at: of the latest event [Unix s].
+    """
+
+    study: str
+    state: str
+    objective_name: str
+    budget_trials: int | None
+    trials: int
+    completed: int
+    stopped: int
+    failed: int
+    lost: int
+    running: int
+    feasible: int
+    best: Found | None
+    edges: tuple[Edge, ...]
+    n_ranges: int
+    used_up: int | None
+    repeats: tuple[Repeats, ...]
+    baseline: Baseline | None
+    silent_share: float | None
+    busy_share: float | None
+    seconds: float
+    evaluation_seconds: float
+    saved_seconds: float
+    seconds_left: float | None
+    incumbent: tuple[float, ...]
+    updated_at: float
+
+    @property
+    def ended(self) -> int:
+        """Trials that ended, in whatever way."""
+        return self.completed + self.stopped + self.failed + self.lost
+
+    @property
+    def chosen_from(self) -> str:
+        """What the best is the best of: ``best of 33 scores on 500 held-out samples``."""
+        n = self.best.n if self.best else None
+        samples = f" on {n:,} held-out samples" if n else ""
+        return f"best of {self.feasible} scores{samples}" if self.feasible > 1 else f"the only score{samples}"
+
+
+def summarise(data: StudyData, *, now: float | None = None) -> Summary:
+    """The numbers of a study at this moment, or at another while it runs [Unix s]."""
+    if now is None:
+        now = max(time.time(), data.updated_at) if data.live else data.updated_at
+    runs = windows(data, now)
+    counts = Counter(data.state.tolist())
+    completed, stopped = counts[State.COMPLETED.value], counts[State.STOPPED.value]
+    best = best_trials(data, 1)
+    return Summary(
+        study=data.name,
+        state=_state(data),
+        objective_name=objective_name(data),
+        budget_trials=(data.config.get("budget") or {}).get("trials"),
+        trials=data.n_trials,
+        completed=completed,
+        stopped=stopped,
+        failed=counts[State.FAILED.value],
+        lost=counts[State.LOST.value],
+        running=counts["running"] if data.live else 0,
+        feasible=int(data.feasible.sum()),
+        best=best[0] if best else None,
+        edges=edges(data, data.number.tolist().index(best[0].number)) if best else (),
+        n_ranges=n_ranges(data),
+        used_up=used_up(data),
+        repeats=tuple(repeats(data)),
+        baseline=_baseline(data),
+        silent_share=stopped / (completed + stopped) if completed + stopped else None,
+        busy_share=busy_share(data, runs),
+        seconds=sum(window.seconds for window in runs),
+        evaluation_seconds=float(np.nansum(data.seconds)),
+        saved_seconds=float(np.nansum(saved_seconds(data))),
+        seconds_left=seconds_left(data, runs),
+        incumbent=() if is_retraining(data) else tuple(incumbent(data).best.tolist()),
+        updated_at=data.updated_at,
+    )
+
+
+def status_dict(summary: Summary) -> dict[str, Any]:
+    """What ``status --json`` prints."""
+    names = ("study", "state", "trials", "completed", "stopped", "failed", "lost", "running", "feasible")
+    counts = {name: getattr(summary, name) for name in names}
+    best = _found_dict(summary.best) if summary.best else None
+    shares = {name: getattr(summary, name) for name in ("silent_share", "busy_share", "seconds")}
+    retrained = {"retrained": [_repeats_dict(one) for one in summary.repeats]} if summary.repeats else {}
+    return counts | {"best": best} | shares | retrained
+
+
+def best_dict(best: Sequence[Found]) -> dict[str, Any]:
+    """What ``best --json`` prints."""
+    return {"best": [_found_dict(found) for found in best]}
+
+
+def best_trials(data: StudyData, k: int) -> list[Found]:
+    """The k feasible trials with the largest objective, the best first; of equals the earliest.
+
+    None of a retraining: the largest of many scores on the test data would be too good.
+    """
+    if is_retraining(data):
+        return []
+    rows = np.flatnonzero(data.feasible)
+    order = rows[np.argsort(-data.objective[rows], kind="stable")][:k]
+    return [_found(data, int(row)) for row in order]
+
+
+def saved_seconds(data: StudyData) -> NDArray[np.float64]:
+    """n, seconds that each stopped network would have trained on, at its own pace; NaN for the others."""
+    absent = np.full(data.n_trials, np.nan)
+    trained, seen, planned = (
+        data.metrics.get(name, absent) for name in ("train_seconds", "n_samples", "n_samples_planned")
+    )
+    stopped = (data.state == State.STOPPED.value) & (np.nan_to_num(seen) > 0)
+    saved = absent.copy()
+    saved[stopped] = np.maximum(trained[stopped] * (planned[stopped] / seen[stopped] - 1.0), 0.0)
+    return saved
+
+
+def failures(data: StudyData) -> list[tuple[str, int]]:
+    """Reasons of failures and how often each came, the most frequent first."""
+    return Counter(reason(error) for error in data.errors().values()).most_common()
+
+
+def reason(error: str) -> str:
+    """One plain line of an error text: the last of a traceback, else the first."""
+    lines = [line.strip() for line in plain(error).splitlines() if line.strip()]
+    if not lines:
+        return "no reason given"
+    return (lines[-1] if lines[0].startswith("Traceback") else lines[0])[:200]
+
+
+def objective_name(data: StudyData) -> str:
+    """What people call the objective of this study."""
+    if (data.config.get("trainer") or {}).get("name") == "python":
+        return "objective"
+    return "test accuracy" if is_retraining(data) else "held-out accuracy"
+
+
+def objective_label(data: StudyData) -> str:
+    """The same for an axis on which stopped networks are shown too."""
+    name = objective_name(data)
+    return "accuracy, held-out (stopped: training)" if name == "held-out accuracy" else name
+
+
+def _found_dict(found: Found) -> dict[str, Any]:
+    score = {"number": found.number, "objective": found.objective, "params": dict(found.params)}
+    return score | {"standard_error": found.standard_error, "n": found.n}
+
+
+def _repeats_dict(one: Repeats) -> dict[str, Any]:
+    spread = {"mean": one.mean, "sd": one.sd, "n": len(one.values), "failed": one.n_failed}
+    return {"number": one.number, "searched": one.searched} | spread
+
+
+def _found(data: StudyData, row: int) -> Found:
+    return Found(int(data.number[row]), float(data.objective[row]), data.trial(row).params, n_scored(data))
+
+
+def _state(data: StudyData) -> str:
+    if data.live:
+        return "running"
+    closed = data.sessions[-1].closed if data.sessions else None
+    return closed.state if closed else "killed"
+
+
+def _baseline(data: StudyData) -> Baseline | None:
+    settings = data.config.get("baseline")
+    if not settings or data.n_trials == 0 or data.number[0] != 0:
+        return None
+    found, state = _found(data, 0), str(data.state[0])
+    return Baseline(
+        0, found.objective, found.params, found.n, name=settings["name"], state=state, feasible=bool(data.feasible[0])
+    )

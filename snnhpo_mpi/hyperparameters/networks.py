@@ -1,0 +1,173 @@
+"""The hyperparameters each network takes, with the defaults of its library: plain data that needs no torch.
+
+Sources: BindsNET 0.3.4, ``DiehlAndCook2015`` and its MNIST example; lava-dl 0.6.0, ``slayer`` tutorials. The spelling
+is theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from snnhpo_mpi.hyperparameters.ranges import RANGES, Range
+from snnhpo_mpi.trial import ParamValue
+
+STDP_DECODERS = ("all", "vote", "2gram", "3gram", "log", "svm")
+SLAYER_DECODERS = ("rate", "max")
+
+
+@dataclass(frozen=True, slots=True)
+class Hyperparameter:
+    """One hyperparameter of a network: a number (its range: ``ranges``) or one of some words.
+
+    Attributes:
+        default: the library's value, used when it is neither searched nor fixed.
+        what: meaning, for ``snnhpo check`` and error messages.
+        range: of a number; None for words.
+        choices: the allowed words.
+    """
+
+    default: ParamValue
+    what: str
+    range: Range | None = None
+    choices: tuple[str, ...] = ()
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether only whole numbers are allowed."""
+        return self.range is not None and self.range.kind is int
+
+    def rejects(self, value: ParamValue) -> str | None:
+        """Why ``value`` is not allowed, or None."""
+        if self.range is None:
+            return None if value in self.choices else f"one of {', '.join(self.choices)} is allowed"
+        allowed = (int,) if self.is_integer else (int, float)
+        if isinstance(value, bool) or not isinstance(value, allowed):
+            return f"{'an integer' if self.is_integer else 'a number'} is needed"
+        unit = f" {self.range.unit}".rstrip()
+        if not value >= self.range.low:
+            return f"at least {self.range.low:.10g}{unit} is allowed"
+        if not value <= self.range.high:
+            return f"at most {self.range.high:.10g}{unit} is allowed"
+        return None
+
+
+def _table(
+    numbers: Mapping[str, tuple[float, str]], words: Mapping[str, Hyperparameter]
+) -> Mapping[str, Hyperparameter]:
+    """Name -> (default, meaning), and the hyperparameters that are words."""
+    rows = {name: Hyperparameter(default, what, RANGES[name]) for name, (default, what) in numbers.items()}
+    return MappingProxyType({**words, **rows})
+
+
+DIEHL_COOK = _table(
+    {
+        "epochs": (1, "passes over the training samples"),
+        "map_size": (100, "excitatory neurons, and as many inhibitory ones"),
+        "nu_pre": (1e-4, "learning rate at presynaptic spikes"),
+        "nu_post": (1e-2, "learning rate at postsynaptic spikes"),
+        "strength_exc": (22.5, "weight excitatory -> inhibitory"),
+        "strength_inh": (17.5, "weight inhibitory -> excitatory, applied negatively"),
+        "norm": (78.4, "sum of the input weights of a neuron after each sample"),
+        "e_thresh": (-52.0, "threshold, excitatory"),
+        "e_rest": (-65.0, "resting potential, excitatory"),
+        "e_reset": (-60.0, "potential after a spike, excitatory"),
+        "e_refrac": (5, "refractory period, excitatory"),
+        "theta_plus": (0.05, "rise of the adaptive threshold at a spike"),
+        "tc_theta_decay": (1e7, "time constant of the adaptive threshold"),
+        "e_tc_decay": (100.0, "membrane time constant, excitatory"),
+        "e_tc_trace": (20.0, "time constant of the excitatory spike trace"),
+        "x_tc_trace": (20.0, "time constant of the input spike trace"),
+        "i_thresh": (-40.0, "threshold, inhibitory"),
+        "i_rest": (-60.0, "resting potential, inhibitory"),
+        "i_reset": (-45.0, "potential after a spike, inhibitory"),
+        "i_refrac": (2, "refractory period, inhibitory"),
+        "i_tc_decay": (10.0, "membrane time constant, inhibitory"),
+    },
+    {"decoder": Hyperparameter("all", "reads the class from excitatory spikes", choices=STDP_DECODERS)},
+)
+
+DIEHL_COOK_DISTANCE: Mapping[str, Hyperparameter] = MappingProxyType(
+    {
+        **DIEHL_COOK,
+        **_table(
+            {
+                "reset_interval": (100, "steps after which potentials and traces start from rest"),
+                "strength_inh": (17.5, "weight inhibitory -> farthest excitatory, applied negatively"),
+            },
+            {},
+        ),
+    }
+)
+
+LEARNER = _table(
+    {
+        "epochs": (5, "passes over the training samples"),
+        "batch_size": (32, "samples of a minibatch"),
+        "learning_rate": (1e-3, "step of Adam"),
+    },
+    {"decoder": Hyperparameter("rate", "loss, and how the class is read", choices=SLAYER_DECODERS)},
+)
+
+_ALIF = _table(
+    {
+        "tau_grad": (0.1, "time constant of the surrogate gradient"),
+        "scale_grad": (0.8, "scale of the surrogate gradient"),
+        "threshold": (1.25, "spiking threshold"),
+        "threshold_step": (0.05, "rise of the threshold at a spike"),
+        "current_decay": (0.25, "share of the current lost in a step"),
+        "voltage_decay": (0.03, "share of the voltage lost in a step"),
+        "threshold_decay": (0.05, "share of the threshold's rise lost in a step"),
+        "refractory_decay": (0.5, "share of the refractory response lost in a step"),
+        "dropout": (0.05, "probability of dropping a neuron"),
+    },
+    {},
+)
+
+_CONVOLUTIONS = _table(
+    {
+        "c1_filters": (8, "filters of the first convolution"),
+        "c1_k": (5, "kernel size of the first convolution, clipped to its input"),
+        "c2_filters": (16, "filters of the second convolution"),
+        "c2_k": (3, "kernel size of the second convolution, clipped to its input"),
+    },
+    {},
+)
+
+CSNN: Mapping[str, Hyperparameter] = MappingProxyType({**LEARNER, **_CONVOLUTIONS, **_ALIF})
+
+DENSE: Mapping[str, Hyperparameter] = MappingProxyType(
+    {**LEARNER, **_table({"hidden": (128, "neurons of the hidden layer")}, {}), **_ALIF}
+)
+
+NETWORKS: Mapping[str, Mapping[str, Mapping[str, Hyperparameter]]] = MappingProxyType(
+    {
+        "stdp": MappingProxyType({"diehl_cook": DIEHL_COOK, "diehl_cook_distance": DIEHL_COOK_DISTANCE}),
+        "slayer": MappingProxyType({"csnn": CSNN, "csnn_gesture": CSNN, "dense": DENSE}),
+    }
+)
+
+LAYERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "diehl_cook": ("excitatory", "inhibitory"),
+        "diehl_cook_distance": ("excitatory", "inhibitory"),
+        "csnn": ("c1", "pool1", "c2", "pool2", "output"),
+        "csnn_gesture": ("pool0", "c1", "pool1", "c2", "pool2", "hidden", "output"),
+        "dense": ("hidden", "output"),
+    }
+)
+
+
+def hyperparameters(trainer: str, network: str) -> Mapping[str, Hyperparameter]:
+    """The table of one network; of somebody's own, ``package.module:Class``, what the trainer itself takes.
+
+    Raises:
+        KeyError: unknown trainer or network.
+    """
+    return LEARNER if ":" in network else NETWORKS[trainer][network]
+
+
+def defaults(trainer: str, network: str) -> dict[str, ParamValue]:
+    """The library's value of every hyperparameter of one network."""
+    return {name: hyperparameter.default for name, hyperparameter in hyperparameters(trainer, network).items()}

@@ -1,0 +1,386 @@
+"""Rank 0: the one loop of the search. ask -> send -> evaluate -> send -> record -> tell.
+
+Everything it needs is handed in; it owns nothing but the bookkeeping of ranks and trials. It never evaluates and never
+waits: not for a model (``proposer``), not for a rank (``transport``).
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from snnhpo_mpi.comm.messages import (
+    Beat,
+    Goodbye,
+    Hello,
+    Message,
+    MessageError,
+    Ready,
+    Report,
+    Result,
+    Run,
+    Welcome,
+    decode,
+    encode,
+)
+from snnhpo_mpi.comm.transport import Transport
+from snnhpo_mpi.master.backlog import Backlog
+from snnhpo_mpi.master.dismissal import dismiss as dismiss
+from snnhpo_mpi.master.failures import Failures
+from snnhpo_mpi.master.proposal_buffer import PoolSize
+from snnhpo_mpi.master.proposer import Proposer
+from snnhpo_mpi.master.roster import Roster, Standing
+from snnhpo_mpi.trial import Asked, Ended, Event, Outcome, Progress, Started, State, Trial
+
+_log = logging.getLogger(__name__)
+MESSAGES_PER_TURN = 256
+PAUSE_S = 0.02  # of the loop where nothing happened; a message ends it
+PAUSE_FOR_PROPOSALS_S = 0.002  # while workers wait for them
+
+
+class Ending(Enum):
+    """Why a search ended."""
+
+    COMPLETE = "complete"
+    INTERRUPTED = "interrupted"
+    OUT_OF_TIME = "out of time"
+    FAILURES = "too many failures"  # in a row
+    NO_WORKERS = "no worker can work"  # all said so
+    WORKERS_LOST = "no workers left"  # and some were lost
+
+    @property
+    def exit_code(self) -> int:
+        """Of every rank: 75 (``EX_TEMPFAIL``) when the study should simply be resumed."""
+        return {Ending.COMPLETE: 0, Ending.FAILURES: 1, Ending.NO_WORKERS: 1}.get(self, 75)
+
+
+class Record(Protocol):
+    """Where the search is written down."""
+
+    def append(self, *events: Event) -> None:
+        """Write events, in order and with one write; durable when it returns."""
+
+    def progress(self, rank: int, progress: Progress) -> None:
+        """A running trial of a rank reported; need not be durable."""
+
+    def joined(self, rank: int, host: str, device: str) -> None:
+        """A worker rank is ready for trials."""
+
+    def maintain(self) -> None:
+        """Called every turn of the loop: whatever is due (snapshot, sign of life)."""
+
+
+@dataclass(frozen=True, slots=True)
+class MasterSettings:
+    """How rank 0 behaves.
+
+    Attributes:
+        config: resolved configuration, sent to every worker.
+        budget: trials to ask in all, None for no limit.
+        n_asked: trials asked by earlier runs, those that wait included.
+        stop_before_end_s: what running trials are given to finish when the search is stopped.
+        heartbeat_timeout_s: a worker silent for longer is lost.
+        beat_s: longest time between signs of life, of rank 0 and of workers.
+        max_sendings: a trial whose worker was lost so often ends as lost.
+        closing_s: how long rank 0 waits for answers at the end, and what it leaves of the time left for closing.
+        time_is_budget: the end of the time is the end of the budget, so that nothing is left to resume.
+    """
+
+    config: str = ""
+    budget: int | None = None
+    n_asked: int = 0
+    stop_before_end_s: float = 600.0
+    heartbeat_timeout_s: float = 60.0
+    beat_s: float = 5.0
+    max_sendings: int = 3
+    closing_s: float = 10.0
+    time_is_budget: bool = False
+
+
+class Master:
+    """Rank 0 of a search."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        proposer: Proposer,
+        record: Record,
+        settings: MasterSettings,
+        waiting: Sequence[Trial] = (),
+        time_left: Callable[[], float | None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
+        failures: Failures | None = None,
+    ) -> None:
+        """Hand in the parts.
+
+        Args:
+            transport: to the workers.
+            proposer: not started; its optimizer has adopted and been told everything recorded.
+            record: where events go.
+            settings: how to behave.
+            waiting: trials asked by an earlier run that did not end; sent first.
+            time_left: seconds until the job ends, None if nobody knows; called about once a second.
+            clock: steady seconds; another one where a benchmark imitates days.
+            failures: counts those that end the search, and knows the earlier runs'; none do by default.
+        """
+        self._clock = clock
+        self._transport, self._proposer, self._record, self._settings = transport, proposer, record, settings
+        self._time_left = time_left
+        self._backlog = Backlog(waiting, settings.n_asked, settings.budget, settings.max_sendings)
+        self._roster = Roster(range(1, transport.size), self._clock())
+        self._pool = PoolSize()
+        self._events: list[Event] = []
+        self._held: tuple[int, bytes] | None = None  # a message for the next turn
+        self._n_stops = 0
+        self._failures = Failures(None) if failures is None else failures
+        self._beat_s = min(settings.beat_s, settings.heartbeat_timeout_s / 4)
+        self._stopping: Ending | None = None
+        self._stop_at = self._end_at = float("inf")
+        self._looked_at_clock = self._beat_at = float("-inf")
+        self._turn_at = self._clock()
+
+    def request_stop(self) -> None:
+        """Stop: no new trials, running ones may finish. A second call stops at once. For signal handlers."""
+        self._n_stops += 1
+
+    def run(self) -> Ending:
+        """Search until the budget is spent, the time is over, somebody stops it or no worker is left.
+
+        Raises:
+            SnnhpoError: from the record; the workers are still there to be dismissed.
+            BaseException: whatever the optimizer raises.
+        """
+        self._proposer.start()
+        try:
+            while (ending := self._ending()) is None:
+                heard = self._hear()
+                self._watch()
+                sent = self._dispatch()
+                self._commit()
+                self._replenish()
+                self._record.maintain()
+                if not (heard or sent):
+                    longest_s = PAUSE_FOR_PROPOSALS_S if self._roster.n_idle else PAUSE_S
+                    self._transport.wait(longest_s, self._pool.look_s)
+            self._dismiss(ending)
+            return ending
+        finally:
+            self._proposer.close()
+
+    @property
+    def _sends(self) -> bool:
+        """Whether new trials may leave. After too many failures the running ones first: one may still finish."""
+        return self._stopping is None and not self._failures.too_many
+
+    def _hear(self) -> bool:
+        """Handle the messages that are there, up to a number and to one result a rank; whether there were any.
+
+        A second result of a rank waits for the next turn, so that with one worker the optimizer sees the same order of
+        asks and tells whatever the timing.
+        """
+        answered: set[int] = set()
+        for n_heard in range(MESSAGES_PER_TURN):
+            received, self._held = self._held or self._transport.receive(), None
+            if received is None:
+                return n_heard > 0
+            if received[0] in answered:
+                self._held = received
+                return True
+            if self._handle(*received):
+                answered.add(received[0])
+        return True
+
+    def _handle(self, rank: int, data: bytes) -> bool:
+        """Act on a message; whether it was a result."""
+        if not data:
+            self._leave(rank, "its connection broke", Standing.LOST)
+            return False
+        try:
+            message = decode(data)
+        except MessageError as error:
+            _log.error("rank %d sent nonsense: %s", rank, error)
+            return False
+        self._roster[rank].heard_at = self._clock()
+        match message:
+            case Hello(host, pid):
+                self._roster[rank].host = host
+                _log.info("rank %d is process %d on %s", rank, pid, host)
+                if self._stopping is None:
+                    self._send(rank, Welcome(self._settings.config, self._beat_s))
+            case Ready(device):
+                self._roster.update(rank, Standing.WORKING, self._roster[rank].running)
+                self._record.joined(rank, self._roster[rank].host, device)
+                _log.info("rank %d (%s) evaluates on %s", rank, self._roster[rank].host, device)
+            case Report(progress):
+                self._record.progress(rank, progress)
+            case Beat(running):
+                self._welcome_back(rank, running)
+            case Result(outcome, seconds):
+                self._welcome_back(rank, None)
+                self._receive_result(rank, outcome, seconds)
+            case Goodbye(reason):
+                self._leave(rank, reason, Standing.GONE)
+            case _:
+                _log.error("rank %d sent %s, which is no worker's to send", rank, type(message).__name__)
+        return isinstance(message, Result)
+
+    def _receive_result(self, rank: int, outcome: Outcome, seconds: float) -> None:
+        """The next trial leaves before the result is looked at further."""
+        now = time.time()
+        if self._roster[rank].running == outcome.number:
+            self._roster.update(rank, self._roster[rank].standing, None)
+        self._backlog.reclaim(outcome.number)
+        is_first = self._backlog.end(outcome.number)
+        if is_first:
+            self._count_failure(outcome)
+        if self._sends and self._roster[rank].idle:
+            self._send_next(rank)
+        if not is_first:
+            _log.warning("rank %d: another result of trial %d is discarded", rank, outcome.number)
+            return
+        self._pool.observe_arrival(self._clock())
+        self._events.append(Ended(outcome, rank, now, seconds))
+
+    def _count_failure(self, outcome: Outcome) -> None:
+        had_too_many = self._failures.too_many
+        self._failures.note(outcome)
+        if self._failures.too_many and not had_too_many and (n := self._roster.n_running):
+            waited_for = "the one that is running" if n == 1 else f"one of the {n} that are running"
+            row = self._failures.in_a_row
+            _log.warning("%d trials failed in a row: no other is sent until %s finishes", row, waited_for)
+
+    def _dispatch(self) -> bool:
+        """Send trials to all idle workers, as far as there are any; whether one was sent."""
+        if not self._sends:
+            return False
+        n_sent = 0
+        for rank in self._roster.idle:
+            if not self._send_next(rank):
+                break
+            n_sent += 1
+        return n_sent > 0
+
+    def _send_next(self, rank: int) -> bool:
+        trial = self._backlog.take_waiting()
+        if trial is None:
+            proposal = self._proposer.take()
+            if proposal is None:
+                return False
+            trial = proposal.trial
+            self._pool.observe_ask(proposal.seconds, proposal.hurried)
+            self._backlog.add(trial)
+            self._events.append(Asked(trial, time.time(), proposal.diagnostics))
+        self._send(rank, Run(trial))
+        self._roster.update(rank, Standing.WORKING, trial.number)
+        self._events.append(Started(trial.number, rank, time.time()))
+        return True
+
+    def _commit(self) -> None:
+        """The disk first, then the model."""
+        if not self._events:
+            return
+        events, self._events = self._events, []
+        self._record.append(*events)
+        for event in events:
+            if isinstance(event, Ended):
+                self._proposer.post_tell(event.outcome, self._clock())
+
+    def _replenish(self) -> None:
+        """Keep proposals ahead: one for each idle worker that no waiting trial serves, and the pool."""
+        self._proposer.check()
+        if not self._sends:
+            return
+        demand = max(0, self._roster.n_idle - self._backlog.n_waiting)
+        self._proposer.hurried = self._pool.hurried(self._roster.n_present, demand)
+        wanted = min(self._backlog.n_left, demand + self._pool.target(self._roster.n_present))
+        while self._proposer.n_ahead < wanted:
+            self._proposer.post_ask()
+        self._proposer.renew_stale(self._clock())
+
+    def _watch(self) -> None:
+        """Give and look for signs of life."""
+        now = self._clock()
+        if now - self._turn_at > self._beat_s:  # this process itself stood still: nobody else is to blame
+            for worker in self._roster:
+                worker.heard_at = now
+        self._turn_at = now
+        if now - self._beat_at < self._beat_s:
+            return
+        self._beat_at = now
+        for rank in self._roster.silent(now, self._settings.heartbeat_timeout_s):
+            self._leave(rank, f"silent for {self._settings.heartbeat_timeout_s:g} s", Standing.LOST)
+        beat = encode(Beat())
+        for rank in tuple(self._transport.peers):  # sending may find one gone
+            self._transport.send(rank, beat)
+
+    def _leave(self, rank: int, reason: str, standing: Standing) -> None:
+        """A rank works no more: its trial waits for another, or has waited too often."""
+        worker = self._roster[rank]
+        number = worker.running
+        self._roster.update(rank, standing, None)
+        _log.warning("rank %d (%s) is %s: %s", rank, worker.host, standing.name.lower(), reason)
+        if number is None or self._roster.runs(number):
+            return
+        if standing is Standing.GONE:
+            self._backlog.give_back(number)
+        elif self._backlog.lose(number):
+            self._backlog.end(number)
+            error = f"rank {rank} ({worker.host}) was lost with it ({reason}), and as many others before"
+            self._events.append(Ended(Outcome(number, State.LOST, error=error), rank, time.time(), 0.0))
+
+    def _welcome_back(self, rank: int, running: int | None) -> None:
+        """A rank thought lost speaks: what it runs is its own again."""
+        worker = self._roster[rank]
+        if worker.standing is Standing.LOST:
+            _log.warning("rank %d (%s) is back", rank, worker.host)
+            self._roster.update(rank, Standing.WORKING, running)
+            if running is not None:
+                self._backlog.reclaim(running)
+
+    def _ending(self) -> Ending | None:
+        if self._failures.too_many and not self._roster.n_running and not self._events:
+            return Ending.FAILURES
+        if self._backlog.done and not self._events:
+            return Ending.COMPLETE
+        if self._n_stops > 1:
+            return Ending.INTERRUPTED
+        if not self._roster.n_present:
+            return Ending.WORKERS_LOST if self._roster.n_lost else Ending.NO_WORKERS
+        now = self._clock()
+        self._consider_stopping(now)
+        if self._stopping is not None and (not self._roster.n_running or now >= self._stop_at):
+            return self._stopping
+        return None
+
+    def _consider_stopping(self, now: float) -> None:
+        if now - self._looked_at_clock > 1.0:
+            self._looked_at_clock = now
+            left_s = self._time_left()
+            self._end_at = float("inf") if left_s is None else now + left_s
+        if self._stopping is None and (self._n_stops or now >= self._end_at - self._settings.stop_before_end_s):
+            at_the_end_of_time = Ending.COMPLETE if self._settings.time_is_budget else Ending.OUT_OF_TIME
+            self._stopping = Ending.INTERRUPTED if self._n_stops else at_the_end_of_time
+            self._stop_at = now + self._settings.stop_before_end_s
+            why, n = Ending.INTERRUPTED if self._n_stops else Ending.OUT_OF_TIME, self._roster.n_running
+            rest = "nothing is running" if n == 0 else f"{n} running trial{'s' * (n > 1)} may finish"
+            _log.warning("stopping (%s): %s", why.value, rest)
+        # Of a short grace no more than a fifth is kept for closing.
+        closing_s = min(self._settings.closing_s, self._settings.stop_before_end_s / 5)
+        self._stop_at = min(self._stop_at, self._end_at - closing_s)
+
+    def _dismiss(self, ending: Ending) -> None:
+        """Send all workers away; results that still come are recorded."""
+        self._stopping = ending
+        if self._held is not None:
+            self._handle(*self._held)
+        self._commit()
+        lost = {worker.rank for worker in self._roster if worker.standing is Standing.LOST}
+        dismiss(self._transport, ending.exit_code, self._settings.closing_s, self._handle, lost)
+        self._commit()
+
+    def _send(self, rank: int, message: Message) -> None:
+        self._transport.send(rank, encode(message))

@@ -1,0 +1,90 @@
+"""A trained network from its file: reads the classes of images."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from snnhpo_mpi.errors import RecordError
+from snnhpo_mpi.snn.encode import spike_generator
+from snnhpo_mpi.snn.save_network import FORMAT
+from snnhpo_mpi.trial import Params
+
+
+class Reader(Protocol):
+    """A trained network that reads the classes of images."""
+
+    def predict(self, images: Tensor, generator: torch.Generator) -> NDArray[np.int64]:
+        """``B x C x H x W`` uint8 -> ``B`` classes, negative where it has no answer."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SavedNetwork:
+    """A network that was loaded.
+
+    Attributes:
+        params: its hyperparameters.
+        input_shape: ``C x H x W`` of an image.
+        n_classes: K.
+    """
+
+    params: Params
+    input_shape: tuple[int, ...]
+    n_classes: int
+    _reader: Reader
+    _device: torch.device
+
+    def classify(self, images: Tensor, seed: int = 0) -> NDArray[np.int64]:
+        """Read images.
+
+        Args:
+            images: ``B x C x H x W`` uint8.
+            seed: of the spike trains that stand for them, and of whatever else the network draws.
+
+        Returns:
+            ``B`` classes, -1 where the network gives no answer.
+
+        Raises:
+            ValueError: images of another shape or type.
+        """
+        if images.dtype != torch.uint8 or tuple(images.shape[1:4]) != self.input_shape:
+            wanted = " x ".join(map(str, ("B", *self.input_shape)))
+            raise ValueError(f"images must be {wanted} of torch.uint8, found {tuple(images.shape)} of {images.dtype}")
+        if not len(images):
+            return np.zeros(0, dtype=np.int64)
+        with torch.random.fork_rng([self._device] if self._device.type == "cuda" else []):
+            torch.manual_seed(seed)  # BindsNET draws which of several neurons fires
+            return self._reader.predict(images, spike_generator(seed, self._device))
+
+
+def load_network(path: Path | str, device: str = "cpu") -> SavedNetwork:
+    """Load a network that ``snnhpo retrain --save`` wrote.
+
+    Raises:
+        RecordError: the file is missing, damaged, or of another kind.
+    """
+    try:
+        contents = torch.load(path, map_location=device, weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise RecordError(f"{path}: cannot be read as a saved network: {error}") from error
+    if not isinstance(contents, dict) or contents.get("format") != FORMAT:
+        raise RecordError(f"{path}: not a network of this program, or of another version")
+    where = torch.device(device)
+    if contents["trainer"] == "stdp":
+        from snnhpo_mpi.snn.stdp import trainer as stdp
+
+        reader: Reader = stdp.reader_of(contents, where)
+    else:
+        from snnhpo_mpi.snn.slayer import trainer as slayer
+
+        reader = slayer.reader_of(contents, where)
+    shape = tuple(contents["input_shape"])
+    return SavedNetwork(contents["params"], shape, contents["n_classes"], reader, where)

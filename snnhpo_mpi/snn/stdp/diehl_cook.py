@@ -1,0 +1,109 @@
+"""Diehl & Cook networks: two layers, the first of which learns its input by STDP, a batch at a time.
+
+    input - all to all, learnt by STDP -> excitatory <-> inhibitory
+
+One-to-one excitation of the inhibitory layer, which inhibits all *other* excitatory neurons: all alike, with one winner
+a step at most (``diehl_cook``: Diehl & Cook, Front. Comput. Neurosci. 2015; BindsNET 0.3.4, ``DiehlAndCook2015``), or
+the more the farther away they are on a line (``diehl_cook_distance``: the gesture network of Firmin, Boulet & Talbi,
+arXiv 2403.00450, section 4, with the sign that inhibits). Every synapse takes one step.
+
+The same as ``bindsnet_network``, which is the library's own, without its full lateral matrices: their spikes are equal.
+
+Notation: B samples, T steps, M inputs, N excitatory neurons, and as many inhibitory ones. Time goes first in here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from snnhpo_mpi.snn.stdp.engines.cpu import SparseSteps
+from snnhpo_mpi.snn.stdp.engines.dense import DenseSteps
+from snnhpo_mpi.snn.stdp.equations import FORMS, INITIAL_WEIGHT, Form, equations, numbers, refuse_overflow
+from snnhpo_mpi.snn.stdp.two_layers import Response, TwoLayers
+from snnhpo_mpi.snn.triton_available import fuses
+from snnhpo_mpi.trial import Params
+
+if TYPE_CHECKING:
+    from snnhpo_mpi.snn.stdp.engines.triton import FusedSteps
+
+
+class DiehlCook(TwoLayers):
+    """One network."""
+
+    def __init__(
+        self,
+        params: Params,
+        n_inputs: int,
+        dt_ms: float,
+        device: torch.device,
+        form: Form = FORMS["diehl_cook"],
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        """Build the network, its weights drawn from torch's generator.
+
+        Args:
+            params: a value of every hyperparameter of the network's table.
+            n_inputs: M.
+            dt_ms: time step.
+            device: where it lives.
+            form: which of the networks.
+            dtype: of weights and potentials.
+
+        Raises:
+            FloatingPointError: a hyperparameter is no finite number of this type.
+        """
+        refuse_overflow(params, dtype)
+        value = numbers(params)
+        n = int(value["map_size"])
+        self._reset_interval = int(value.get("reset_interval", 0))
+        self._norm = value["norm"]
+        self._w = (INITIAL_WEIGHT * torch.rand(n_inputs, n)).to(device, dtype)
+        self._theta = torch.zeros(n, device=device, dtype=dtype)
+        self._steps = _engine(self.w)(equations(params, form, dt_ms, dtype), self.w, self.theta)
+        # The library normalises after each presentation only; a large norm would leave the first batch silent.
+        self._normalize()
+
+    @property
+    def w(self) -> Tensor:
+        """See ``TwoLayers``."""
+        return self._w
+
+    @property
+    def theta(self) -> Tensor:
+        """See ``TwoLayers``."""
+        return self._theta
+
+    @property
+    def _has_finite_potentials(self) -> bool:
+        return bool(self._steps.has_finite_potentials)
+
+    def _present(self, spikes: Tensor, learning: bool) -> Response:
+        """A presentation begins from rest, and again every ``reset_interval`` steps."""
+        steps = spikes.flatten(2).transpose(0, 1)
+        interval = self._reset_interval or len(steps)
+        shape = (*steps.shape[:2], len(self.theta))
+        record = [torch.empty(shape, dtype=torch.bool, device=steps.device) for _ in range(2)]
+        for start in range(0, len(steps), interval):
+            part = slice(start, start + interval)
+            self._steps.run(steps[part].contiguous(), record[0][part], record[1][part], learning)
+            if learning:
+                self._normalize()
+        return Response(*(spikes.transpose(0, 1) for spikes in record))
+
+    def _normalize(self) -> None:
+        """Scale the weights into each neuron to their sum."""
+        total = self.w.abs().sum(0, keepdim=True)
+        self.w.mul_(self._norm / total.masked_fill_(total == 0, 1.0))
+
+
+def _engine(w: Tensor) -> type[SparseSteps] | type[DenseSteps] | type[FusedSteps]:
+    if w.device.type == "cpu":
+        return SparseSteps
+    if not fuses(w):
+        return DenseSteps
+    from snnhpo_mpi.snn.stdp.engines.triton import FusedSteps
+
+    return FusedSteps

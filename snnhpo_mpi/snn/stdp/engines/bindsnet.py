@@ -1,0 +1,117 @@
+"""The Diehl & Cook networks as BindsNET runs them: ``Network.run``, full matrices, spike monitors.
+
+``engine: library`` trains with it; it is what the faster ``diehl_cook`` is measured and tested against.
+
+This file is BindsNET's border: our ``B x T x C x H x W`` becomes its ``T x B x N``.
+
+Notation: B samples, T steps, M inputs, N excitatory neurons, and as many inhibitory ones.
+"""
+
+from __future__ import annotations
+
+import torch
+from bindsnet.learning import PostPre
+from bindsnet.network import Network
+from bindsnet.network.monitors import Monitor
+from bindsnet.network.nodes import AdaptiveLIFNodes, DiehlAndCookNodes, Input, LIFNodes, Nodes
+from bindsnet.network.topology import Connection
+from torch import Tensor
+
+from snnhpo_mpi.snn.stdp.equations import (
+    FORMS,
+    INITIAL_WEIGHT,
+    WEIGHT_MAX,
+    WEIGHT_MIN,
+    Form,
+    distance_inhibition,
+    numbers,
+    refuse_overflow,
+)
+from snnhpo_mpi.snn.stdp.two_layers import Response, TwoLayers
+from snnhpo_mpi.trial import Params
+
+
+class BindsnetNetwork(TwoLayers):
+    """One network."""
+
+    def __init__(
+        self, params: Params, n_inputs: int, dt_ms: float, device: torch.device, form: Form = FORMS["diehl_cook"]
+    ) -> None:
+        """Build the network, its weights drawn from torch's generator, as ``DiehlCook`` draws them."""
+        refuse_overflow(params, torch.get_default_dtype())
+        self._finite = True
+        value = numbers(params)
+        n, self._dt_ms, kind = int(value["map_size"]), dt_ms, torch.get_default_dtype()
+        self._reset_interval = int(value.get("reset_interval", 0))
+        self._network = Network(dt=dt_ms)
+        source = Input(n=n_inputs, traces=True, tc_trace=value["x_tc_trace"])
+        excitatory = _excitatory(n, value, form)
+        inhibitory = LIFNodes(n=n, **_lif(value, "i"))
+        learns = value["nu_pre"] > 0 or value["nu_post"] > 0
+        synapses = Connection(
+            source, excitatory, w=INITIAL_WEIGHT * torch.rand(n_inputs, n), norm=value["norm"],
+            update_rule=PostPre if learns else None, nu=(value["nu_pre"], value["nu_post"]), reduction=torch.sum,
+            wmin=WEIGHT_MIN, wmax=WEIGHT_MAX, w_dtype=kind,
+        )  # fmt: skip
+        inhibition = distance_inhibition(n, value["strength_inh"]) if form.by_distance else None
+        if inhibition is None:
+            inhibition = value["strength_inh"] * (1 - torch.eye(n))
+        excitation = value["strength_exc"] * torch.eye(n)
+        self._add(source, "X")
+        self._add(excitatory, "Ae")
+        self._add(inhibitory, "Ai")
+        self._network.add_connection(synapses, "X", "Ae")
+        forth = Connection(excitatory, inhibitory, w=excitation, w_dtype=kind)
+        self._network.add_connection(forth, "Ae", "Ai")
+        back = Connection(inhibitory, excitatory, w=-inhibition.to(kind), w_dtype=kind)
+        self._network.add_connection(back, "Ai", "Ae")
+        self._network.to(device)
+        synapses.normalize()
+        self._synapses, self._excitatory = synapses, excitatory
+
+    @property
+    def w(self) -> Tensor:
+        """See ``TwoLayers``."""
+        w: Tensor = self._synapses.w.data
+        return w
+
+    @property
+    def theta(self) -> Tensor:
+        """See ``TwoLayers``."""
+        theta: Tensor = self._excitatory.theta
+        return theta
+
+    @property
+    def _has_finite_potentials(self) -> bool:
+        return self._finite
+
+    def _add(self, layer: Nodes, name: str) -> None:
+        self._network.add_layer(layer, name)
+
+    def _present(self, spikes: Tensor, learning: bool) -> Response:
+        steps = spikes.flatten(2).transpose(0, 1).contiguous()
+        self._network.train(learning)
+        recorded: tuple[list[Tensor], list[Tensor]] = ([], [])
+        for part in torch.split(steps, self._reset_interval or len(steps)):
+            for name in ("Ae", "Ai"):
+                monitor = Monitor(self._network.layers[name], ["s"], time=len(part))
+                self._network.add_monitor(monitor, name)
+            self._network.reset_state_variables()
+            # A copy: the library's input layer keeps a view of what it is shown, and clears it.
+            self._network.run({"X": part.clone()}, time=len(part) * self._dt_ms)
+            for name, parts in zip(("Ae", "Ai"), recorded, strict=True):
+                parts.append(self._network.monitors[name].get("s").bool())
+                self._finite &= bool(self._network.layers[name].v.isfinite().all())
+        excitatory, inhibitory = (torch.cat(parts).transpose(0, 1) for parts in recorded)
+        return Response(excitatory, inhibitory)
+
+
+def _excitatory(n: int, value: dict[str, float], form: Form) -> Nodes:
+    constants = _lif(value, "e") | {name: value[name] for name in ("theta_plus", "tc_theta_decay")}
+    kind = DiehlAndCookNodes if form.one_winner else AdaptiveLIFNodes
+    return kind(n=n, traces=True, tc_trace=value["e_tc_trace"], **constants)
+
+
+def _lif(value: dict[str, float], layer: str) -> dict[str, float]:
+    """The library's arguments of a layer, [mV] and [ms]."""
+    return {name: value[f"{layer}_{name}"] for name in ("thresh", "rest", "reset", "refrac", "tc_decay")}

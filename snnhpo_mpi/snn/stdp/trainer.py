@@ -1,0 +1,259 @@
+"""Train a Diehl & Cook network by STDP, stop it when it is silent, and score it on held-out data.
+
+Learning sees no labels. They serve to fit a decoder on the spikes of training; while it trains, each batch is read by
+the decoder fitted on the samples before it, which gives the running training accuracy.
+
+Axis order is ours, ``B x T x C x H x W``; the networks put time first.
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from snnhpo_mpi.config import EncodingSettings, StdpSettings, StudyConfig
+from snnhpo_mpi.hyperparameters.networks import defaults
+from snnhpo_mpi.snn.checkpoint import Checkpoints, Part, RandomState
+from snnhpo_mpi.snn.data import Samples, load, load_final
+from snnhpo_mpi.snn.early_stopping.limits import Limits, Shares, most_spikes, saturated_shares
+from snnhpo_mpi.snn.early_stopping.silence import Activity
+from snnhpo_mpi.snn.encode import encoded, input_shape, spike_generator
+from snnhpo_mpi.snn.save_network import save_if_wanted
+from snnhpo_mpi.snn.stdp.decode import Decoder, Ints, SpikeTrains, decoder_of, decoder_state, fit_decoder, join
+from snnhpo_mpi.snn.stdp.diehl_cook import DiehlCook
+from snnhpo_mpi.snn.stdp.equations import FORMS
+from snnhpo_mpi.snn.stdp.two_layers import Response, TwoLayers
+from snnhpo_mpi.snn.training_log import Report, TrainingLog
+from snnhpo_mpi.trial import Outcome, Params, Trial
+
+FIT_SAMPLES = 1000  # the latest training samples that a decoder is fitted on: older ones met other weights
+REFIT_SAMPLES = 250  # between two fits of the running decoder
+SCORE_BATCH, SCORE_BYTES = 256, 2**28  # most samples scored at once, and most bytes of their spikes
+
+
+class StdpTrainer:
+    """Evaluates trials one after another; the data set stays in memory between them."""
+
+    def __init__(self, config: StudyConfig, device: str, report: Report, checkpoints: Path | None = None) -> None:
+        """Load the data.
+
+        Args:
+            config: a study whose trainer is ``stdp``.
+            device: name of a torch device.
+            report: takes the progress of the running trial, about every second.
+            checkpoints: folder of a checkpoint at every epoch's end; None for none.
+
+        Raises:
+            ConfigError: the data are missing, damaged or too few.
+        """
+        assert isinstance(config.trainer, StdpSettings)
+        self._config, self._settings = config, config.trainer
+        self._device = torch.device(device)
+        self._report = report
+        read = load if config.retrain is None else load_final
+        self._split = read(config.trainer.dataset, config.study.seed, config.trainer.encoding)
+        self._checkpoints = Checkpoints(checkpoints, config, self._device)
+
+    @torch.inference_mode()
+    def evaluate(self, trial: Trial) -> Outcome:
+        """Train, from its checkpoint if there is one, and score unless stopped early.
+
+        Raises:
+            FloatingPointError: the training diverged.
+            torch.cuda.OutOfMemoryError: the network does not fit the device.
+        """
+        gc.collect()  # networks' parts refer to one another: a device's memory must not wait for a sweep by chance
+        torch.manual_seed(trial.seed)  # networks draw from torch's global generators, as BindsNET does
+        generator = spike_generator(trial.seed, self._device)
+        params = defaults("stdp", self._settings.network) | self._config.fixed | dict(trial.params)
+        epochs, n_train = int(params["epochs"]), len(self._split.train_y)
+        activity = Activity(self._config.stopping, n_train, self._split.n_classes)
+        limits = Limits(self._config.saturation, self._config.chance, n_train, self._split.n_classes)
+        log = TrainingLog(trial.number, activity, epochs * n_train, self._device, self._report, limits=limits)
+        readout = RunningReadout(str(params["decoder"]), self._split.n_classes)
+        shape = input_shape(self._split.train_x.shape, self._settings.encoding)
+        network = build_network(self._settings, params, math.prod(shape), self._device)
+        parts: dict[str, Part] = {"network": network, "readout": readout, "log": log, "random": RandomState(generator)}
+        self._checkpoints.restore(trial, parts)
+        for epoch in range(log.epoch + 1, epochs + 1):
+            log.start_epoch()
+            self._train_epoch(network, _shuffled(n_train, trial.seed, epoch), generator, log, readout, params)
+            log.end_epoch()
+            if log.should_stop:
+                log.end_training()
+                return log.stopped()
+            readout.refit()
+            self._checkpoints.save(trial, parts)
+        log.end_training()
+        reader = StdpReader(network, readout.fit(), self._settings.encoding, self._device)
+        predicted = reader.predict(self._split.held_x, generator)
+        save_if_wanted(self._config, trial.number, params, self._split, reader.state())
+        return log.completed(predicted, self._split.held_y.numpy(), self._split.n_classes)
+
+    def _train_epoch(
+        self,
+        network: TwoLayers,
+        order: Tensor,
+        generator: torch.Generator,
+        log: TrainingLog,
+        readout: RunningReadout,
+        params: Params,
+    ) -> None:
+        """Present every training sample once, or until a monitor says stop.
+
+        Raises:
+            FloatingPointError: the network has left the finite numbers, which is no silence.
+        """
+        for batch in torch.split(order, self._settings.batch_size):
+            images = self._split.train_x[batch].to(self._device)
+            response = network.train(encoded(images, self._settings.encoding, generator))
+            excitatory, inhibitory = spike_trains(response.excitatory), spike_trains(response.inhibitory)
+            classes = self._split.train_y[batch].numpy()
+            right = readout.observe(excitatory, classes)
+            counts = {"excitatory": excitatory.per_sample(), "inhibitory": inhibitory.per_sample()}
+            log.observe(counts, classes, right, self._saturated(response, params))
+            if log.should_stop:
+                break
+        network.refuse_divergence()
+
+    def _saturated(self, response: Response, params: Params) -> dict[str, Shares]:
+        """Layer -> ``B``, share of neurons that fire at their limit, where that is watched."""
+        encoding, watched = self._settings.encoding, self._config.saturation
+        most = {
+            layer: most_spikes(encoding.steps, float(params[f"{layer[0]}_refrac"]), encoding.dt_ms)
+            for layer in (one.layer for one in watched)
+        }
+        fired = {layer: getattr(response, layer).sum(1) for layer in most}
+        return saturated_shares(watched, fired, most)
+
+
+@dataclass(frozen=True, slots=True)
+class StdpReader:
+    """A trained network with its decoder; reads classes, and learns nothing while it does."""
+
+    network: TwoLayers
+    decoder: Decoder
+    encoding: EncodingSettings
+    device: torch.device
+
+    @torch.inference_mode()
+    def predict(self, images: Samples, generator: torch.Generator) -> Ints:
+        """Samples as ``data`` has them -> ``B`` classes, ``ABSTAIN`` where nothing speaks for any.
+
+        Raises:
+            FloatingPointError: the network has left the finite numbers.
+        """
+        bytes_per_sample = self.encoding.steps * (self.network.w.shape[0] + 2 * self.network.w.shape[1])
+        batch_size = max(1, min(SCORE_BATCH, SCORE_BYTES // bytes_per_sample))
+        predicted = []
+        for first in range(0, len(images), batch_size):
+            batch = images[first : first + batch_size].to(self.device)
+            response = self.network.score(encoded(batch, self.encoding, generator))
+            predicted.append(self.decoder.predict(spike_trains(response.excitatory)))
+        self.network.refuse_divergence()
+        return np.concatenate(predicted)
+
+    def state(self) -> dict[str, Any]:
+        """What was learnt, for ``reader_of``."""
+        return {"network": self.network.state_dict(), "decoder": decoder_state(self.decoder)}
+
+
+def reader_of(saved: Mapping[str, Any], device: torch.device) -> StdpReader:
+    """The reader of a saved network (its keys: ``saved``)."""
+    encoding = EncodingSettings.model_validate(saved["encoding"])
+    n_inputs = math.prod(input_shape((1, *saved["input_shape"]), encoding))
+    network = DiehlCook(saved["params"], n_inputs, encoding.dt_ms, device, FORMS[saved["network"]])
+    state = saved["state"]
+    network.load_state_dict(state["network"])
+    return StdpReader(network, decoder_of(state["decoder"]), encoding, device)
+
+
+def build_network(settings: StdpSettings, params: Params, n_inputs: int, device: torch.device) -> TwoLayers:
+    """The network of a configuration, by its engine, for ``n_inputs`` inputs."""
+    form, dt_ms = FORMS[settings.network], settings.encoding.dt_ms
+    if settings.engine == "library":
+        from snnhpo_mpi.snn.stdp.engines.bindsnet import BindsnetNetwork
+
+        return BindsnetNetwork(params, n_inputs, dt_ms, device, form)
+    return DiehlCook(params, n_inputs, dt_ms, device, form)
+
+
+class RunningReadout:
+    """A decoder that follows the training: it predicts a batch, then learns from it."""
+
+    def __init__(self, decoder: str, n_classes: int) -> None:
+        """Start without knowledge.
+
+        Args:
+            decoder: its name.
+            n_classes: K.
+        """
+        self._decoder, self._n_classes = decoder, n_classes
+        self._recent: list[tuple[SpikeTrains, Ints]] = []
+        self._fitted: Decoder | None = None
+        self._n_since_fit = 0
+
+    def observe(self, trains: SpikeTrains, classes: Ints) -> Ints | None:
+        """Predict a batch with what was learnt before it; None before the first fit.
+
+        Returns:
+            ``B``, 1 where the prediction is right.
+        """
+        right = None if self._fitted is None else (self._fitted.predict(trains) == classes).astype(np.int64)
+        self._recent.append((trains, classes))
+        while sum(len(known) for _, known in self._recent[1:]) >= FIT_SAMPLES:
+            del self._recent[0]
+        self._n_since_fit += len(classes)
+        if self._n_since_fit >= REFIT_SAMPLES:
+            self.refit()
+        return right
+
+    def refit(self) -> None:
+        """Predict with what was learnt up to now; done at each epoch's end, so that a checkpoint needs no decoder."""
+        self._fitted, self._n_since_fit = self.fit(), 0
+
+    def fit(self) -> Decoder:
+        """The decoder of the latest samples."""
+        trains, classes = zip(*self._recent, strict=True)
+        return fit_decoder(self._decoder, join(trains), np.concatenate(classes), self._n_classes)
+
+    def state_dict(self) -> dict[str, list[dict[str, Any]]]:
+        """The latest samples, just after a ``refit``."""
+        return {"recent": [_as_tensors(trains, classes) for trains, classes in self._recent]}
+
+    def load_state_dict(self, state: Mapping[str, list[dict[str, Any]]]) -> None:
+        """Know the samples of a checkpoint and nothing else."""
+        self._recent = [_from_tensors(**batch) for batch in state["recent"]]
+        self.refit()
+
+
+def _as_tensors(trains: SpikeTrains, classes: Ints) -> dict[str, Any]:
+    arrays = {"sample": trains.sample, "neuron": trains.neuron, "classes": classes}
+    sizes = {"n_samples": trains.n_samples, "n_neurons": trains.n_neurons}
+    return {name: torch.from_numpy(array) for name, array in arrays.items()} | sizes
+
+
+def _from_tensors(
+    sample: Tensor, neuron: Tensor, classes: Tensor, n_samples: int, n_neurons: int
+) -> tuple[SpikeTrains, Ints]:
+    return SpikeTrains(sample.numpy(), neuron.numpy(), n_samples, n_neurons), classes.numpy()
+
+
+def _shuffled(n: int, seed: int, epoch: int) -> Tensor:
+    """Order of the training samples in an epoch, ``n``."""
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(epoch,)))
+    return torch.from_numpy(rng.permutation(n))
+
+
+def spike_trains(spikes: Tensor) -> SpikeTrains:
+    """Spikes ``B x T x N`` as a list of events on the CPU."""
+    sample, _, neuron = spikes.nonzero(as_tuple=True)
+    return SpikeTrains(sample.cpu().numpy(), neuron.cpu().numpy(), spikes.shape[0], spikes.shape[2])

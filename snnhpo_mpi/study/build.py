@@ -1,0 +1,118 @@
+"""Which part has which name in a configuration: the optimizers and the trainers."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import assert_never
+
+from snnhpo_mpi.config import (
+    PythonSettings,
+    RetrainSettings,
+    SlayerSettings,
+    StdpSettings,
+    StudyConfig,
+    expanded,
+    outside,
+)
+from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.master.proposer import Optimizer
+from snnhpo_mpi.record import read
+from snnhpo_mpi.space import Space
+from snnhpo_mpi.trial import ParamValue, Progress, trial_seed
+from snnhpo_mpi.worker.evaluator_process import Trainer
+
+RETRAIN_SEED = 2**31  # in the place of a trial's number, where no search has one
+
+
+def build_optimizer(config: StudyConfig) -> Optimizer:
+    """The optimizer that the configuration names.
+
+    Raises:
+        ConfigError, RecordError: a study to replay is not there or has another search space.
+    """
+    space, seed = Space(config.space), config.study.seed
+    if config.retrain is not None:
+        return _retraining(config.retrain, config)
+    match config.optimizer.name:
+        case "scbo":
+            from snnhpo_mpi.optim.scbo import Scbo
+
+            return Scbo(space, len(config.constraint_names), seed, config.optimizer.initial)
+        case "sobol":
+            from snnhpo_mpi.optim.sobol import SobolSearch
+
+            return SobolSearch(space, seed)
+        case "random":
+            from snnhpo_mpi.optim.sobol import RandomSearch
+
+            return RandomSearch(space, seed)
+        case "replay":
+            from snnhpo_mpi.optim.replay import Replay
+
+            return Replay(_replayed(config, space), seed)
+        case _:
+            assert_never(config.optimizer.name)
+
+
+def _retraining(retrain: RetrainSettings, config: StudyConfig) -> Optimizer:
+    """Asks the candidates over and over, a round a repeat, with seeds that no trial of the search had."""
+    from snnhpo_mpi.optim.replay import Replay
+
+    assert config.budget.trials is not None
+    params = [candidate.params for candidate in retrain.candidates]
+    rounds = -(-config.budget.trials // len(params))
+    return Replay(params * rounds, trial_seed(config.study.seed, RETRAIN_SEED))
+
+
+def _replayed(config: StudyConfig, space: Space) -> list[dict[str, ParamValue]]:
+    assert config.optimizer.study is not None  # validated
+    past = read(expanded(config.optimizer.study, "optimizer.study"))
+    if set(past.params) != set(space.names):
+        raise ConfigError(
+            f"optimizer.study: {config.optimizer.study} searched {', '.join(sorted(past.params))}, "
+            f"this study searches {', '.join(sorted(space.names))}"
+        )
+    trials = [past.trial(row).params for row in range(past.n_trials)]
+    for number, params in enumerate(trials):
+        for name, value in params.items():
+            if reason := outside(config.space[name], value):
+                raise ConfigError(f"optimizer.study: trial {number} has {name} = {value}: {reason}")
+    if config.baseline is not None and dict(config.baseline.params) not in trials[:1]:
+        trials = [dict(config.baseline.params), *trials]  # trial 0 of this study; the other's follow
+    if config.budget.trials is None or config.budget.trials > len(trials):
+        raise ConfigError(f"budget.trials: at most {len(trials)} trials can be replayed from {config.optimizer.study}")
+    return [space.typed(params) for params in trials]
+
+
+def build_trainer(
+    config: StudyConfig, device: str, report: Callable[[Progress], None], checkpoints: Path | None = None
+) -> Trainer:
+    """The trainer that the configuration names; called in the evaluator process only.
+
+    Raises:
+        ConfigError: what it needs is not there: data, library, function, a working device.
+    """
+    match config.trainer:
+        case StdpSettings():
+            from snnhpo_mpi.snn.device import checked
+            from snnhpo_mpi.snn.stdp.trainer import StdpTrainer
+
+            return StdpTrainer(config, checked(device), report, checkpoints)
+        case SlayerSettings():
+            from snnhpo_mpi.snn.device import checked
+            from snnhpo_mpi.snn.slayer.trainer import SlayerTrainer
+
+            return SlayerTrainer(config, checked(device), report, checkpoints)
+        case PythonSettings():
+            from snnhpo_mpi.worker.user_function import trainer_from
+
+            trainer = trainer_from(config, device)
+            if "torch" in sys.modules:  # the function works with it
+                from snnhpo_mpi.snn.device import checked
+
+                checked(device)
+            return trainer
+        case _:
+            assert_never(config.trainer)

@@ -1,0 +1,226 @@
+"""Train the best configurations of a search again: other seeds, all training data, the official test set.
+
+A retraining is a study like any other, in a folder inside that of the search: same ranks, same record, resumed by the
+same command. Its optimizer asks the candidates over and over; nothing is stopped early, so nothing is constrained.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from snnhpo_mpi.analysis.summary import best_trials
+from snnhpo_mpi.config import Candidate, RetrainSettings, StudyConfig
+from snnhpo_mpi.config.document import Document, apply_override
+from snnhpo_mpi.config.settings import StudySettings
+from snnhpo_mpi.config.validation import validate
+from snnhpo_mpi.errors import ConfigError, RecordError
+from snnhpo_mpi.record import StudyData, exists, read
+from snnhpo_mpi.report.conclusion import conclusion
+from snnhpo_mpi.report.repeats import is_retraining
+from snnhpo_mpi.study import run as study
+
+log = logging.getLogger(__name__)
+NETWORKS = "networks"
+# What a retraining decides itself, and by which of its options.
+DECIDED = {
+    "study.name": "--name names its folder",
+    "budget.trials": "--repeats says how many trainings",
+    "optimizer": "it trains what the search found",
+    "baseline": "it trains what the search found",
+    "retrain": "--top says how many configurations",
+    "stopping": "it stops nothing early",
+    "saturation": "it stops nothing early",
+    "chance": "it stops nothing early",
+}
+NO_LIMIT_S = 30 * 86400.0  # a search's limit is for its own samples and epochs; a job's end still cuts a training
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the user asked ``snnhpo retrain`` for.
+
+    Attributes:
+        search: results folder of the search.
+        top: how many configurations.
+        repeats: trainings of each.
+        epochs: instead of what the search found; None for that.
+        save: keep the trained networks.
+        name: folder in that of the search.
+        overrides: texts of ``--set``.
+        accept_damage: train although something of the search's record is lost.
+    """
+
+    search: Path
+    top: int = 1
+    repeats: int = 10
+    epochs: int | None = None
+    save: bool = False
+    name: str = "retrain"
+    overrides: tuple[str, ...] = ()
+    accept_damage: bool = False
+
+
+def run(wish: Wish, workers: int | None, say: Callable[[str], None]) -> int:
+    """Train on all ranks of this job, or in this process alone; begin or go on. The exit code, as of a search.
+
+    Raises:
+        ConfigError: without MPI only; with it rank 0 says it and all ranks end with its code.
+    """
+    search = wish.search.parent if wish.search.is_file() else wish.search
+    return study.run(
+        study.Request(
+            partial(_document, wish),
+            search,
+            resume=True,
+            workers=workers,
+            conclude=conclude,
+            accept_damage=wish.accept_damage,
+        ),
+        say,
+    )
+
+
+def _document(wish: Wish) -> tuple[StudyConfig, Document]:
+    config, text = configure(wish)
+    return config, Document(str(wish.search), text, config.model_dump(mode="json"))
+
+
+def conclude(folder: Path) -> str:
+    """What a complete retraining found."""
+    return conclusion(read(folder))
+
+
+def configure(wish: Wish) -> tuple[StudyConfig, str]:
+    """The configuration of a retraining, and the text of that of the search.
+
+    Raises:
+        ConfigError: the search has no feasible trial, a ``--set`` is wrong, or the folder holds other trainings.
+        RecordError: there is no search, or the best of it may be among what is lost.
+    """
+    past = read(wish.search)
+    if is_retraining(past):
+        raise ConfigError(f"{past.folder} is a retraining already: give the folder of its search, {past.folder.parent}")
+    if past.losses and not wish.accept_damage:
+        raise RecordError(
+            f"a better trial may be among what is lost of {past.folder}: put the file back if there is a copy, "
+            "or train the best of the rest with --accept-damage"
+        )
+    folder = past.folder / wish.name
+    _refuse_name(wish.name, folder)
+    for assignment in wish.overrides:
+        _refuse_decided(assignment)
+    candidates = _candidates(past, wish)
+    if exists(folder):
+        candidates = _begun(folder, candidates)
+    document = Document(str(past.folder), past.config_text, _changed(past, wish, len(candidates)))
+    for assignment in wish.overrides:
+        apply_override(document, assignment)
+    retrain = RetrainSettings(candidates=candidates, networks=NETWORKS if wish.save else None)
+    config = validate(document).model_copy(update={"retrain": retrain})
+    _refuse_another_split(past, config)
+    if exists(folder):
+        _refuse_others(folder, config)
+    return config, past.config_text
+
+
+def _refuse_name(name: str, folder: Path) -> None:
+    """Raise where a retraining would lie outside its search, or among what the program itself keeps there."""
+    try:
+        StudySettings(name=name)
+    except ValueError:
+        raise ConfigError(
+            f"--name {name}: at most 100 letters, digits, _ . and - are allowed, a letter or a digit first"
+        ) from None
+    if name.lower() in study.OWN_FOLDERS or folder.is_file():
+        raise ConfigError(f"--name {name}: the program keeps other things under this name; choose another")
+
+
+def _refuse_decided(assignment: str) -> None:
+    """Raise where ``--set`` would change what a retraining is."""
+    key = assignment.partition("=")[0].strip()
+    for decided, why in DECIDED.items():
+        if f"{key}.".startswith(f"{decided}.") or decided.startswith(f"{key}."):
+            raise ConfigError(f"--set {key}: a retraining has its own {decided}: {why}")
+
+
+def _candidates(past: StudyData, wish: Wish) -> tuple[Candidate, ...]:
+    found = best_trials(past, wish.top)
+    if not found:
+        raise ConfigError(f"{past.folder} has no feasible trial yet: nothing to train again")
+    has_epochs = "epochs" in {*past.config["space"], *past.config["fixed"]}
+    if wish.epochs is not None and past.config["trainer"]["name"] == "python" and not has_epochs:
+        raise ConfigError("--epochs: the function of this search has no hyperparameter epochs")
+    epochs = {"epochs": wish.epochs} if wish.epochs is not None and "epochs" in past.params else {}
+    return tuple(
+        Candidate(number=one.number, objective=one.objective, params=dict(one.params) | epochs) for one in found
+    )
+
+
+def _begun(folder: Path, candidates: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
+    """The candidates that a retraining was begun with, if it has as many: the search may have found better ones."""
+    recorded = read(folder).config.get("retrain")
+    if recorded is None:
+        raise ConfigError(f"{folder} holds a study that is no retraining: --name gives this one another folder")
+    begun = RetrainSettings.model_validate_json(json.dumps(recorded)).candidates
+    if len(begun) != len(candidates) or begun == candidates:
+        return candidates
+    if [one.params for one in begun] != [one.params for one in candidates]:
+        log.warning("%s goes on with the trials it was begun with; --name begins another with today's best", folder)
+    return begun
+
+
+def _changed(past: StudyData, wish: Wish, n_candidates: int) -> dict[str, Any]:
+    """The configuration of the search with what a retraining has otherwise, as plain data."""
+    unstopped: dict[str, Any] = {"stopping": [], "saturation": [], "chance": None}
+    config = {**json.loads(json.dumps(past.config)), **unstopped, "baseline": None, "retrain": None}
+    config["study"] = {**config["study"], "name": wish.name}
+    config["budget"] = {**config["budget"], "trials": n_candidates * wish.repeats, "wall_time": None}
+    config["trainer"] = {**config["trainer"], "time_limit": NO_LIMIT_S}
+    if wish.epochs is not None:
+        _set_epochs(config, wish.epochs)
+    return config
+
+
+def _set_epochs(config: dict[str, Any], epochs: int) -> None:
+    searched = config["space"].get("epochs")
+    if searched is None:
+        config["fixed"]["epochs"] = epochs
+    elif "choices" in searched:
+        searched["choices"] += [epochs] if epochs not in searched["choices"] else []
+    else:  # the record keeps where a value lies in its range
+        searched["low"], searched["high"] = min(searched["low"], epochs), max(searched["high"], epochs)
+
+
+def _refuse_another_split(past: StudyData, config: StudyConfig) -> None:
+    """Raise where the test digits would be others than the search left: it trained on some of them.
+
+    A data set with an official test set is tested on that, whatever its training part is split into.
+    """
+    after = config.model_dump(mode="json")
+    before, after = (
+        {**one["trainer"].get("dataset", {}), "seed": one["study"]["seed"]} for one in (past.config, after)
+    )
+    changed = [key for key in ("train", "held_out", "seed") if before.get(key) != after.get(key)]
+    if changed and before.get("name") == after.get("name") == "digits5000":
+        raise ConfigError(
+            "--set: a retraining on digits5000 is tested on the digits that the search left, so "
+            f"{', '.join(changed)} must stay as in the search; --epochs makes it shorter"
+        )
+
+
+def _refuse_others(folder: Path, config: StudyConfig) -> None:
+    """Raise where the folder holds trainings of other trials, epochs, data, or networks that were not kept."""
+    before, after = read(folder).config, config.model_dump(mode="json")
+    if changed := [key for key in ("retrain", "space", "fixed", "trainer") if before.get(key) != after[key]]:
+        candidates = before["retrain"]["candidates"]
+        trials = ", ".join(str(one["number"]) for one in candidates)
+        raise ConfigError(
+            f"{folder} holds trainings of trial {trials} that differ from what is asked now in {', '.join(changed)}: "
+            "ask for the same again to go on with them, or give these another folder by --name"
+        )

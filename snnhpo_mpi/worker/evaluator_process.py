@@ -1,0 +1,171 @@
+"""Inside the evaluator process: builds the trainer once, then evaluates one trial after another.
+
+It speaks with its supervisor over a socket of its own, one message a line; standard output and error are free for
+whatever the evaluation prints. Nothing of MPI is in here.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import gc
+import os
+import pickle
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import NoReturn, Protocol
+
+from snnhpo_mpi.comm.messages import Goodbye, Message, Ready, Report, Result, Run, decode, encode
+from snnhpo_mpi.errors import ConfigError, SnnhpoError
+from snnhpo_mpi.host.subprocesses import die_with
+from snnhpo_mpi.trial import Outcome, Progress, Trial
+from snnhpo_mpi.worker.outcomes import checked, raised, ruins_process, shortened
+from snnhpo_mpi.worker.surroundings import Surroundings
+
+
+class Trainer(Protocol):
+    """Evaluates trials."""
+
+    def evaluate(self, trial: Trial) -> Outcome:
+        """Train and score one configuration; whatever it raises fails the trial."""
+
+
+TrainerFactory = Callable[[Callable[[Progress], None]], Trainer]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a supervisor hands to a new evaluator.
+
+    Attributes:
+        factory: builds the trainer from a function that takes progress reports; pickled by reference.
+        n_constraints: values that an outcome must have.
+        report_every_s: progress reports that come sooner are dropped.
+        one_trial: end after a trial, so that the next has a fresh process.
+    """
+
+    factory: TrainerFactory
+    n_constraints: int
+    report_every_s: float
+    one_trial: bool = False
+
+
+class Channel:
+    """The line to the supervisor; may be used by any thread of this process."""
+
+    def __init__(self, fd: int, report_every_s: float) -> None:
+        self._socket = socket.socket(fileno=fd)
+        self._lock = threading.Lock()
+        self._pid = os.getpid()
+        self._report_every_s = report_every_s
+        self._reported = (-1, -1, 0.0)  # trial, epoch, when
+        self.lines = self._socket.makefile("rb")
+
+    def send(self, message: Message) -> None:
+        """Send one line; a forked child that ran on into here ends instead."""
+        if os.getpid() != self._pid:
+            os._exit(0)
+        with self._lock:
+            self._socket.sendall(encode(message) + b"\n")
+
+    def report(self, progress: Progress) -> None:
+        """Send progress: the first of each epoch, else not too often."""
+        number, epoch, at = self._reported
+        now = time.monotonic()
+        if (progress.number, progress.epoch) != (number, epoch) or now - at >= self._report_every_s:
+            self._reported = (progress.number, progress.epoch, now)
+            self.send(Report(progress))
+
+
+def main(fd: int, supervisor: int) -> NoReturn:
+    """Evaluate until the supervisor closes the line.
+
+    Args:
+        fd: this process's end of the line.
+        supervisor: the process to die with.
+    """
+    die_with(supervisor)
+    _outlive_signals_to_the_job()
+    faulthandler.enable()
+    order: Order = pickle.load(sys.stdin.buffer)  # from our own parent
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # an evaluation that asks for input gets the end of a file
+    try:
+        _serve(order, Channel(fd, order.report_every_s))
+    except BaseException:  # its line broke: nothing else raises there
+        traceback.print_exc()
+        _leave(1)
+    _leave(0)
+
+
+def _serve(order: Order, channel: Channel) -> None:
+    try:
+        trainer = order.factory(channel.report)
+    except SnnhpoError as error:
+        channel.send(Goodbye(shortened(str(error)), again=not isinstance(error, ConfigError)))
+        return
+    except BaseException as error:
+        reason = traceback.format_exception_only(error)[-1].strip()
+        channel.send(Goodbye(shortened(f"{reason}\n\n{''.join(traceback.format_exception(error))}")))
+        return
+    gc.collect()
+    gc.freeze()  # trainers sweep before a trial: not what was imported by now, which took as long as a short trial
+    surroundings = Surroundings()
+    channel.send(Ready())
+    for line in channel.lines:
+        message = decode(line)
+        assert isinstance(message, Run)
+        result = _evaluate(trainer, message.trial, order.n_constraints)
+        surroundings.restore()
+        result = replace(result, evaluator_ends=result.evaluator_ends or order.one_trial)
+        channel.send(result)
+        if result.evaluator_ends:
+            return
+
+
+def _evaluate(trainer: Trainer, trial: Trial, n_constraints: int) -> Result:
+    began = time.perf_counter()
+    ends = False
+    try:
+        outcome = checked(trainer.evaluate(trial), trial.number, n_constraints)
+    except BaseException as error:  # SystemExit and KeyboardInterrupt too: a trial ends, the process goes on
+        outcome, ends = raised(trial.number, error), ruins_process(error)
+    return Result(outcome, time.perf_counter() - began, ends)
+
+
+def _leave(code: int) -> NoReturn:
+    """End at once, whatever threads and exit handlers an evaluation left behind."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            continue  # closed, or its disk is full
+    os._exit(code)
+
+
+def _outlive_signals_to_the_job() -> None:
+    """Go on when a batch system signals all processes of a job: rank 0 alone decides what becomes of the trials.
+
+    What an evaluation starts or forks can be ended as usual: a handler, unlike an ignored signal, is not inherited by
+    another program, and a forked child drops it before a signal can reach it.
+    """
+    outlived = (signal.SIGTERM, signal.SIGUSR1)
+
+    def drop() -> None:
+        for number in outlived:
+            signal.signal(number, signal.SIG_DFL)
+        unblock()
+
+    def unblock() -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, outlived)
+
+    for number in outlived:
+        signal.signal(number, lambda number, frame: None)
+    os.register_at_fork(
+        before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, outlived), after_in_parent=unblock, after_in_child=drop
+    )
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # the supervisor's way to end a trial

@@ -1,0 +1,172 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from snnhpo_mpi.snn.stdp.decode import ABSTAIN, SpikeTrains, fit_decoder, join
+
+
+def trains(*samples: list[int], n_neurons: int = 4) -> SpikeTrains:
+    """Each sample as its neurons in order of firing."""
+    sample = np.repeat(np.arange(len(samples)), [len(neurons) for neurons in samples])
+    return SpikeTrains(
+        sample, np.array([n for neurons in samples for n in neurons], dtype=np.int64), len(samples), n_neurons
+    )
+
+
+def test_counts_by_hand() -> None:
+    assert trains([0, 0, 2], [], [3]).counts().tolist() == [[2, 0, 1, 0], [0, 0, 0, 0], [0, 0, 0, 1]]
+
+
+def test_spikes_per_sample_by_hand() -> None:
+    assert trains([0, 0, 2], [], [3], []).per_sample().tolist() == [3, 0, 1, 0]
+
+
+def test_ngrams_of_three_spikes() -> None:
+    sample, key = trains([2, 1, 3]).ngrams(2)
+    assert sample.tolist() == [0, 0]
+    assert key.tolist() == [2 * 4 + 1, 1 * 4 + 3]
+    sample, key = trains([2, 1, 3]).ngrams(3)
+    assert (sample.tolist(), key.tolist()) == ([0], [2 * 16 + 1 * 4 + 3])
+
+
+def test_ngrams_do_not_cross_samples() -> None:
+    sample, key = trains([0, 1], [2], [3, 0]).ngrams(2)
+    assert sample.tolist() == [0, 2]
+    assert key.tolist() == [1, 12]
+
+
+def test_ngrams_beyond_64_bits_are_refused() -> None:
+    with pytest.raises(OverflowError, match="3-grams"):
+        trains([0], n_neurons=3_000_000).ngrams(3)
+
+
+def test_joined_parts_keep_their_samples_apart() -> None:
+    joined = join([trains([0], []), trains([3, 2])])
+    assert joined.n_samples == 3
+    assert joined.counts().tolist() == trains([0], [], [3, 2]).counts().tolist()
+
+
+def test_all_averages_over_the_neurons_of_a_class() -> None:
+    # Neurons 0 and 1 belong to class 0, neuron 2 to class 1, neuron 3 never fired.
+    decoder = fit_decoder("all", trains([0, 0, 1], [2, 2, 1]), np.array([0, 1]), 2)
+    # Two spikes of class 0 over two neurons against one of class 1: a draw, which the first class wins.
+    assert decoder.predict(trains([0, 1, 2], [0, 2], [3], [])).tolist() == [0, 1, ABSTAIN, ABSTAIN]
+
+
+def test_vote_weighs_a_neuron_by_how_sure_it_is() -> None:
+    # Neuron 0: rates 3 and 1, so class 0 with weight 3/4; neuron 1: rates 0 and 2, so class 1 with weight 1.
+    decoder = fit_decoder("vote", trains([0, 0, 0], [0, 1, 1]), np.array([0, 1]), 2)
+    np.testing.assert_allclose(decoder.weights[:2], [[0.75, 0.0], [0.0, 1.0]])
+    assert decoder.predict(trains([0, 1], [0, 0, 1], [2])).tolist() == [1, 0, ABSTAIN]
+
+
+def test_rates_are_means_so_that_a_frequent_class_does_not_win() -> None:
+    # Neuron 0 fires once on each of three samples of class 0 and twice on the only one of class 1.
+    decoder = fit_decoder("all", trains([0], [0], [0], [0, 0]), np.array([0, 0, 0, 1]), 2)
+    assert decoder.predict(trains([0])).tolist() == [1]
+
+
+def test_2gram_knows_the_order_of_spikes() -> None:
+    decoder = fit_decoder("2gram", trains([0, 1, 2], [2, 1, 0]), np.array([0, 1]), 2)
+    assert decoder.predict(trains([0, 1], [1, 0], [1, 2, 0], [0, 2], [3])).tolist() == [0, 1, 0, ABSTAIN, ABSTAIN]
+
+
+def test_3gram_adds_up_how_often_a_sequence_was_seen() -> None:
+    fitted_on = trains([0, 1, 2, 0, 1, 2], [0, 1, 2, 3, 3, 3])
+    decoder = fit_decoder("3gram", fitted_on, np.array([0, 1]), 2)
+    assert decoder.predict(trains([0, 1, 2], [1, 2, 3], [0, 1, 3], [2, 3, 3, 0, 1, 2])).tolist() == [0, 1, ABSTAIN, 0]
+
+
+@pytest.mark.parametrize("name", ["all", "vote", "2gram", "3gram"])
+def test_silence_is_decoded_by_abstaining(name: str) -> None:
+    decoder = fit_decoder(name, trains([], []), np.array([0, 1]), 3)
+    assert decoder.predict(trains([0, 1, 2], [])).tolist() == [ABSTAIN, ABSTAIN]
+
+
+@given(st.lists(st.lists(st.integers(0, 3), max_size=8), min_size=1, max_size=6), st.integers(1, 3))
+def test_ngrams_are_those_of_a_plain_loop(samples: list[list[int]], n: int) -> None:
+    expected = [
+        (b, sum(neuron * 4 ** (n - 1 - i) for i, neuron in enumerate(neurons[start : start + n])))
+        for b, neurons in enumerate(samples)
+        for start in range(len(neurons) - n + 1)
+    ]
+    sample, key = trains(*samples).ngrams(n)
+    assert list(zip(sample.tolist(), key.tolist(), strict=True)) == expected
+
+
+def one_spike_a_step(seed: int, n_samples: int = 60, n_steps: int = 30, n_neurons: int = 12):
+    """Activity in which the class is told by which neurons fire, as BindsNET's ``B x T x N`` and as events."""
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(seed)
+    classes = rng.integers(0, 3, n_samples)
+    neuron = (rng.integers(0, 6, (n_samples, n_steps)) + 3 * classes[:, None]) % n_neurons
+    fires = rng.random((n_samples, n_steps)) < 0.5
+    dense = torch.zeros(n_samples, n_steps, n_neurons)
+    sample, step = np.nonzero(fires)
+    dense[sample, step, neuron[sample, step]] = 1.0
+    return dense, SpikeTrains(sample, neuron[sample, step], n_samples, n_neurons), classes
+
+
+@pytest.mark.stdp
+def test_all_and_vote_agree_with_the_library() -> None:
+    import torch
+    from bindsnet.evaluation import all_activity, assign_labels, proportion_weighting
+
+    dense, events, classes = one_spike_a_step(1)
+    later, later_events, _ = one_spike_a_step(2)
+    assignments, proportions, _ = assign_labels(dense, torch.from_numpy(classes), 3)
+    expected = {
+        "all": all_activity(later, assignments, 3),
+        "vote": proportion_weighting(later, assignments, proportions, 3),
+    }
+    for name, predictions in expected.items():
+        assert fit_decoder(name, events, classes, 3).predict(later_events).tolist() == predictions.tolist()
+
+
+@pytest.mark.stdp
+@pytest.mark.parametrize("n", [2, 3])
+def test_ngram_scores_agree_with_the_library(n: int) -> None:
+    # Its prediction leaves out the last n-gram of each sample, so that the tables are compared, not the predictions.
+    import torch
+    from bindsnet.evaluation import update_ngram_scores
+
+    dense, events, classes = one_spike_a_step(3)
+    library = update_ngram_scores(dense, torch.from_numpy(classes), 3, n, {})
+    decoder = fit_decoder(f"{n}gram", events, classes, 3)
+    ours = {
+        tuple(int(key) // 12**p % 12 for p in reversed(range(n))): score
+        for key, score in zip(decoder.keys, decoder.scores.tolist(), strict=True)
+    }
+    assert ours == {sequence: score.tolist() for sequence, score in library.items()}
+
+
+def trains_of(counts: np.ndarray) -> SpikeTrains:
+    sample, neuron = (np.repeat(index.ravel(), counts.ravel()) for index in np.indices(counts.shape))
+    return SpikeTrains(sample, neuron, *counts.shape)
+
+
+@pytest.mark.parametrize("name", ["log", "svm"])
+def test_linear_readouts_find_what_no_single_neuron_tells(name: str) -> None:
+    counts = np.random.default_rng(0).poisson(6.0, (300, 4))
+    classes = (counts[:, 0] + counts[:, 1] > counts[:, 2] + counts[:, 3] + 1).astype(np.int64)
+    fitted = fit_decoder(name, trains_of(counts), classes, 2)
+    assert (fitted.predict(trains_of(counts)) == classes).mean() > 0.97
+    assert (fit_decoder("all", trains_of(counts), classes, 2).predict(trains_of(counts)) == classes).mean() < 0.95
+
+
+@pytest.mark.parametrize("name", ["log", "svm"])
+def test_linear_readouts_agree_with_scikit_learn_and_give_a_silent_sample_no_class(name: str) -> None:
+    svm, linear_model = pytest.importorskip("sklearn.svm"), pytest.importorskip("sklearn.linear_model")
+    rng = np.random.default_rng(1)
+    counts = rng.poisson(rng.uniform(1, 8, (1, 5)), (200, 5))
+    classes = np.arange(200) % 3
+    counts[:, 0] += 4 * (classes == 0)
+    counts[:, 1] += 4 * (classes == 1)
+    counts[17] = 0
+    predicted = fit_decoder(name, trains_of(counts), classes, 3).predict(trains_of(counts))
+    assert predicted[17] == ABSTAIN
+    scaled = counts / counts.std(0)
+    theirs = linear_model.LogisticRegression() if name == "log" else svm.LinearSVC(C=1.0, max_iter=100_000)
+    expected = theirs.fit(scaled, classes).predict(scaled)
+    assert (predicted == expected).mean() > 0.96
