@@ -19,9 +19,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
-from snnhpo_mpi import host
 from snnhpo_mpi.arguments import positive
 from snnhpo_mpi.errors import ConfigError, SnnhpoError, refusal
+from snnhpo_mpi.host.address_space import short_of_address_space
+from snnhpo_mpi.host.provenance import versions
 from snnhpo_mpi.plain_text import PlainFormatter, for_encoding, plain
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, handlers=[handler])  # libraries tell of every font that they write
     logging.getLogger("snnhpo_mpi").setLevel(logging.DEBUG if args.verbose else logging.INFO)
     try:
-        if reason := host.short_of_address_space():
+        if reason := short_of_address_space():
             raise ConfigError(reason)
         return int(args.command(args))
     except SnnhpoError as error:
@@ -87,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _discard(sys.stdout)
         return 0
     except (ImportError, MemoryError, OSError) as error:
-        reason = host.short_of_address_space(error)
+        reason = short_of_address_space(error)
         if isinstance(error, OSError):  # a file or folder that the user named, or where standard output goes
             reason = reason or refusal(error, "the output")
             _discard(sys.stdout)
@@ -234,7 +235,7 @@ class _Version(argparse.Action):
     """Say the versions of everything that matters, and end."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
-        _say("\n".join(f"{name:<12} {version}" for name, version in host.versions().items()))
+        _say("\n".join(f"{name:<12} {version}" for name, version in versions().items()))
         parser.exit()
 
 
@@ -376,12 +377,12 @@ def _schema(args: argparse.Namespace) -> int:
 def _status(args: argparse.Namespace) -> int:
     from snnhpo_mpi.analysis.summary import status_dict, summarise
     from snnhpo_mpi.record import read
-    from snnhpo_mpi.report import terminal as live
+    from snnhpo_mpi.report import terminal
 
     if args.watch:
-        return live.watch(args.study, no_color=args.no_color)
+        return terminal.watch(args.study, no_color=args.no_color)
     data = read(args.study)
-    _say(_as_json(status_dict(summarise(data)), data) if args.json else live.as_text(data))
+    _say(_as_json(status_dict(summarise(data)), data) if args.json else terminal.as_text(data))
     return 0
 
 
@@ -441,9 +442,9 @@ def _writing(place: Path) -> Iterator[None]:
 
 def _best(args: argparse.Namespace) -> int:
     from snnhpo_mpi.analysis import summary
+    from snnhpo_mpi.analysis.repeats import is_retraining
     from snnhpo_mpi.record import read
     from snnhpo_mpi.report import conclusion, words
-    from snnhpo_mpi.report.repeats import is_retraining
 
     data = read(args.study)
     if is_retraining(data):

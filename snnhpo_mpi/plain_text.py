@@ -10,6 +10,7 @@ import logging
 import re
 import sys
 import unicodedata
+from collections.abc import Sequence
 
 log = logging.getLogger(__name__)
 
@@ -77,3 +78,8 @@ class LogFile(logging.FileHandler):
         """As the base class; what the disk does not take is lost."""
         with contextlib.suppress(OSError):
             super().close()
+
+
+def some(names: Sequence[str], most: int = 12) -> str:
+    """``a, b, c and 4 more``."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -12,10 +12,7 @@ import pytest
 if not Path("/dev/nvidiactl").exists():  # no GPU: the fused kernels' tests run them by Triton's interpreter
     os.environ["TRITON_INTERPRET"] = "1"
 
-sys.path[:0] = [
-    str(Path(__file__).parent),
-    str(Path(__file__).parent / "comm"),
-]  # fake_study; mpi_families, for launches
+sys.path.insert(0, str(Path(__file__).parent))  # fake_study; mpi_families, for launches; comm_toys, for evaluators
 
 FUNCTION = """
 import os, time

@@ -10,8 +10,9 @@ import fake_study
 import pytest
 import yaml
 
-from snnhpo_mpi import cli, host
+from snnhpo_mpi import cli
 from snnhpo_mpi.config import load_config
+from snnhpo_mpi.host import provenance
 from snnhpo_mpi.study.check import _cost
 from snnhpo_mpi.trial import State
 
@@ -93,9 +94,9 @@ def test_versions_of_everything_that_matters_go_to_stdout(capsys: pytest.Capture
 
 
 def test_versions_of_what_is_absent_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host, "PACKAGES", ("snnhpo_mpi", "no_such_package"))
+    monkeypatch.setattr(provenance, "PACKAGES", ("snnhpo_mpi", "no_such_package"))
     monkeypatch.setattr(sys, "executable", "/no/such/python")
-    versions = host.versions()
+    versions = provenance.versions()
     assert versions["no_such_package"] == "not installed" and versions["MPI"] == "not found"
 
 

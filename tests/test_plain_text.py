@@ -9,7 +9,7 @@ from snnhpo_mpi.analysis.summary import failures
 from snnhpo_mpi.cli import main
 from snnhpo_mpi.plain_text import LogFile, PlainFormatter, plain
 from snnhpo_mpi.record import read
-from snnhpo_mpi.report import terminal as live
+from snnhpo_mpi.report import terminal
 from snnhpo_mpi.study.progress import Announcer, Tally
 from snnhpo_mpi.trial import Ended, Outcome, State
 
@@ -76,8 +76,8 @@ def test_no_command_sends_an_evaluations_control_codes_to_the_terminal(
 def test_reasons_and_the_live_view_are_plain(evil: Path) -> None:
     data = read(evil)
     assert failures(data)[0][0] == "RuntimeError: red \\x9b1A\\x07 end"
-    assert any("RuntimeError: red" in line for line in live.last_log_lines(evil))
-    assert all(is_plain(line) for line in live.last_log_lines(evil))
+    assert any("RuntimeError: red" in line for line in terminal.last_log_lines(evil))
+    assert all(is_plain(line) for line in terminal.last_log_lines(evil))
 
 
 def test_an_error_that_ends_a_command_is_said_plainly(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

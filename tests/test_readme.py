@@ -12,13 +12,14 @@ import fake_study
 import pytest
 import torch
 
-from snnhpo_mpi import cli, host
+from snnhpo_mpi import cli
 from snnhpo_mpi.comm import mpi
 from snnhpo_mpi.errors import SnnhpoError
+from snnhpo_mpi.host.device import choose_device
 from snnhpo_mpi.host.launchers import check_launch
 from snnhpo_mpi.host.scratch import scratch_folder
 from snnhpo_mpi.master.loop import Ending
-from snnhpo_mpi.snn import triton_available as available
+from snnhpo_mpi.snn import triton_available
 from snnhpo_mpi.snn.device import checked
 from snnhpo_mpi.snn.slayer.lava_kernels import build, cache
 from snnhpo_mpi.study.progress import Tally
@@ -73,13 +74,13 @@ def broken_gpu(monkeypatch: pytest.MonkeyPatch) -> str:
 
 def no_gpu(monkeypatch: pytest.MonkeyPatch) -> str:
     slot = {"slot": 0, "gpus": "auto", "trials_per_gpu": 1, "threads": 1, "n_cores": 1}
-    return said_by(lambda: host.choose_device(**slot, visible=(), n_granted=4))
+    return said_by(lambda: choose_device(**slot, visible=(), n_granted=4))
 
 
 def no_compiler(monkeypatch: pytest.MonkeyPatch) -> str:
     said: list[str] = []
-    monkeypatch.setattr(available.log, "warning", lambda text, *values: said.append(text % values))
-    assert not available._compiles.__wrapped__("cuda:99")
+    monkeypatch.setattr(triton_available.log, "warning", lambda text, *values: said.append(text % values))
+    assert not triton_available._compiles.__wrapped__("cuda:99")
     return said[0]
 
 

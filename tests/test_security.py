@@ -11,7 +11,7 @@ import snnhpo_mpi
 ROOT = Path(snnhpo_mpi.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 # A supervisor pickles its own settings into the standard input of the evaluator that it starts: no file, no network.
-UNPICKLES = {"comm/evaluator_process.py"}
+UNPICKLES = {"worker/evaluator_process.py"}
 UNSAFE_IMPORTS = {"dill", "cloudpickle", "joblib", "shelve", "marshal"}
 UNSAFE_CALLS = {
     "pickle.load",

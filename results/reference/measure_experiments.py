@@ -24,7 +24,7 @@ import numpy as np
 import torch
 
 from snnhpo_mpi.config import StudyConfig, load_config
-from snnhpo_mpi.host import CONVOLUTIONS_KEPT
+from snnhpo_mpi.host.device import CONVOLUTIONS_KEPT
 from snnhpo_mpi.study.build import build_optimizer, build_trainer
 from snnhpo_mpi.trial import Outcome, Params, State, Trial
 

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from snnhpo_mpi.analysis.edges import Edge, edges, n_ranges, used_up
 from snnhpo_mpi.analysis.pace import busy_share, seconds_left
+from snnhpo_mpi.analysis.repeats import Repeats, is_retraining, repeats
+from snnhpo_mpi.analysis.score import n_scored, standard_error, with_error
 from snnhpo_mpi.analysis.series import incumbent, windows
 from snnhpo_mpi.plain_text import plain
 from snnhpo_mpi.record import StudyData
-from snnhpo_mpi.report.edges import Edge, edges, n_ranges, used_up
-from snnhpo_mpi.report.repeats import Repeats, is_retraining, repeats
-from snnhpo_mpi.report.score import n_scored, standard_error, with_error
 from snnhpo_mpi.trial import ParamValue, State
 
 

@@ -1,1 +1,1 @@
-"""Moves messages: rank 0's loop, the worker ranks' supervisors and their evaluator processes. No torch in here."""
+"""The wire: messages and how they travel. No torch in here."""

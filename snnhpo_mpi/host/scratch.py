@@ -15,9 +15,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.host.schedulers import SCHEDULERS
 
 log = logging.getLogger(__name__)
-PLACES = ("SNNHPO_SCRATCH", "SLURM_TMPDIR", "TMPDIR")  # the first that is set; else the system's
+PLACES = ("SNNHPO_SCRATCH", *(one.scratch for one in SCHEDULERS), "TMPDIR")  # the first that is set; else the system's
 CACHE = "SNNHPO_CACHE"
 _PREFIX = "snnhpo-"
 # Where matplotlib, torch, Triton, numba, the CUDA driver and all that follow the XDG rules keep their caches.

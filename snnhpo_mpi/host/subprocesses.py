@@ -13,8 +13,9 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
+from snnhpo_mpi.host.launchers import without_mpi
+
 _PR_SET_PDEATHSIG = 1  # Linux: prctl.h
-_MPI_VARIABLES = ("PMI_", "PMIX_", "OMPI_", "PRTE_", "HYDRA_", "HYDI_", "MPI_LOCAL", "MPIR_", "I_MPI_")
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ def spawn(call: str, given: bytes, *, own: Mapping[str, str] | None = None, **op
         ],
         stdin=subprocess.PIPE,
         start_new_session=True,  # what it forks ends with it; Ctrl-C at the terminal does not reach it
-        env=without_mpi(os.environ) | dict(own or {}),
+        env=without_mpi(os.environ) | {"PYTHONUNBUFFERED": "1"} | dict(own or {}),
         **options,
     )
     assert process.stdin is not None
@@ -54,12 +55,6 @@ def spawn(call: str, given: bytes, *, own: Mapping[str, str] | None = None, **op
         log.debug("process %d ended at once", process.pid)  # its exit code tells the rest
     process.stdin = None  # ``communicate`` would flush it
     return process
-
-
-def without_mpi(environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables by which no MPI takes the process for one of its ranks."""
-    kept = {name: value for name, value in environment.items() if not name.startswith(_MPI_VARIABLES)}
-    return kept | {"PYTHONUNBUFFERED": "1"}
 
 
 def die_with(parent: int) -> None:

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from snnhpo_mpi.errors import RecordError
-from snnhpo_mpi.host import subprocesses as child
+from snnhpo_mpi.host import subprocesses
 from snnhpo_mpi.record import snapshot
 from snnhpo_mpi.record.renewal import renew
 
@@ -63,7 +63,7 @@ class Saver:
             return
         self._n_bytes = n_bytes
         try:
-            self._process = child.spawn(
+            self._process = subprocesses.spawn(
                 _CALL.format(parent=os.getpid()),
                 json.dumps([str(self._folder), n_bytes, self._anew, self._study_id]).encode("ascii"),
                 stdout=subprocess.DEVNULL,

@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
 
-from snnhpo_mpi.analysis import series
+from snnhpo_mpi.analysis import points, series
 from snnhpo_mpi.record import StudyData
-from snnhpo_mpi.report import labels, points
+from snnhpo_mpi.report import labels
 
 COLUMN_IN, PAGE_IN = 3.5, 7.2  # width of a column and of a page of a journal
 # For letters that Matplotlib's own font lacks: the first of these that is installed.

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from snnhpo_mpi.analysis import series
+from snnhpo_mpi.analysis import points, series
 from snnhpo_mpi.analysis.summary import best_trials, objective_label, objective_name, saved_seconds, summarise
 from snnhpo_mpi.record import StudyData
-from snnhpo_mpi.report import points, traces
+from snnhpo_mpi.report import traces
 from snnhpo_mpi.report.labels import for_plotly, shortened
 from snnhpo_mpi.report.traces import Chart, Trace, bars, kinds, line, numbers, step
 from snnhpo_mpi.report.words import percent, time_unit

@@ -12,15 +12,14 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from snnhpo_mpi.analysis import series
+from snnhpo_mpi.analysis import points, series
+from snnhpo_mpi.analysis.repeats import is_retraining
+from snnhpo_mpi.analysis.score import score, with_error
 from snnhpo_mpi.analysis.summary import Summary, objective_name, summarise
 from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.record import StudyData
-from snnhpo_mpi.report import points
 from snnhpo_mpi.report.canvas import PAGE_IN, STYLE, save
 from snnhpo_mpi.report.labels import for_matplotlib
-from snnhpo_mpi.report.repeats import is_retraining
-from snnhpo_mpi.report.score import score, with_error
 from snnhpo_mpi.report.words import duration, percent, rough_duration, time_unit
 
 SHARES = (0.5, 0.8, 0.9, 1.0)  # of the best that every study reached: the levels to time without others given

@@ -8,10 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from snnhpo_mpi.analysis.summary import Baseline, Summary, objective_name, summarise
-from snnhpo_mpi.record import StudyData
-from snnhpo_mpi.report.edges import advice
-from snnhpo_mpi.report.repeats import (
+from snnhpo_mpi.analysis.edges import advice
+from snnhpo_mpi.analysis.repeats import (
     Floats,
     Repeats,
     is_retraining,
@@ -22,7 +20,9 @@ from snnhpo_mpi.report.repeats import (
     shares,
     tested_on,
 )
-from snnhpo_mpi.report.score import score, standard_error
+from snnhpo_mpi.analysis.score import score, standard_error
+from snnhpo_mpi.analysis.summary import Baseline, Summary, objective_name, summarise
+from snnhpo_mpi.record import StudyData
 from snnhpo_mpi.report.words import duration, figure, percent
 
 _MOST_CLASSES = 20  # of a confusion matrix as text

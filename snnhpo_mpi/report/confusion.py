@@ -12,11 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from snnhpo_mpi.analysis import points
+from snnhpo_mpi.analysis.repeats import Floats, is_retraining, pooled_confusion, repeats, shares
 from snnhpo_mpi.analysis.summary import best_trials
 from snnhpo_mpi.record import StudyData
-from snnhpo_mpi.report import points
 from snnhpo_mpi.report.canvas import COLUMN_IN, PAGE_IN, empty
-from snnhpo_mpi.report.repeats import Floats, is_retraining, pooled_confusion, repeats, shares
 from snnhpo_mpi.report.traces import Chart, numbers
 
 _MOST_CELLS = 12  # classes whose shares are written as numbers

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from snnhpo_mpi.analysis.repeats import candidate_of, is_retraining
 from snnhpo_mpi.analysis.summary import objective_name, reason
 from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.record import StudyData
-from snnhpo_mpi.report.repeats import candidate_of, is_retraining
 from snnhpo_mpi.trial import ParamValue, State
 
 if TYPE_CHECKING:

@@ -35,11 +35,6 @@ def shortened(text: object, most: int = MOST_CHARACTERS) -> str:
     return f"{line[: most - 1 - tail]}…{line[len(line) - tail :]}"
 
 
-def some(names: Sequence[str], most: int = 12) -> str:
-    """``a, b, c and 4 more``."""
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
 def ticks(choices: Sequence[str], most: int) -> list[int]:
     """Which of the choices are labelled, evenly spread from the first to the last where not all have room."""
     if len(choices) <= most:

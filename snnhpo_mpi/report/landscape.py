@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from snnhpo_mpi.analysis import points
 from snnhpo_mpi.analysis.along import Along
+from snnhpo_mpi.analysis.importance import Importance, importances
+from snnhpo_mpi.analysis.score import score
 from snnhpo_mpi.analysis.series import best_tenth
 from snnhpo_mpi.record import StudyData
-from snnhpo_mpi.report import points
-from snnhpo_mpi.report.importance import Importance, importances
 from snnhpo_mpi.report.labels import for_plotly, ticks
-from snnhpo_mpi.report.score import score
 from snnhpo_mpi.report.traces import Chart, Trace, kinds, line, numbers
 from snnhpo_mpi.report.words import figure, rounded
 

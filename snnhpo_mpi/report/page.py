@@ -16,16 +16,17 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from snnhpo_mpi.analysis.along import Along
+from snnhpo_mpi.analysis.edges import advice
+from snnhpo_mpi.analysis.points import axes, nothing_drawn
+from snnhpo_mpi.analysis.repeats import Repeats, is_retraining, repeats, retrainings, tested_on
+from snnhpo_mpi.analysis.score import score
 from snnhpo_mpi.analysis.summary import Summary, failures, objective_label, objective_name, summarise
+from snnhpo_mpi.plain_text import some
 from snnhpo_mpi.record import StudyData
 from snnhpo_mpi.report import charts, confusion, landscape, trainings
 from snnhpo_mpi.report.conclusion import doubt, sampling_error, used_up_text
-from snnhpo_mpi.report.edges import advice
 from snnhpo_mpi.report.failing import attempt
-from snnhpo_mpi.report.labels import shortened, some
-from snnhpo_mpi.report.points import axes, nothing_drawn
-from snnhpo_mpi.report.repeats import Repeats, is_retraining, repeats, retrainings, tested_on
-from snnhpo_mpi.report.score import score
+from snnhpo_mpi.report.labels import shortened
 from snnhpo_mpi.report.traces import Chart
 from snnhpo_mpi.report.words import duration, figure, percent, rough_duration
 

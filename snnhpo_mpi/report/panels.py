@@ -10,13 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter
 
+from snnhpo_mpi.analysis import points
 from snnhpo_mpi.analysis.along import Along
+from snnhpo_mpi.analysis.importance import importances
 from snnhpo_mpi.analysis.series import best_tenth
 from snnhpo_mpi.analysis.summary import objective_label
 from snnhpo_mpi.record import StudyData
-from snnhpo_mpi.report import points
 from snnhpo_mpi.report.canvas import PAGE_IN, choice_ticks, empty, scatter
-from snnhpo_mpi.report.importance import importances
 from snnhpo_mpi.report.labels import for_matplotlib
 from snnhpo_mpi.report.words import rounded
 

@@ -12,15 +12,15 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from snnhpo_mpi.analysis import series
+from snnhpo_mpi.analysis import points, series
 from snnhpo_mpi.analysis.along import Along
+from snnhpo_mpi.analysis.repeats import is_retraining
 from snnhpo_mpi.analysis.summary import best_trials, failures, objective_label, objective_name, saved_seconds, summarise
 from snnhpo_mpi.record import StudyData
-from snnhpo_mpi.report import confusion, panels, points, trainings
+from snnhpo_mpi.report import confusion, panels, trainings
 from snnhpo_mpi.report.canvas import COLUMN_IN, PAGE_IN, STYLE, empty, save, scatter
 from snnhpo_mpi.report.failing import attempt
 from snnhpo_mpi.report.labels import for_matplotlib
-from snnhpo_mpi.report.repeats import is_retraining
 from snnhpo_mpi.report.words import percent, time_unit
 
 _MOST_LANES = 64

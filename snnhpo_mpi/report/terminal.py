@@ -19,12 +19,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from snnhpo_mpi.analysis.edges import advice
+from snnhpo_mpi.analysis.repeats import Repeats, repeats, retrainings
 from snnhpo_mpi.analysis.summary import Summary, summarise
 from snnhpo_mpi.plain_text import for_encoding, plain
 from snnhpo_mpi.record import StudyData, read
 from snnhpo_mpi.report import words
-from snnhpo_mpi.report.edges import advice
-from snnhpo_mpi.report.repeats import Repeats, repeats, retrainings
 from snnhpo_mpi.report.words import duration, percent, rough_duration, rounded
 
 REFRESH_S = 2.0

@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from snnhpo_mpi.analysis import series
+from snnhpo_mpi.analysis import points, series
 from snnhpo_mpi.record import StudyData
-from snnhpo_mpi.report import points
 
 MOST_POINTS = 3000  # drawn of each kind of trial in one chart
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from snnhpo_mpi.analysis import points
+from snnhpo_mpi.analysis.repeats import Repeats, repeats
 from snnhpo_mpi.analysis.summary import objective_name
 from snnhpo_mpi.record import StudyData
-from snnhpo_mpi.report import points
 from snnhpo_mpi.report.canvas import COLUMN_IN, empty
-from snnhpo_mpi.report.repeats import Repeats, repeats
 from snnhpo_mpi.report.traces import Chart, Trace, numbers
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from snnhpo_mpi.analysis.score import score
 from snnhpo_mpi.analysis.summary import Found
 from snnhpo_mpi.config import as_yaml
 from snnhpo_mpi.record import StudyData
-from snnhpo_mpi.report.score import score
 from snnhpo_mpi.trial import ParamValue
 
 TIME_LEFT = "left "

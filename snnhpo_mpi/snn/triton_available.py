@@ -24,9 +24,9 @@ def fuses(like: torch.Tensor) -> bool:
 def _compiles(device: str) -> bool:
     """Whether Triton is there and can compile; if not, torch's own operations are right too, but slow."""
     try:
-        from snnhpo_mpi.snn.slayer.neurons import alif_triton as fused_alif
+        from snnhpo_mpi.snn.slayer.neurons import alif_triton
 
-        fused_alif.run(torch.ones(2, 8, device=device), _PROBE)
+        alif_triton.run(torch.ones(2, 8, device=device), _PROBE)
         torch.cuda.synchronize(device)
     except (torch.cuda.OutOfMemoryError, torch.AcceleratorError):
         raise  # no answer: the GPU is full, or broken

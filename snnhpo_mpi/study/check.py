@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from snnhpo_mpi import host
 from snnhpo_mpi.config import CategoricalParameter, IntParameter, PythonSettings, StudyConfig, as_yaml, expanded
 from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.host.device import usable_cores, visible_gpus
 from snnhpo_mpi.hyperparameters.networks import defaults
 from snnhpo_mpi.space import Space
 from snnhpo_mpi.study.own_code import try_out
@@ -169,10 +169,10 @@ def import_own(function: str) -> None:
 
 
 def _devices(config: StudyConfig) -> str:
-    gpus = host.visible_gpus(os.environ)
+    gpus = visible_gpus(os.environ)
     used = gpus if config.workers.gpus == "auto" else gpus[: config.workers.gpus]
     where = f"GPUs {', '.join(used)}" if used else "no GPU, so trials run on the CPU"
-    return f"{where}; {host.usable_cores()} cores"
+    return f"{where}; {usable_cores()} cores"
 
 
 def _cost(config: StudyConfig) -> str:

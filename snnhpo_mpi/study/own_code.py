@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from snnhpo_mpi.errors import ConfigError
-from snnhpo_mpi.host import subprocesses as child
+from snnhpo_mpi.host import subprocesses
 from snnhpo_mpi.user_error import said
 
 LIMIT_S = 900.0  # as long as an evaluator may take to start
@@ -50,7 +50,7 @@ def _run(order: bytes, writing: int, which: str) -> int:
     call = f"from snnhpo_mpi.study.own_code import main; main({writing}, {os.getpid()})"
     try:
         # What it prints is no result of ours.
-        process = child.spawn(call, order, stdout=sys.__stderr__, pass_fds=(writing,))
+        process = subprocesses.spawn(call, order, stdout=sys.__stderr__, pass_fds=(writing,))
     finally:
         os.close(writing)
     try:
@@ -70,7 +70,7 @@ def main(answer: int, parent: int) -> NoReturn:
         answer: descriptor to write to.
         parent: the process to end with.
     """
-    child.die_with(parent)
+    subprocesses.die_with(parent)
     reason = None
     try:
         attempt, *arguments = json.load(sys.stdin.buffer)

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from snnhpo_mpi.analysis.repeats import is_retraining
 from snnhpo_mpi.analysis.summary import best_trials
 from snnhpo_mpi.config import Candidate, RetrainSettings, StudyConfig
 from snnhpo_mpi.config.document import Document, apply_override
@@ -22,7 +23,6 @@ from snnhpo_mpi.config.validation import validate
 from snnhpo_mpi.errors import ConfigError, RecordError
 from snnhpo_mpi.record import StudyData, exists, read
 from snnhpo_mpi.report.conclusion import conclusion
-from snnhpo_mpi.report.repeats import is_retraining
 from snnhpo_mpi.study import run as study
 
 log = logging.getLogger(__name__)

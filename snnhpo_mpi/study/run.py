@@ -17,11 +17,14 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from snnhpo_mpi import host
 from snnhpo_mpi.comm.transport import LocalWorkers, Transport, local_transports
 from snnhpo_mpi.config import Document, StudyConfig
 from snnhpo_mpi.errors import ConfigError, RecordError, SnnhpoError
-from snnhpo_mpi.host.launchers import announced
+from snnhpo_mpi.host import schedulers
+from snnhpo_mpi.host.address_space import short_of_address_space
+from snnhpo_mpi.host.device import cores_of_rank
+from snnhpo_mpi.host.launchers import announced, local_size
+from snnhpo_mpi.host.provenance import provenance
 from snnhpo_mpi.host.signals import StopSignals, ignore_stop_signals
 from snnhpo_mpi.master.failures import Failures
 from snnhpo_mpi.master.loop import Ending, Master, MasterSettings, dismiss
@@ -89,7 +92,7 @@ def run(request: Request, say: Say) -> int:
         if request.workers is not None:
             raise ConfigError("--workers is for runs without MPI; mpiexec -n 1+N starts N workers")
         if told.rank == 0:
-            host.leave_exit_code(None, os.environ)
+            schedulers.leave_exit_code(None, os.environ)
         return _run_mpi(request, say)
     ends = local_transports(1 + (request.workers or 1))
     with StopSignals() as signals, LocalWorkers(ends[1:], partial(work, request.results, {})):
@@ -110,9 +113,9 @@ def _run_mpi(request: Request, say: Say) -> int:
         else:
             with StopSignals() as signals:
                 code = _lead_or_dismiss(request, transport, say, signals)
-            host.leave_exit_code(code, os.environ)
+            schedulers.leave_exit_code(code, os.environ)
     except BaseException:  # a fault of the program, on whichever rank: a job must not try it again and again
-        host.leave_exit_code(code, os.environ)
+        schedulers.leave_exit_code(code, os.environ)
         raise
     finally:
         transport.close(code)
@@ -131,7 +134,7 @@ def _lead_or_dismiss(request: Request, transport: Transport, say: Say, signals: 
         log.error("%s", error)
         return error.exit_code
     except (ImportError, MemoryError, OSError) as error:
-        if (reason := host.short_of_address_space(error)) is None:
+        if (reason := short_of_address_space(error)) is None:
             raise
         dismiss(transport, ConfigError.exit_code)
         log.error("%s", reason)
@@ -148,7 +151,7 @@ def _lead(request: Request, transport: Transport, say: Say, signals: StopSignals
     with document.located():
         optimizer = build_optimizer(config)
     # More threads than cores make the models' linear algebra many times slower, and the workers with it.
-    threadpool_limits(host.cores_of_rank(os.environ, host.local_size(os.environ) or transport.size))
+    threadpool_limits(cores_of_rank(os.environ, local_size(os.environ) or transport.size))
     record = _open_record(request, config, document.text, folder, data)
     with _kept(say, folder / "logs" / RANK_0_LOG) as say:
         return _lead_on(request, config, transport, record, optimizer, say, signals)
@@ -247,7 +250,7 @@ def _clock(config: StudyConfig, past: StudyData) -> tuple[Callable[[], float | N
     wall_time_s, is_all = config.budget.wall_time, config.budget.trials is None
     if wall_time_s is not None and is_all:
         wall_time_s -= seconds_spent(past, Ending.COMPLETE.value)
-    of_budget, of_job = host.job_clock(wall_time_s, {}), host.job_clock(None, os.environ)
+    of_budget, of_job = schedulers.job_clock(wall_time_s, {}), schedulers.job_clock(None, os.environ)
 
     def time_left() -> float | None:
         return min((left for left in (of_budget(), of_job()) if left is not None), default=None)
@@ -392,7 +395,7 @@ def _open_record(request: Request, config: StudyConfig, text: str, folder: Path,
         raise RecordError(
             f"{folder} holds a study already: --resume goes on with it, --results begins another elsewhere"
         )
-    resolved, space, facts = config.model_dump(mode="json"), Space(config.space), host.provenance() | data.provenance()
+    resolved, space, facts = config.model_dump(mode="json"), Space(config.space), provenance() | data.provenance()
     flush_every_s = config.record.flush_every
     if resuming and not request.accept_config:
         data.refuse_other(read(folder).provenance)

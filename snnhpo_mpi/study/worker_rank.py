@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from snnhpo_mpi import host
 from snnhpo_mpi.comm.transport import Transport
 from snnhpo_mpi.config import StudyConfig
+from snnhpo_mpi.host import launchers, schedulers
+from snnhpo_mpi.host.device import choose_device, cores_of_rank, visible_gpus
 from snnhpo_mpi.host.scratch import scratch_folder, variables
 from snnhpo_mpi.snn import checkpoint
 from snnhpo_mpi.study.build import build_trainer
@@ -51,16 +52,16 @@ def prepare_evaluator(results: Path, place: Place, config_json: str) -> Evaluato
     rank, size, launcher = place.rank, place.size, place.launcher
     config = StudyConfig.model_validate_json(config_json)
     # Rank 0 trains nothing: where it shares a node with workers, their slots begin after it.
-    local_rank, local_size = host.local_rank(launcher), host.local_size(launcher)
+    local_rank, local_size = launchers.local_rank(launcher), launchers.local_size(launcher)
     with_rank_0 = local_rank is None or local_rank == rank
-    device = host.choose_device(
+    device = choose_device(
         slot=(rank if local_rank is None else local_rank) - with_rank_0,
         gpus=config.workers.gpus,
         trials_per_gpu=config.workers.trials_per_gpu,
         threads=config.workers.threads,
-        visible=host.visible_gpus(os.environ),
-        n_cores=host.cores_of_rank(launcher, (size if local_size is None else local_size) - with_rank_0),
-        n_granted=host.granted_gpus(launcher),
+        visible=visible_gpus(os.environ),
+        n_cores=cores_of_rank(launcher, (size if local_size is None else local_size) - with_rank_0),
+        n_granted=schedulers.granted_gpus(launcher),
     )
     folder = results / config.study.name
     if config.retrain is not None and config.retrain.networks is not None:

@@ -27,7 +27,7 @@ from snnhpo_mpi.comm.messages import (
     decode,
     encode,
 )
-from snnhpo_mpi.host import subprocesses as child
+from snnhpo_mpi.host import subprocesses
 from snnhpo_mpi.trial import Trial
 from snnhpo_mpi.worker import log_file
 from snnhpo_mpi.worker.evaluator_process import Order, TrainerFactory
@@ -104,7 +104,7 @@ class Evaluator:
         order = Order(settings.factory, settings.n_constraints, settings.report_every_s, settings.fresh_process)
         call = f"from snnhpo_mpi.worker.evaluator_process import main; main({theirs.fileno()}, {os.getpid()})"
         with log_file.open_log(settings.log) as log:
-            return child.spawn(
+            return subprocesses.spawn(
                 call,
                 pickle.dumps(order),
                 own=settings.environment,

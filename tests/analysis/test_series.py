@@ -7,10 +7,9 @@ import fake_study
 import numpy as np
 import pytest
 
-from snnhpo_mpi.analysis import series
+from snnhpo_mpi.analysis import points, series
 from snnhpo_mpi.analysis.summary import saved_seconds
 from snnhpo_mpi.record import StudyData, read
-from snnhpo_mpi.report import points
 
 
 @pytest.fixture(scope="session")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "comm")]
+sys.path.insert(0, str(Path(__file__).parent))
 
-from faulty_study import Study  # noqa: E402
-from mpi_families import Family, families  # noqa: E402
+from faulty_study import Study
+from mpi_families import Family, families
 
 
 @pytest.fixture

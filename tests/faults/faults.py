@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "comm")]
+sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 import endings  # noqa: E402
 import evaluations  # noqa: E402

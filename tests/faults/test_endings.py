@@ -72,7 +72,7 @@ def epoch_of(path: Path) -> int:
 
 
 def test_the_end_of_slurm_s_job_is_that_of_its_own_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    from snnhpo_mpi.host import job_clock
+    from snnhpo_mpi.host.schedulers import job_clock
 
     left = job_clock(None, {"SLURM_JOB_END_TIME": str(int(time.time()) + 100)})()
     assert left is not None and 98 <= left <= 100

@@ -1,7 +1,7 @@
 import pytest
 
 from snnhpo_mpi.errors import ConfigError
-from snnhpo_mpi.host.launchers import Announced, announced, check_launch
+from snnhpo_mpi.host.launchers import Announced, announced, check_launch, local_rank, local_size
 
 OPEN_MPI = {"OMPI_COMM_WORLD_RANK": "2", "OMPI_COMM_WORLD_SIZE": "4", "PMIX_RANK": "2"}
 MPICH = {"PMI_RANK": "1", "PMI_SIZE": "3"}
@@ -39,3 +39,20 @@ def test_every_rank_being_rank_0_of_1_is_told(environment):
 )
 def test_a_launch_that_fits_passes(rank, size, environment):
     check_launch(rank, size, environment)
+
+
+@pytest.mark.parametrize(
+    ("environment", "rank", "size"),
+    [
+        ({}, None, None),
+        ({"OMPI_COMM_WORLD_LOCAL_RANK": "2", "OMPI_COMM_WORLD_LOCAL_SIZE": "4"}, 2, 4),
+        ({"MPI_LOCALRANKID": "1", "MPI_LOCALNRANKS": "3"}, 1, 3),
+        ({"SLURM_LOCALID": "3", "SLURM_STEP_TASKS_PER_NODE": "4(x2)"}, 3, 4),
+        ({"SLURM_LOCALID": "0", "SLURM_STEP_TASKS_PER_NODE": "4,3", "SLURM_NODEID": "0"}, 0, 4),
+        ({"SLURM_LOCALID": "2", "SLURM_STEP_TASKS_PER_NODE": "9,8(x3)", "SLURM_NODEID": "3"}, 2, 8),
+        ({"SLURM_LOCALID": "2", "SLURM_STEP_TASKS_PER_NODE": "9,8(x3)", "SLURM_NODEID": "4"}, 2, None),
+    ],
+)
+def test_launchers_say_the_local_rank(environment: dict[str, str], rank: int | None, size: int | None) -> None:
+    assert local_rank(environment) == rank
+    assert local_size(environment) == size

@@ -18,10 +18,9 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from snnhpo_mpi import cli
-from snnhpo_mpi.analysis import along
+from snnhpo_mpi.analysis import along, points
 from snnhpo_mpi.record import StudyData, read
-from snnhpo_mpi.report import charts, compare, landscape, page, panels, plots, points
-from snnhpo_mpi.report import terminal as live
+from snnhpo_mpi.report import charts, compare, landscape, page, panels, plots, terminal
 from snnhpo_mpi.report.canvas import STYLE
 from snnhpo_mpi.report.labels import for_matplotlib, for_plotly, shortened, ticks
 from snnhpo_mpi.trial import State
@@ -170,7 +169,7 @@ def test_any_number_leaves_a_whole_report(
 @pytest.mark.parametrize("values", [*VALUES.values(), [-1.7e308, 0.0, 1.7e308]], ids=[*VALUES, "far apart"])
 def test_any_number_leaves_a_whole_status(tmp_path: Path, values: list[float]) -> None:
     data = read(fake_study.written(tmp_path / "s", 30, state=State.COMPLETED))
-    text = live.as_text(replace(data, objective=np.resize(values, 30), constraints=np.full((30, 2), -1.0)))
+    text = terminal.as_text(replace(data, objective=np.resize(values, 30), constraints=np.full((30, 2), -1.0)))
     assert max(map(len, text.splitlines())) <= 80 and "best" in text
 
 

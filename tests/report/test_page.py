@@ -13,11 +13,10 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from snnhpo_mpi.analysis import series
+from snnhpo_mpi.analysis import points, series
 from snnhpo_mpi.analysis.summary import best_trials, status_dict, summarise
 from snnhpo_mpi.record import StudyData, Worker, read
-from snnhpo_mpi.report import charts, conclusion, confusion, export, page, plots, points, traces, words
-from snnhpo_mpi.report import terminal as live
+from snnhpo_mpi.report import charts, conclusion, confusion, export, page, plots, terminal, traces, words
 from snnhpo_mpi.trial import Asked, Ended, Outcome, Started, State, Trial
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
@@ -82,7 +81,7 @@ def test_every_figure_draws_any_study(data: StudyData, draw: Callable[[StudyData
 
 
 def test_the_terminal_view_fits_80_columns(data: StudyData) -> None:
-    lines = live.as_text(data).splitlines()
+    lines = terminal.as_text(data).splitlines()
     assert len(lines) >= 4
     assert max(map(len, lines)) <= 80
 
@@ -230,7 +229,7 @@ def test_the_conclusion_of_a_retraining_has_means_and_no_maximum(tmp_path: Path)
     assert heat["z"] == [[0.9, 0.1, 0.0], [0.3, 0.5, 0.2]]
     assert heat["x"] == ["0", "1", "none"] and heat["y"] == ["0", "1"]
     assert confusion.draw(data).axes[0].get_title().endswith("2 seeds together, test data [%]")
-    status = live.as_text(data)
+    status = terminal.as_text(data)
     assert "0.6250 ± 0.1768 (2 seeds)" in status and "best" not in status and "0.7500" not in status
     assert status_dict(summarise(data))["best"] is None
     assert [path.name for path in plots.write_figures(data, tmp_path / "f", ["png"])[0]] == [

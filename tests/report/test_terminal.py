@@ -17,19 +17,19 @@ from rich.console import Console
 
 from snnhpo_mpi.analysis.summary import summarise
 from snnhpo_mpi.record import read
-from snnhpo_mpi.report import terminal as live
+from snnhpo_mpi.report import terminal
 
 
 def drawn(folder: Path, height: int, width: int = 80) -> list[str]:
     console = Console(file=io.StringIO(), width=width, height=height, color_system=None)
-    console.print(live.render(read(folder), height))
+    console.print(terminal.render(read(folder), height))
     return console.file.getvalue().splitlines()  # type: ignore[attr-defined]
 
 
 def test_each_running_worker_has_a_row_with_its_news(tmp_path: Path) -> None:
     folder = fake_study.written(tmp_path / "s", 20, live=True)
     data = read(folder)
-    text = live.as_text(data)
+    text = terminal.as_text(data)
     assert len(data.progress) == 4
     for rank, news in data.progress.items():
         (row,) = (line.split() for line in text.splitlines() if line.split()[:2] == [str(rank), str(news.number)])
@@ -56,10 +56,10 @@ def logged(folder: Path, **ranks: str) -> None:
 def test_the_last_lines_of_the_logs_are_shown_below_the_workers(tmp_path: Path) -> None:
     folder = fake_study.written(tmp_path / "s", 20, live=True)
     logged(folder, rank_002="old\nolder\n", rank_000="12:00:00 INFO one\ntwo \x1b[31mred\a\n\n", rank_001="")
-    assert live.last_log_lines(folder) == ["  2| old", "  2| older", "  0| 12:00:00 one", "  0| two red\\x07"]
+    assert terminal.last_log_lines(folder) == ["  2| old", "  2| older", "  0| 12:00:00 one", "  0| two red\\x07"]
     lines = drawn(folder, 24)
     assert lines[-1].rstrip() == "  0| two red\\x07" and len(lines) <= 23
-    assert "| 12:00:00 one" in live.as_text(read(folder))
+    assert "| 12:00:00 one" in terminal.as_text(read(folder))
 
 
 def test_many_workers_leave_two_lines_for_the_log(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_a_worker_without_a_trial_is_idle(tmp_path: Path) -> None:
     folder = fake_study.written(tmp_path / "s", 20, live=True)
     fake_study.LIVE[-1].worker(9, "node09.cluster.example", "GPU 7")
     fake_study.LIVE[-1].maintain()
-    (row,) = (line for line in live.as_text(read(folder)).splitlines() if "GPU 7" in line)
+    (row,) = (line for line in terminal.as_text(read(folder)).splitlines() if "GPU 7" in line)
     assert row.split()[:2] == ["9", "idle"] and row.endswith("GPU 7 on node09")
 
 
@@ -84,16 +84,16 @@ def test_after_a_resume_only_the_workers_of_this_run_are_shown(tmp_path: Path) -
     data = read(folder)
     before = data.sessions[-1]
     resumed = replace(data, sessions=(before, replace(before, began=replace(before.began, at=time.time()))))
-    assert "GPU" in live.as_text(data) and "GPU" not in live.as_text(resumed)
+    assert "GPU" in terminal.as_text(data) and "GPU" not in terminal.as_text(resumed)
     newcomer = replace(next(iter(data.workers.values())), rank=7, device="GPU 9", at=time.time() + 1)
-    text = live.as_text(replace(resumed, workers=data.workers | {7: newcomer}))
+    text = terminal.as_text(replace(resumed, workers=data.workers | {7: newcomer}))
     assert text.count("GPU") == 1 and "GPU 9" in text
 
 
 def test_lines_of_the_log_on_how_the_search_stands_are_left_to_the_view(tmp_path: Path) -> None:
     folder = fake_study.written(tmp_path / "s", 20, live=True)
     logged(folder, rank_000="12:00:00 INFO one\n12:00:01 INFO trials 4/10  feasible 1\n", rank_001="trials 7\n")
-    assert live.last_log_lines(folder) == ["  0| 12:00:00 one", "  1| trials 7"]
+    assert terminal.last_log_lines(folder) == ["  0| 12:00:00 one", "  1| trials 7"]
 
 
 def test_a_progress_line_with_its_state_fits_a_terminal(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_a_progress_line_with_its_state_fits_a_terminal(tmp_path: Path) -> None:
     wide = replace(
         summary, budget_trials=10**6, completed=10**6, feasible=10**5, stopped=10**5, state="no workers left"
     )
-    line = live.progress_line(wide)
+    line = terminal.progress_line(wide)
     assert len(line) <= 80 and line.endswith("  no workers left")
 
 
@@ -115,7 +115,7 @@ def test_news_of_an_earlier_trial_are_not_shown_for_the_next(tmp_path: Path) -> 
     data = read(folder)
     rank = next(iter(data.progress))
     data.progress[rank] = type(data.progress[rank])(10**6, 9, 1, 2, 0.12345)  # type: ignore[index]
-    assert "0.1235" not in live.as_text(data) and "0.1234" not in live.as_text(data)
+    assert "0.1235" not in terminal.as_text(data) and "0.1234" not in terminal.as_text(data)
 
 
 @pytest.mark.parametrize(
@@ -128,23 +128,23 @@ def test_news_of_an_earlier_trial_are_not_shown_for_the_next(tmp_path: Path) -> 
     ],
 )
 def test_sparkline(values: tuple[float, ...], line: str) -> None:
-    assert live.sparkline(values, 10).replace("▁ 0.5", "█ 0.5") == line
+    assert terminal.sparkline(values, 10).replace("▁ 0.5", "█ 0.5") == line
 
 
 def test_a_long_sparkline_keeps_its_width_and_its_last_value() -> None:
-    line = live.sparkline([i / 999 for i in range(1000)], 40)
+    line = terminal.sparkline([i / 999 for i in range(1000)], 40)
     assert len(line.split()[1]) == 40 and line.endswith("█ 1")
 
 
 def test_a_progress_line_is_plain_text_in_one_line(tmp_path: Path) -> None:
-    line = live.progress_line(summarise(read(fake_study.written(tmp_path / "s", 30))))
+    line = terminal.progress_line(summarise(read(fake_study.written(tmp_path / "s", 30))))
     assert "\n" not in line and line.isascii()
     assert line.startswith("trials 26/60  feasible ")
     assert line.endswith("complete")
 
 
 def test_watching_an_ended_study_shows_it_and_returns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert live.watch(fake_study.written(tmp_path / "s", 8)) == 0
+    assert terminal.watch(fake_study.written(tmp_path / "s", 8)) == 0
     assert capsys.readouterr().out.count("trials ") == 1
 
 
@@ -156,11 +156,11 @@ def test_a_terminal_without_cursor_gets_a_line_when_something_but_the_time_left_
     looks = iter([running, running, running, ended])
     seconds = itertools.count(100)
     summaries = lambda data: replace(summarise(data), seconds_left=float(next(seconds)))  # noqa: E731
-    monkeypatch.setattr(live, "read", lambda study: next(looks))
-    monkeypatch.setattr(live, "summarise", summaries)
-    monkeypatch.setattr(live, "LINE_EVERY_S", 0.0)
+    monkeypatch.setattr(terminal, "read", lambda study: next(looks))
+    monkeypatch.setattr(terminal, "summarise", summaries)
+    monkeypatch.setattr(terminal, "LINE_EVERY_S", 0.0)
     monkeypatch.setenv("TERM", "dumb")
-    assert live.watch(tmp_path) == 0
+    assert terminal.watch(tmp_path) == 0
     first, last = capsys.readouterr().out.splitlines()
     assert first.endswith("left 1 min 40 s") and last.endswith("complete")
 

@@ -12,7 +12,6 @@ from typing import NoReturn
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "comm"))
 sys.path.insert(0, str(Path(__file__).parent))
 
 from jobs import CONFIG, FUNCTION, Job

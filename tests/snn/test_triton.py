@@ -8,7 +8,7 @@ import torch
 pytest.importorskip("triton")
 
 from snnhpo_mpi.hyperparameters.networks import defaults
-from snnhpo_mpi.snn import triton_available as available
+from snnhpo_mpi.snn import triton_available
 from snnhpo_mpi.snn.slayer.neurons import alif_torch as alif_steps
 from snnhpo_mpi.snn.slayer.neurons import alif_triton as fused_alif
 from snnhpo_mpi.snn.slayer.neurons.alif import alif
@@ -126,32 +126,32 @@ def test_without_a_compiler_torch_computes_and_says_so(
         raise RuntimeError("Failed to find C compiler.\nPlease specify via CC")
 
     monkeypatch.setattr(fused_alif, "run", run)
-    available._compiles.cache_clear()
+    triton_available._compiles.cache_clear()
     with caplog.at_level(logging.WARNING):
-        assert not available._compiles("cpu")
-        assert not available._compiles("cpu")
-    available._compiles.cache_clear()
+        assert not triton_available._compiles("cpu")
+        assert not triton_available._compiles("cpu")
+    triton_available._compiles.cache_clear()
     (warning,) = caplog.messages
     assert "cpu: networks are computed by torch's operations" in warning
     assert "Failed to find C compiler. (it needs" in warning
 
 
 def test_only_single_precision_on_a_gpu_is_fused() -> None:
-    assert not available.fuses(torch.zeros(1))
+    assert not triton_available.fuses(torch.zeros(1))
     if DEVICE.type == "cuda":
-        assert available.fuses(torch.zeros(1, device=DEVICE))
-        assert not available.fuses(torch.zeros(1, device=DEVICE, dtype=torch.float64))
+        assert triton_available.fuses(torch.zeros(1, device=DEVICE))
+        assert not triton_available.fuses(torch.zeros(1, device=DEVICE, dtype=torch.float64))
 
 
 def test_a_full_gpu_is_no_missing_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     def run(*_: object) -> None:
         raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
-    available._compiles.cache_clear()
+    triton_available._compiles.cache_clear()
     with monkeypatch.context() as patch:
         patch.setattr(fused_alif, "run", run)
         with pytest.raises(torch.cuda.OutOfMemoryError):
-            available._compiles("cpu")
+            triton_available._compiles("cpu")
     monkeypatch.setattr(torch.cuda, "synchronize", lambda device: None)
-    assert available._compiles("cpu") == (DEVICE.type == "cpu")
-    available._compiles.cache_clear()
+    assert triton_available._compiles("cpu") == (DEVICE.type == "cpu")
+    triton_available._compiles.cache_clear()

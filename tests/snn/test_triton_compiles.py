@@ -13,7 +13,8 @@ PROGRAM = """
 import sys
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, compile
-from snnhpo_mpi.snn.fused import alif, step_kernels
+from snnhpo_mpi.snn.slayer.neurons import alif_triton
+from snnhpo_mpi.snn.stdp.engines import triton_kernels
 
 REALS = "v_e v_i y currents theta counts x_before x_after w current distance output grad_output grad".split()
 POINTERS = dict.fromkeys(REALS, "*fp32") | dict.fromkeys(("excitatory", "inhibitory", "spikes"), "*u8")
@@ -29,10 +30,10 @@ architecture = int(sys.argv[1])
 for learning in (True, False):
     for one_winner, by_distance in ((True, False), (False, True)):
         form = {"ONE_WINNER": one_winner, "BY_DISTANCE": by_distance}
-        check(step_kernels.neurons, architecture, LEARNING=learning, BLOCK=512, **form)
-    check(step_kernels.synapses, architecture, LEARNS=learning, ROWS=64, COLUMNS=32, SAMPLES=32)
-check(alif._forward, architecture, ONE=4096, BLOCK=128)
-check(alif._backward, architecture, BLOCK=128)
+        check(triton_kernels.neurons, architecture, LEARNING=learning, BLOCK=512, **form)
+    check(triton_kernels.synapses, architecture, LEARNS=learning, ROWS=64, COLUMNS=32, SAMPLES=32)
+check(alif_triton._forward, architecture, ONE=4096, BLOCK=128)
+check(alif_triton._backward, architecture, BLOCK=128)
 """
 
 

@@ -11,11 +11,11 @@ import pytest
 from mpi_families import Family, families
 
 from snnhpo_mpi import cli
+from snnhpo_mpi.analysis.repeats import repeats
 from snnhpo_mpi.analysis.summary import best_trials
 from snnhpo_mpi.config import StudyConfig
 from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.record import read
-from snnhpo_mpi.report.repeats import repeats
 from snnhpo_mpi.snn.data import digits
 from snnhpo_mpi.snn.load_network import load_network
 from snnhpo_mpi.space import Space

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from snnhpo_mpi.config import IntParameter, MonitorSettings, StdpSettings, load_config
 from snnhpo_mpi.snn.early_stopping.silence import Activity, Monitor, log_evidence
 
-CONFIGS = Path(__file__).parents[2] / "configs"
+CONFIGS = Path(__file__).parents[3] / "configs"
 
 
 def monitor(rule: str = "sequential", n: int = 1000, **changes: object) -> Monitor:

@@ -13,7 +13,7 @@ from snnhpo_mpi.study.build import build_optimizer, build_trainer
 from snnhpo_mpi.trial import State, Trial
 
 pytestmark = pytest.mark.slayer
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+README = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
 SECTION = README.partition("### An own architecture")[2]
 PYTHON, YAML = (re.search(f"```{kind}\n(.*?)```", SECTION, re.DOTALL)[1] for kind in ("python", "yaml"))  # type: ignore[index]
 SMALL = ["trainer.dataset.train=20", "trainer.dataset.held_out=10", "trainer.encoding.steps=8", "fixed.epochs=1"]

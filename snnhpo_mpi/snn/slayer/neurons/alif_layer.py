@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from snnhpo_mpi.snn.slayer.neurons import alif_torch as alif_steps
 from snnhpo_mpi.snn.slayer.neurons.alif import Alif
 from snnhpo_mpi.snn.triton_available import fuses
 
@@ -49,7 +48,9 @@ class _Spikes(torch.autograd.Function):
 
 def _engine(like: Tensor) -> ModuleType:
     if not fuses(like):
-        return alif_steps
-    from snnhpo_mpi.snn.slayer.neurons import alif_triton as fused_alif
+        from snnhpo_mpi.snn.slayer.neurons import alif_torch
 
-    return fused_alif
+        return alif_torch
+    from snnhpo_mpi.snn.slayer.neurons import alif_triton
+
+    return alif_triton

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from snnhpo_mpi.analysis.score import score
 from snnhpo_mpi.errors import RecordError
 from snnhpo_mpi.record import StudyData, exists, read
-from snnhpo_mpi.report.score import score
 from snnhpo_mpi.trial import ParamValue
 
 Floats = NDArray[np.float64]

@@ -6,8 +6,8 @@ import fake_study
 import numpy as np
 import pytest
 
+from snnhpo_mpi.analysis.importance import FEWEST_TRIALS, importances, permutation
 from snnhpo_mpi.record import StudyData, read
-from snnhpo_mpi.report.importance import FEWEST_TRIALS, importances, permutation
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,11 @@ import fake_study
 import numpy as np
 import pytest
 
+from snnhpo_mpi.analysis.edges import Edge, edges, used_up
 from snnhpo_mpi.analysis.summary import summarise
 from snnhpo_mpi.config import CategoricalParameter, FloatParameter, IntParameter
 from snnhpo_mpi.record import StudyData, StudyRecord, read
-from snnhpo_mpi.report import conclusion, page
-from snnhpo_mpi.report import terminal as live
-from snnhpo_mpi.report.edges import Edge, edges, used_up
+from snnhpo_mpi.report import conclusion, page, terminal
 from snnhpo_mpi.space import Space
 from snnhpo_mpi.trial import Asked, Ended, Outcome, Started, State, Trial
 
@@ -58,12 +57,12 @@ def test_the_edge_is_said_in_status_report_and_last_lines(tmp_path: Path) -> Non
     inside = {"linear": 50.0, "logged": 0.01, "mirrored": 0.5, "whole": 9, "kind": "a"}
     data = placed(tmp_path / "s", dict(NUMBERS), [inside | {"logged": 1.0, "whole": 1}, inside])
     assert summarise(data).edges == (Edge("logged", "high", 1.0), Edge("whole", "low", 1))
-    for text in (live.as_text(data, 200), conclusion.conclusion(data), conclusion.last_words(data)):
+    for text in (terminal.as_text(data, 200), conclusion.conclusion(data), conclusion.last_words(data)):
         said = " ".join(text.split())
         assert "at the end of 2 of 4 ranges" in said and "space.logged.high (1), space.whole.low (1)" in said
     assert "space.logged.high (1), space.whole.low (1)" in page.render_page(data)
     middle = placed(tmp_path / "t", dict(NUMBERS), [inside])
-    assert "edge" not in conclusion.conclusion(middle) and "edge" not in live.as_text(middle)
+    assert "edge" not in conclusion.conclusion(middle) and "edge" not in terminal.as_text(middle)
 
 
 FINITE = {
@@ -76,7 +75,12 @@ def test_a_finite_space_that_is_used_up_is_said(tmp_path: Path) -> None:
     every = [{"n": n, "kind": kind} for n in (1, 2, 3) for kind in "ab"]
     data = placed(tmp_path / "s", dict(FINITE), [*every, every[0]])
     assert used_up(data) == 6
-    for text in (live.as_text(data), conclusion.conclusion(data), conclusion.last_words(data), page.render_page(data)):
+    for text in (
+        terminal.as_text(data),
+        conclusion.conclusion(data),
+        conclusion.last_words(data),
+        page.render_page(data),
+    ):
         assert "ll 6 configurations" in text
     repeated = placed(tmp_path / "t", dict(FINITE), [every[0]] * 9)  # as many, not all
     assert used_up(repeated) is None and "configurations of the space" not in conclusion.conclusion(repeated)

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from snnhpo_mpi.analysis import points
 from snnhpo_mpi.record import StudyData
-from snnhpo_mpi.report import points
 from snnhpo_mpi.trial import State
 
 Floats = NDArray[np.float64]

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from snnhpo_mpi.analysis import points
+from snnhpo_mpi.plain_text import some
 from snnhpo_mpi.record import StudyData
-from snnhpo_mpi.report import points
-from snnhpo_mpi.report.labels import some
 
 NEAR = 0.01  # of the scaled range of a float
 

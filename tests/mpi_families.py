@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 # As root, and with more ranks than cores: settings of Open MPI, which others ignore.
 PERMISSIVE = {
     "OMPI_ALLOW_RUN_AS_ROOT": "1",

@@ -7,9 +7,9 @@ from pathlib import Path
 import fake_study
 import pytest
 
+from snnhpo_mpi.analysis.score import n_scored, score, standard_error, with_error
 from snnhpo_mpi.analysis.summary import best_dict, best_trials, summarise
 from snnhpo_mpi.record import read
-from snnhpo_mpi.report.score import n_scored, score, standard_error, with_error
 from snnhpo_mpi.report.words import progress_line
 from snnhpo_mpi.trial import State
 
@@ -77,8 +77,7 @@ def test_the_line_of_a_run_writes_any_scale() -> None:
 
 @pytest.mark.parametrize("state", [State.STOPPED, State.FAILED, State.COMPLETED])
 def test_only_a_completed_baseline_has_a_score(tmp_path: Path, state: State) -> None:
-    from snnhpo_mpi.report import charts, conclusion, page, plots
-    from snnhpo_mpi.report import terminal as live
+    from snnhpo_mpi.report import charts, conclusion, page, plots, terminal
 
     configuration = fake_study.config(baseline={"name": "defaults", "params": {}})
     data = read(fake_study.written(tmp_path / "s", 20, configuration=configuration))
@@ -91,7 +90,7 @@ def test_only_a_completed_baseline_has_a_score(tmp_path: Path, state: State) -> 
     scored = state is State.COMPLETED
     assert ("defaults" in lines, "defaults" in shown) == (scored, scored)
     assert (f"defaults: {objective}" in page.render_page(data)) == scored
-    assert (f"{objective} ± " in live.as_text(data).partition("beside")[2]) == scored
+    assert (f"{objective} ± " in terminal.as_text(data).partition("beside")[2]) == scored
     text = conclusion.conclusion(data)
     assert (f"defaults: {objective}" in text) == scored
     assert scored or "so it has no score (trial 0)" in text

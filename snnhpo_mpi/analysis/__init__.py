@@ -1,0 +1,1 @@
+"""A record in, numbers out; nothing here draws or prints."""

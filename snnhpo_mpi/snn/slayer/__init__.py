@@ -1,0 +1,1 @@
+"""Networks trained by SLAYER's surrogate gradients."""

@@ -1,0 +1,1 @@
+"""Diehl & Cook networks, trained by STDP."""

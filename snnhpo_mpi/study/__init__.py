@@ -1,0 +1,1 @@
+"""Composition: the one place where configuration, optimizer, messages, networks and record meet."""
