@@ -16,11 +16,11 @@ from scipy.special import ndtr
 
 from snnhpo_mpi.config import StudyConfig
 from snnhpo_mpi.optim.candidates import column_groups
-from snnhpo_mpi.optim.history import Told, admit
-from snnhpo_mpi.optim.models import outputs
+from snnhpo_mpi.optim.gp.batched import Moments
+from snnhpo_mpi.optim.gp.conditioning import condition, fit_anchor
+from snnhpo_mpi.optim.gp.refit import outputs
+from snnhpo_mpi.optim.observations import Told, admit
 from snnhpo_mpi.optim.sobol import generator
-from snnhpo_mpi.optim.stack import Moments
-from snnhpo_mpi.optim.surrogate import condition, fit_anchor
 from snnhpo_mpi.record import StudyData
 from snnhpo_mpi.report.along import Along
 from snnhpo_mpi.report.summary import best_trials

@@ -28,15 +28,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from snnhpo_mpi.optim.acquisition import Draw, Improvement
+from snnhpo_mpi.optim.acquisition.log_cei import Improvement, improvement
+from snnhpo_mpi.optim.acquisition.thompson import Draw, draw, temperature
 from snnhpo_mpi.optim.candidates import column_groups, draw_candidates, first_unseen, nearest, widened
-from snnhpo_mpi.optim.climb import Merit, climb
-from snnhpo_mpi.optim.history import History, Pending, Told
-from snnhpo_mpi.optim.memory import keep_freed
-from snnhpo_mpi.optim.models import Models, draw, temperature
-from snnhpo_mpi.optim.posterior import Posterior
+from snnhpo_mpi.optim.gp.posterior import Posterior
+from snnhpo_mpi.optim.gp.refit import Models
+from snnhpo_mpi.optim.local_search import Merit, climb
+from snnhpo_mpi.optim.observations import Observations, Pending, Told
 from snnhpo_mpi.optim.sobol import RETRIES, SobolDesign, generator, row_key
 from snnhpo_mpi.optim.trust_region import TrustRegion, box, relative_sides, step
+from snnhpo_mpi.process_tuning import keep_freed
 from snnhpo_mpi.space import Space
 from snnhpo_mpi.trial import Outcome, Trial, trial_seed
 
@@ -84,7 +85,7 @@ class Scbo:
         """
         keep_freed()
         self._space, self._seed, self._n_initial = space, seed, n_initial
-        self._history = History(space.dim, n_constraints)
+        self._observations = Observations(space.dim, n_constraints)
         self._region = TrustRegion(failure_tolerance=max(4, math.ceil(len(space.names) * FAILURES)))
         self._models = Models(column_groups(space), seed)
         self._design = SobolDesign(space.dim, seed)
@@ -98,12 +99,12 @@ class Scbo:
         x = self._space.encode(trial.params)
         self._next_number = max(self._next_number, trial.number + 1)
         generation = NOWHERE if self._wanders(trial.number) else self._region.generation
-        self._history.pending[trial.number] = Pending(x, generation)
+        self._observations.pending[trial.number] = Pending(x, generation)
         self._seen[row_key(x)] += 1
 
     def withdraw(self, trial: Trial) -> None:
         """Forget the latest trial, which was never sent: what is told meanwhile gives a better one."""
-        x = self._history.pending.pop(trial.number).x
+        x = self._observations.pending.pop(trial.number).x
         self._next_number = trial.number
         self._shared = None
         key = row_key(x)
@@ -131,10 +132,10 @@ class Scbo:
 
     def tell(self, outcome: Outcome) -> None:
         """Learn from the answer to a pending trial; one that is not pending or lost teaches nothing."""
-        before = self._history.told
-        trial = self._history.tell(outcome)
+        before = self._observations.told
+        trial = self._observations.tell(outcome)
         if trial is not None:
-            improved = is_improvement(before, self._history.told)
+            improved = is_improvement(before, self._observations.told)
             if before.feasible.any():
                 self._region = step(self._region, improved, trial.generation)
 
@@ -146,7 +147,7 @@ class Scbo:
         """A point from the best of the ways that works: models, Sobol points of the region, of the cube, random."""
         rng = generator(self._seed, number, ASK_KEY)
         ways: list[Callable[[], Array | None]] = [lambda: self._from_design(number)]
-        if number >= self._n_initial and not self._history.told.flat:  # nothing to model: on with the design
+        if number >= self._n_initial and not self._observations.told.flat:  # nothing to model: on with the design
             ways = [lambda: self._from_models(number, rng, hurried), lambda: self._from_region(rng), *ways]
         for way in ways:
             try:
@@ -167,7 +168,7 @@ class Scbo:
         return X[0] if x is None else x  # every point of a small space was told: repeat one
 
     def _from_region(self, rng: np.random.Generator) -> Array | None:
-        told = self._history.told
+        told = self._observations.told
         row = told.incumbent() if len(told) else None
         if row is None:
             return None
@@ -175,7 +176,7 @@ class Scbo:
         return first_unseen(draw_candidates(self._space, told.X[row], lower, upper, 64, rng), self._seen)
 
     def _from_models(self, number: int, rng: np.random.Generator, hurried: bool) -> Array | None:
-        told = self._history.told
+        told = self._observations.told
         row = told.incumbent() if len(told) else None
         if row is None:
             return None
@@ -203,14 +204,14 @@ class Scbo:
         improving: bool,
     ) -> Draw | Improvement:
         if improving:
-            return self._models.improvement(posteriors, told, center)
-        return draw(posteriors, rng, temperature(len(self._history.pending)) if told.feasible.any() else 1.0)
+            return improvement(posteriors, self._models.known(told), center)
+        return draw(posteriors, rng, temperature(len(self._observations.pending)) if told.feasible.any() else 1.0)
 
     def _posteriors(self, told: Told, center: Array, hurried: bool) -> list[Posterior | None]:
         if not hurried:
             self._shared = None
         if self._shared is None or self._shared.n_asks == N_SHARED:
-            pending = nearest(self._history.pending_points(), center, MOST_PENDING)
+            pending = nearest(self._observations.pending_points(), center, MOST_PENDING)
             self._shared = Shared(self._models.posteriors(told, pending, hurried), len(told))
         self._shared.n_asks += 1
         self._diagnostics["behind"] = float(len(told) - self._shared.n_told)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from snnhpo_mpi.optim.kernel import Kernel
-from snnhpo_mpi.optim.likelihood import Hyperparameters
-from snnhpo_mpi.optim.posterior import Posterior
-from snnhpo_mpi.optim.stack import AT_ONCE, Moments, OneByOne, Paths
-from snnhpo_mpi.optim.surrogate import condition, factorize
+from snnhpo_mpi.optim.gp.batched import AT_ONCE, Moments, OneByOne, Paths
+from snnhpo_mpi.optim.gp.conditioning import condition, factorize
+from snnhpo_mpi.optim.gp.fit import Hyperparameters
+from snnhpo_mpi.optim.gp.kernel import Kernel
+from snnhpo_mpi.optim.gp.posterior import Posterior
 
 HYPER = Hyperparameters(Kernel(np.array([0.3, 0.5]), 1.5, 0.4, 0.2), 1e-4)
 NOTHING = np.zeros((0, 2))

@@ -5,7 +5,7 @@
     sample path   f(z) = mu + phi(z) . w + k(z, X) v,           v = K^-1 (y - mu - phi(X) w - e)
 
 (K with noise; phi: random features of the Matern part, and the trend's own, which are exact.) What is here is their
-data; ``stack.py`` evaluates those of all outputs at any point.
+data; ``batched.py`` evaluates those of all outputs at any point.
 
 Source: Rasmussen & Williams 2006, section 2.2; Wilson et al., JMLR 2021 (pathwise conditioning, "Matheron's rule").
 
@@ -20,9 +20,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from snnhpo_mpi.optim.factor import Factor
-from snnhpo_mpi.optim.kernel import Features, Kernel
-from snnhpo_mpi.optim.likelihood import Hyperparameters
+from snnhpo_mpi.optim.gp.cholesky import Factor
+from snnhpo_mpi.optim.gp.fit import Hyperparameters
+from snnhpo_mpi.optim.gp.kernel import Features, Kernel
 
 Array = NDArray[np.float64]
 

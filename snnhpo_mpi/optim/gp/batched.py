@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from numpy.typing import DTypeLike, NDArray
 
-from snnhpo_mpi.optim.kernel import Kernel, exponential
-from snnhpo_mpi.optim.posterior import Conditioned, Path
+from snnhpo_mpi.optim.gp.kernel import Kernel, exponential
+from snnhpo_mpi.optim.gp.posterior import Conditioned, Path
 
 Array = NDArray[np.float64]
 AT_ONCE = 256  # rows of Z, so that the arrays between stay in the cache

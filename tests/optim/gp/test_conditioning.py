@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from snnhpo_mpi.optim.kernel import Kernel
-from snnhpo_mpi.optim.likelihood import Hyperparameters
-from snnhpo_mpi.optim.stack import Moments
-from snnhpo_mpi.optim.surrogate import condition, factorize, near, safe_cholesky
+from snnhpo_mpi.optim.gp.batched import Moments
+from snnhpo_mpi.optim.gp.conditioning import condition, factorize, near, safe_cholesky
+from snnhpo_mpi.optim.gp.fit import Hyperparameters
+from snnhpo_mpi.optim.gp.kernel import Kernel
 
 HYPER = Hyperparameters(Kernel(np.array([0.3, 0.5]), 1.5, 0.4, 0.2), 1e-4)
 NOTHING = np.zeros((0, 2))

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pytest
 
-from snnhpo_mpi.optim.history import Told
-from snnhpo_mpi.optim.models import (
+from snnhpo_mpi.optim.gp.refit import (
     N_BESIDE,
     N_MODELLED,
     Anchor,
     Models,
     anchors,
-    best_believed,
     modelled_rows,
     outputs,
-    temperature,
 )
+from snnhpo_mpi.optim.observations import Told
 
 NOTHING = np.zeros((0, 2))
 
@@ -169,41 +165,3 @@ def test_too_many_answers_leave_the_nearest_to_the_incumbent() -> None:
     left_out = np.setdiff1d(np.arange(len(everything)), rows)
     assert len(rows) == N_MODELLED
     assert distance[rows].max() <= distance[left_out].min()
-
-
-@dataclass
-class Believed:
-    """A posterior that says what it believes of pending trials."""
-
-    means: list[float]
-
-    def mean_at_pending(self) -> Any:
-        return np.array(self.means)
-
-
-def test_the_best_pending_trial_is_believed_feasible_by_every_constraint() -> None:
-    objective, first, second = Believed([0.9, 0.7, 0.8]), Believed([0.1, -0.2, -0.1]), Believed([-1.0, -1.0, 0.0])
-    assert best_believed([objective, first, second]) == 0.8  # type: ignore[list-item]
-    assert best_believed([objective, first, None, Believed([-1.0, -1.0, 1.0])]) == 0.7  # type: ignore[list-item]
-    assert best_believed([objective, None]) == 0.9  # type: ignore[list-item]
-    assert best_believed([objective, Believed([1.0, 1.0, 1.0])]) == -np.inf  # type: ignore[list-item]
-    assert best_believed([Believed([]), Believed([])]) == -np.inf  # type: ignore[list-item]
-
-
-def test_an_improvement_is_over_what_a_pending_trial_is_believed_to_give() -> None:
-    models, answers = Models(np.arange(2), 1), told(12)
-    feasible = answers.X[answers.feasible]
-    center = feasible[feasible[:, 0].argmax()]
-    pending = np.array([[1.0, 0.1], [1.0, 0.9]])  # better than all told, one feasible
-    posteriors = models.posteriors(answers, pending)
-    assert posteriors[0] is not None
-    best = models.improvement(posteriors, answers, center).best
-    assert best == pytest.approx(posteriors[0].mean_at_pending()[0])
-    without = models.improvement(models.posteriors(answers, NOTHING), answers, center).best
-    assert best is not None and without is not None and best > without + 0.01
-
-
-def test_draws_keep_their_spread_alone_and_lose_half_of_it_among_many() -> None:
-    assert temperature(0) == 1.0
-    assert temperature(5) == pytest.approx(0.5**0.5)
-    assert temperature(15) == temperature(4000) == 0.5

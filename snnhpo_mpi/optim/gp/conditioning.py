@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cholesky
 
-from snnhpo_mpi.optim.factor import Factor, divided
-from snnhpo_mpi.optim.kernel import draw_features
-from snnhpo_mpi.optim.likelihood import Hyperparameters, centred, fit
-from snnhpo_mpi.optim.posterior import Conditioned, Fitted, Posterior
+from snnhpo_mpi.optim.gp.cholesky import Factor, divided
+from snnhpo_mpi.optim.gp.fit import Hyperparameters, centred, fit
+from snnhpo_mpi.optim.gp.kernel import draw_features
+from snnhpo_mpi.optim.gp.posterior import Conditioned, Fitted, Posterior
 
 Array = NDArray[np.float64]
 

@@ -11,7 +11,6 @@ Notation
 
 from __future__ import annotations
 
-import math
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,12 +18,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from snnhpo_mpi.optim.acquisition import Draw, Improvement
-from snnhpo_mpi.optim.history import Told, failure_labels
-from snnhpo_mpi.optim.posterior import Fitted, Posterior
+from snnhpo_mpi.optim.gp.conditioning import condition, fit_anchor
+from snnhpo_mpi.optim.gp.posterior import Fitted, Posterior
+from snnhpo_mpi.optim.observations import Told, failure_labels
 from snnhpo_mpi.optim.sobol import generator
-from snnhpo_mpi.optim.stack import Moments, OneByOne, Paths
-from snnhpo_mpi.optim.surrogate import condition, fit_anchor, near
 from snnhpo_mpi.optim.transforms import scale_constraint, scale_objective
 
 Array = NDArray[np.float64]
@@ -37,10 +34,7 @@ HURRIED_BETWEEN = 250  # or so many told
 CALM = 10  # asks in a row without a hurry that end it
 N_BESIDE = 100  # told, from which on fits are made beside the asks and used a stretch later, or half of a long one
 N_MODELLED = 400  # most trials that a model is made of
-N_NEAR = 200  # of them that a climb to an improvement looks at: its cost is quadratic in their number
 FIT_KEY = 1  # of the generator
-LEAST_TEMPERATURE = 0.5  # of draws, however many trials are pending
-PENDING_UNIT = 5.0  # pending trials that halve a draw's variance
 
 
 def anchors(n: int) -> tuple[int, int]:
@@ -120,7 +114,7 @@ class Models:
             hurried: wait for no fit but the first, and those of outputs that had no data then.
         """
         self._anchor = anchor = self._ready_anchor(told, hurried) or self._scheduled_anchor(told)
-        known = self._known(told)
+        known = self.known(told)
         return [self._posterior(j, anchor, known, output, X_pending) for j, output in enumerate(outputs(known))]
 
     def _scheduled_anchor(self, told: Told) -> Anchor:
@@ -146,27 +140,7 @@ class Models:
     def _begin(self, told: Told, n: int) -> Future[Anchor]:
         return self._beside.submit(self._fit_all, told.first(n))
 
-    def improvement(self, posteriors: list[Posterior | None], told: Told, center: Array) -> Improvement:
-        """Expected improvement over the best feasible trial's mean, or over a better one that is pending.
-
-        Over a pending trial only as far as it is believed, and believed feasible: else the next trials would go where
-        it goes. Of feasibility alone while no trial was feasible.
-
-        Args:
-            posteriors: of all outputs.
-            told: all answers.
-            center: ``d``; candidates near it are compared by the models of its neighbourhood.
-        """
-        known, objective = self._known(told), posteriors[0]
-        best = None
-        if objective is not None and known.feasible.any():
-            means = objective.mean_at_told()[known.feasible[known.scored]]
-            best = max(float(means.max()), best_believed(posteriors))
-        used = [posterior for posterior in posteriors[best is None :] if posterior]
-        coarse = Moments([near(posterior, center, N_NEAR) for posterior in used], inverted=True)
-        return Improvement(Moments(used), coarse, best)
-
-    def _known(self, told: Told) -> Told:
+    def known(self, told: Told) -> Told:
         """The answers that the models in use are made of, and those told since."""
         assert self._anchor is not None
         return told.take(np.concatenate([self._anchor.rows, np.arange(self._anchor.n, len(told))]))
@@ -194,31 +168,3 @@ class Models:
         assert fitted is not None
         X_new = known.X[output.rows[len(fitted.X) :]]
         return condition(fitted, X_new, output.y, X_pending)
-
-
-def best_believed(posteriors: list[Posterior | None]) -> float:
-    """Largest mean of the objective at the pending trials whose constraints' means hold; -inf without one.
-
-    Args:
-        posteriors: of all outputs, that of the objective among them.
-    """
-    objective, *constraints = [posterior.mean_at_pending() for posterior in posteriors if posterior]
-    holds = np.all([mean <= 0.0 for mean in constraints], axis=0) if constraints else np.isfinite(objective)
-    return float(objective[holds].max(initial=-np.inf))
-
-
-def temperature(n_pending: int) -> float:
-    """What remains of a draw's spread: trials that are out together differ already, the more the more there are."""
-    return max(LEAST_TEMPERATURE, 1.0 / math.sqrt(1.0 + n_pending / PENDING_UNIT))
-
-
-def draw(posteriors: list[Posterior | None], rng: np.random.Generator, temperature: float = 1.0) -> Draw:
-    """One joint draw; the outputs are independent.
-
-    Args:
-        posteriors: of all outputs.
-        rng: where it comes from.
-        temperature: what its deviations from the means are multiplied by.
-    """
-    paths = [posterior.draw(rng, temperature) for posterior in posteriors if posterior]
-    return Draw(Paths(paths), OneByOne(paths), scored=posteriors[0] is not None)

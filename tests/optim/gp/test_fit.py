@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from snnhpo_mpi.optim.kernel import Kernel
-from snnhpo_mpi.optim.likelihood import MEAN_VARIANCE, dimension_prior, fit, loss, weights
+from snnhpo_mpi.optim.gp.fit import MEAN_VARIANCE, dimension_prior, fit, loss, weights
+from snnhpo_mpi.optim.gp.kernel import Kernel
 
 
 def test_the_gradient_agrees_with_finite_differences() -> None:

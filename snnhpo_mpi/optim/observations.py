@@ -117,7 +117,7 @@ class Pending:
     generation: int
 
 
-class History:
+class Observations:
     """The answers so far and the trials that are out."""
 
     def __init__(self, dim: int, n_constraints: int) -> None:

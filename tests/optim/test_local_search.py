@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from snnhpo_mpi.optim.climb import climb
+from snnhpo_mpi.optim.local_search import climb
 
 
 class Peak:

@@ -12,7 +12,7 @@ PROGRAM = """
 import resource
 import sys
 import numpy as np
-from snnhpo_mpi.optim.memory import keep_freed
+from snnhpo_mpi.process_tuning import keep_freed
 
 def used():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_solve, lapack
 from scipy.optimize import OptimizeResult, minimize
 
-from snnhpo_mpi.optim.kernel import Kernel, matern, matern_slope, scaled_distance
+from snnhpo_mpi.optim.gp.kernel import Kernel, matern, matern_slope, scaled_distance
 
 Array = NDArray[np.float64]
 
