@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from threadpoolctl import threadpool_limits
-
 from snnhpo_mpi import host
 from snnhpo_mpi.check import check_data
 from snnhpo_mpi.comm.launcher import announced
@@ -30,6 +28,7 @@ from snnhpo_mpi.config import (
 from snnhpo_mpi.errors import ConfigError, RecordError, SnnhpoError
 from snnhpo_mpi.parts import build_optimizer
 from snnhpo_mpi.plain import PlainFormatter
+from snnhpo_mpi.process_tuning import tune_rank_0
 from snnhpo_mpi.progress import Announcer, FollowedRecord, Tally
 from snnhpo_mpi.record import StudyData, StudyRecord, exists
 from snnhpo_mpi.scalars import FOLDER as SCALARS
@@ -146,8 +145,7 @@ def _lead(request: Request, transport: Transport, say: Say, signals: StopSignals
         require_package()
     folder = request.results / config.study.name
     optimizer = build_optimizer(config)
-    # More threads than cores make the models' linear algebra many times slower, and the workers with it.
-    threadpool_limits(host.cores_of_rank(os.environ, host.local_size(os.environ) or transport.size))
+    tune_rank_0(host.cores_of_rank(os.environ, host.local_size(os.environ) or transport.size))
     record = _open_record(request, config, text, folder)
     with _kept(say, folder / "logs" / RANK_0_LOG) as say:
         return _lead_on(request, config, transport, record, optimizer, say, signals)

@@ -23,7 +23,7 @@ ALLOWED = {
     "config": {"errors", "snn.parameters", "trial"},
     "space": {"config", "trial"},
     "process_tuning": set(),
-    "optim": {"errors", "process_tuning", "space", "trial"},
+    "optim": {"errors", "space", "trial"},
     "comm": {"child", "errors", "trial"},
     "snn": {"config", "errors", "scratch", "trial"},
     "record": {"child", "errors", "space", "trial"},
@@ -33,12 +33,12 @@ ALLOWED = {
     "parts": {"comm", "config", "errors", "optim", "record", "snn", "space", "trial", "user_function"},
     "working": {"comm", "config", "host", "parts", "scratch", "snn"},
     "study": {"check", "comm", "config", "errors", "host", "parts", "plain", "progress", "record", "scalars"}
-    | {"signals", "snn", "space", "trial", "working"},
+    | {"process_tuning", "signals", "snn", "space", "trial", "working"},
     "feasibility": {"config", "optim", "record", "report", "space", "trial"},
     "retrain": {"config", "errors", "record", "report", "study", "trial"},
     "progress": {"record", "report", "trial"},
     "scalars": {"errors", "progress", "trial"},
-    "bench": {"arguments", "comm", "config", "errors", "optim", "record", "snn", "space", "trial"},
+    "bench": {"arguments", "comm", "config", "errors", "optim", "process_tuning", "record", "snn", "space", "trial"},
     "cli": {"bench", "check", "comm", "config", "errors", "feasibility", "record", "report", "retrain", "study"}
     | {"arguments", "plain", "snn.data", "snn.kernels"},
 }  # fmt: skip

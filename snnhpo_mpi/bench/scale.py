@@ -27,6 +27,7 @@ from snnhpo_mpi.bench.workers import Durations, Timed, VirtualWorkers, parse_dur
 from snnhpo_mpi.comm.master import Master, MasterSettings
 from snnhpo_mpi.comm.proposer import N_TOLD, Proposer
 from snnhpo_mpi.comm.transport import Transport
+from snnhpo_mpi.process_tuning import tune_rank_0
 from snnhpo_mpi.trial import Asked, Ended, Event, Outcome, Progress, Started, Trial, trial_seed
 
 if TYPE_CHECKING:
@@ -120,6 +121,7 @@ def lead(
     from snnhpo_mpi.optim.scbo import Scbo  # with PyTorch and SciPy, which ranks that sleep can do without
     from snnhpo_mpi.record import StudyRecord
 
+    tune_rank_0(len(os.sched_getaffinity(0)))
     problem = make_problem(PROBLEM)
     optimizer = Scbo(problem.space, problem.n_constraints, SEED, problem.n_initial)
     names = tuple(f"silent_{layer}" for layer in ("excitatory", "inhibitory"))

@@ -8,7 +8,6 @@ come in is made anew.
 from __future__ import annotations
 
 import queue
-import sys
 import threading
 import time
 from collections import deque
@@ -20,7 +19,6 @@ from snnhpo_mpi.trial import Outcome, Trial
 
 N_TOLD = "n_told"  # diagnostic of every proposal: outcomes that it has seen
 BEHIND = "behind"  # an optimizer's, if it has it: outcomes told that a proposal has not seen
-SWITCH_S = 0.0005  # for which the loop waits for Python's lock while the optimizer computes; by default ten times that
 STALE_S = 5.0  # a proposal is made anew when a result that it has not seen is older
 _RENEWAL_SHARE = 0.5  # of that time that making them anew may take
 
@@ -98,7 +96,6 @@ class Proposer:
 
     def start(self) -> None:
         """Start the thread; the optimizer is its own from here on."""
-        sys.setswitchinterval(SWITCH_S)
         self._thread.start()
 
     def post_ask(self) -> None:

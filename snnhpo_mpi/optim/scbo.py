@@ -35,9 +35,10 @@ from snnhpo_mpi.optim.gp.posterior import Posterior
 from snnhpo_mpi.optim.gp.refit import Models
 from snnhpo_mpi.optim.local_search import Merit, climb
 from snnhpo_mpi.optim.observations import Observations, Pending, Told
+from snnhpo_mpi.optim.settings import ANYWHERE, DEFAULTS, ScboSettings
+from snnhpo_mpi.optim.single_thread import single_threaded
 from snnhpo_mpi.optim.sobol import RETRIES, SobolDesign, generator, row_key
-from snnhpo_mpi.optim.trust_region import TrustRegion, box, relative_sides, step
-from snnhpo_mpi.process_tuning import keep_freed
+from snnhpo_mpi.optim.trust_region import box, first_region, relative_sides, step
 from snnhpo_mpi.space import Space
 from snnhpo_mpi.trial import Outcome, Trial, trial_seed
 
@@ -45,21 +46,8 @@ log = logging.getLogger(__name__)
 Array = NDArray[np.float64]
 Region = tuple[Array, Array]  # lower and upper corner, each d
 
-N_CANDIDATES = 1024  # of a draw
-N_HURRIED = 256  # of a proposal that workers wait for
-N_SHARED = 16  # proposals in a row, where workers wait, that one conditioning of the models serves
-N_IMPROVING = 512  # candidates of an improvement, whose variances cost more
-N_CLIMBED = 4  # candidates that start a local search
-MOST_EVALUATIONS = 40  # of a local search, with up to 200 sites of the models; with more so many fewer
-EVALUATIONS_TIMES_SITES = 8000
-ANYWHERE = 1e3  # a length that covers the cube
-SEARCH_LENGTHS = (0.8, 0.8, ANYWHERE)  # in turn before the first feasible trial
 NOWHERE = -1  # generation of a trial that no region answers for
-WANDERING = 8  # after a restart, two of so many trials are proposed anywhere
-FAILURES = 1.0  # in a row, per hyperparameter, after which the region shrinks
 ASK_KEY = 0  # of the generator
-MOST_PENDING = 256  # that the models believe: the nearest to the centre
-MIN_GAIN = 1e-3  # relative gain over the incumbent that counts as a success
 
 
 @dataclass(slots=True)
@@ -74,7 +62,9 @@ class Shared:
 class Scbo:
     """Proposes trials by constrained Thompson sampling and expected improvement in a trust region."""
 
-    def __init__(self, space: Space, n_constraints: int, seed: int, n_initial: int) -> None:
+    def __init__(
+        self, space: Space, n_constraints: int, seed: int, n_initial: int, settings: ScboSettings = DEFAULTS
+    ) -> None:
         """An optimizer that was told nothing.
 
         Args:
@@ -82,12 +72,12 @@ class Scbo:
             n_constraints: m, may be 0.
             seed: of the study.
             n_initial: trials of the Sobol design before the models propose.
+            settings: its choices.
         """
-        keep_freed()
-        self._space, self._seed, self._n_initial = space, seed, n_initial
-        self._observations = Observations(space.dim, n_constraints)
-        self._region = TrustRegion(failure_tolerance=max(4, math.ceil(len(space.names) * FAILURES)))
-        self._models = Models(column_groups(space), seed)
+        self._space, self._seed, self._n_initial, self._settings = space, seed, n_initial, settings
+        self._observations = Observations(space.dim, n_constraints, settings.outputs)
+        self._region = first_region(len(space.names), settings.region)
+        self._models = Models(column_groups(space), seed, settings)
         self._design = SobolDesign(space.dim, seed)
         self._next_number = 0
         self._seen: Counter[bytes] = Counter()
@@ -122,7 +112,8 @@ class Scbo:
         started = time.perf_counter()
         number = self._next_number
         self._diagnostics = {"hurried": float(hurried)}
-        x = self._proposal(number, hurried)
+        with single_threaded():
+            x = self._proposal(number, hurried)
         trial = Trial(number, self._space.decode(x), trial_seed(self._seed, number))
         self.adopt(trial)
         self._diagnostics["length"] = self._region.length
@@ -135,7 +126,7 @@ class Scbo:
         before = self._observations.told
         trial = self._observations.tell(outcome)
         if trial is not None:
-            improved = is_improvement(before, self._observations.told)
+            improved = is_improvement(before, self._observations.told, self._settings.region.min_gain)
             if before.feasible.any():
                 self._region = step(self._region, improved, trial.generation)
 
@@ -173,7 +164,10 @@ class Scbo:
         if row is None:
             return None
         lower, upper = box(told.X[row], self._region.length, np.ones(self._space.dim))
-        return first_unseen(draw_candidates(self._space, told.X[row], lower, upper, 64, rng), self._seen)
+        return first_unseen(
+            draw_candidates(self._space, told.X[row], lower, upper, self._settings.candidates.n_fallback, rng),
+            self._seen,
+        )
 
     def _from_models(self, number: int, rng: np.random.Generator, hurried: bool) -> Array | None:
         told = self._observations.told
@@ -186,13 +180,17 @@ class Scbo:
             return None
         lengthscales = region_lengthscales(posteriors)
         self._diagnostics["lengthscales"] = lengthscales.tolist()
-        region = box(told.X[row], self._length(number, told), relative_sides(lengthscales))
+        region = box(
+            told.X[row], self._length(number, told), relative_sides(lengthscales, self._settings.region.side_ratio)
+        )
         improving = number % 2 == 1 and not hurried
-        n = N_HURRIED if hurried else N_IMPROVING if improving else N_CANDIDATES
+        count = self._settings.candidates
+        n = count.n_hurried if hurried else count.n_improvement if improving else count.n_thompson
         X = draw_candidates(self._space, told.X[row], *region, n, rng)
         aim = self._aim(posteriors, told, told.X[row], rng, improving)
         n_sites = max(len(posterior.X) for posterior in posteriors if posterior)
-        n_evaluations = 0 if hurried else min(MOST_EVALUATIONS, EVALUATIONS_TIMES_SITES // n_sites)
+        search = self._settings.local_search
+        n_evaluations = 0 if hurried else min(search.most_evaluations, search.evaluations_times_trials // n_sites)
         return self._best(aim, X, told.X[row], region, n_evaluations)
 
     def _aim(
@@ -204,14 +202,16 @@ class Scbo:
         improving: bool,
     ) -> Draw | Improvement:
         if improving:
-            return improvement(posteriors, self._models.known(told), center)
-        return draw(posteriors, rng, temperature(len(self._observations.pending)) if told.feasible.any() else 1.0)
+            return improvement(posteriors, self._models.known(told), center, self._settings.refit.n_near)
+        settings, n_pending = self._settings.thompson, len(self._observations.pending)
+        spread = temperature(n_pending, settings) if told.feasible.any() else 1.0
+        return draw(posteriors, rng, spread, settings)
 
     def _posteriors(self, told: Told, center: Array, hurried: bool) -> list[Posterior | None]:
         if not hurried:
             self._shared = None
-        if self._shared is None or self._shared.n_asks == N_SHARED:
-            pending = nearest(self._observations.pending_points(), center, MOST_PENDING)
+        if self._shared is None or self._shared.n_asks == self._settings.candidates.hurried_asks:
+            pending = nearest(self._observations.pending_points(), center, self._settings.candidates.most_pending)
             self._shared = Shared(self._models.posteriors(told, pending, hurried), len(told))
         self._shared.n_asks += 1
         self._diagnostics["behind"] = float(len(told) - self._shared.n_told)
@@ -220,20 +220,24 @@ class Scbo:
     def _length(self, number: int, told: Told) -> float:
         """Of the region in which a trial is proposed: the trust region's, or now and then anywhere."""
         if not told.feasible.any():
-            return SEARCH_LENGTHS[number % len(SEARCH_LENGTHS)]
+            lengths = self._settings.region.search_lengths
+            return lengths[number % len(lengths)]
         return ANYWHERE if self._wanders(number) else self._region.length
 
     def _wanders(self, number: int) -> bool:
         """Whether a trial is proposed outside the region too: now and then, once the region has restarted."""
-        return self._region.restarts > 0 and number % WANDERING < 2  # one draw and one improvement
+        turn = number % self._settings.region.anywhere_every
+        return self._region.restarts > 0 and turn < 2  # one draw and one improvement
 
     def _best(
         self, aim: Draw | Improvement, X: Array, center: Array, region: Region, n_evaluations: int
     ) -> Array | None:
         """The first unseen point of X, or of those that the best of X climb to, in the order of an aim."""
-        found = aim.screened(X)
+        found = aim.screened(X, self._settings.candidates.n_screened)
         if n_evaluations:
-            climbed = self._climbed(aim.merits(), found[:N_CLIMBED], center, region, n_evaluations)
+            climbed = self._climbed(
+                aim.merits(), found[: self._settings.local_search.n_starts], center, region, n_evaluations
+            )
             found = np.concatenate([climbed, found])
         return first_unseen(aim.best_first(found), self._seen)
 
@@ -242,13 +246,14 @@ class Scbo:
         for block in map(list, self._space.onehot_blocks):  # a choice is no number: it stays
             lower[:, block] = upper[:, block] = X[:, block]
         first, *others = merits
-        X = self._space.snap(climb(first, X, lower, upper, n_evaluations))
+        settings = self._settings.local_search
+        X = self._space.snap(climb(first, X, lower, upper, n_evaluations, settings))
         if ints := list(self._space.integer_columns):  # rounded; the floats make good what that spoilt
             lower[:, ints] = upper[:, ints] = X[:, ints]
             if not others:
-                X = climb(first, X, lower, upper, n_evaluations // 2)
+                X = climb(first, X, lower, upper, n_evaluations // 2, settings)
         for merit in others:
-            X = climb(merit, X, lower, upper, n_evaluations)
+            X = climb(merit, X, lower, upper, n_evaluations, settings)
         return self._space.snap(X)
 
 
@@ -261,8 +266,8 @@ def region_lengthscales(posteriors: list[Posterior | None]) -> Array:
     return mean
 
 
-def is_improvement(before: Told, after: Told) -> bool:
-    """Whether the last of the answers ``after`` is a better incumbent, by a margin, than the one of ``before``."""
+def is_improvement(before: Told, after: Told, min_gain: float) -> bool:
+    """Whether the last of the answers ``after`` is a better incumbent, by a relative gain, than that of ``before``."""
     row = after.incumbent()
     if row is None or row != len(after) - 1:
         return False
@@ -270,6 +275,6 @@ def is_improvement(before: Told, after: Told) -> bool:
     if old is None or after.feasible[row] != before.feasible[old]:
         return True
     if not after.feasible[row]:
-        return bool(after.violation[row] < (1.0 - MIN_GAIN) * after.violation[old])
+        return bool(after.violation[row] < (1.0 - min_gain) * after.violation[old])
     gain = after.Y[row] - before.Y[old]
-    return bool(gain > MIN_GAIN * math.fabs(before.Y[old]))
+    return bool(gain > min_gain * math.fabs(before.Y[old]))

@@ -55,7 +55,7 @@ def test_no_number_of_a_failure_reaches_a_model(outcome: Outcome) -> None:
 
 
 def test_a_failure_is_infeasible_on_a_scale_of_its_own() -> None:
-    assert failure_labels(np.array([True, False])).tolist() == [0.75, -0.25]
+    assert failure_labels(np.array([True, False]), 0.25).tolist() == [0.75, -0.25]
 
 
 def test_a_lost_trial_is_dropped_and_an_unknown_one_ignored() -> None:

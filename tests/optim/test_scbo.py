@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snnhpo_mpi.config import CategoricalParameter, FloatParameter, IntParameter
-from snnhpo_mpi.optim import scbo
 from snnhpo_mpi.optim.scbo import Scbo
+from snnhpo_mpi.optim.settings import changed
 from snnhpo_mpi.optim.sobol import SobolSearch
 from snnhpo_mpi.space import Space
 from snnhpo_mpi.trial import Outcome, State, Trial, trial_seed
@@ -144,9 +144,8 @@ def test_a_hurried_proposal_is_new() -> None:
         optimizer.tell(mixed(trial))
 
 
-def test_hurried_proposals_share_posteriors_and_say_what_these_have_not_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scbo, "N_SHARED", 3)
-    optimizer = Scbo(MIXED, 1, seed=5, n_initial=4)
+def test_hurried_proposals_share_posteriors_and_say_what_these_have_not_seen() -> None:
+    optimizer = Scbo(MIXED, 1, 5, 4, changed(["candidates.hurried_asks=3"]))
     run(optimizer, mixed, 8)
     behind = []
     for _ in range(7):
@@ -159,9 +158,8 @@ def test_hurried_proposals_share_posteriors_and_say_what_these_have_not_seen(mon
 
 
 def test_only_the_nearest_of_very_many_pending_trials_are_believed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scbo, "MOST_PENDING", 3)
     seen: list[int] = []
-    optimizer = Scbo(PLANE, 1, seed=0, n_initial=4)
+    optimizer = Scbo(PLANE, 1, 0, 4, changed(["candidates.most_pending=3"]))
     posteriors = optimizer._models.posteriors
     monkeypatch.setattr(optimizer._models, "posteriors", lambda t, p, h: seen.append(len(p)) or posteriors(t, p, h))
     run(optimizer, disc, 6)

@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erfcx, log_ndtr, ndtr
 
-from snnhpo_mpi.optim.acquisition.thompson import N_SCREENED
 from snnhpo_mpi.optim.gp.batched import Moments
 from snnhpo_mpi.optim.gp.conditioning import near
 from snnhpo_mpi.optim.gp.posterior import Posterior
@@ -29,7 +28,6 @@ from snnhpo_mpi.optim.observations import Told
 Array = NDArray[np.float64]
 LOG_SQRT_2PI = 0.5 * float(np.log(2.0 * np.pi))
 TAIL = -30.0  # below it log h(u) is its asymptote; above it the difference in it keeps five digits
-N_NEAR = 200  # trials that a climb to an improvement looks at: its cost is quadratic in their number
 
 
 class Normals(Protocol):
@@ -68,9 +66,9 @@ class Improvement:
             total += log_h((means[0] - self.best) / deviations[0]) + np.log(deviations[0])
         return total
 
-    def screened(self, X: Array) -> Array:
-        """The ``N_SCREENED`` best rows of X in order, as the cheaper models see it."""
-        return X[np.argsort(-self(X, coarse=True), kind="stable")[:N_SCREENED]]
+    def screened(self, X: Array, n: int) -> Array:
+        """The n best rows of X in order, as the cheaper models see it."""
+        return X[np.argsort(-self(X, coarse=True), kind="stable")[:n]]
 
     def best_first(self, X: Array) -> Array:
         """The rows of X in order, the best first."""
@@ -124,7 +122,7 @@ def log_h(u: Array) -> Array:
     return log_value
 
 
-def improvement(posteriors: list[Posterior | None], known: Told, center: Array) -> Improvement:
+def improvement(posteriors: list[Posterior | None], known: Told, center: Array, n_near: int) -> Improvement:
     """Expected improvement over the best feasible trial's mean, or over a better one that is pending.
 
     Over a pending trial only as far as it is believed, and believed feasible: else the next trials would go where
@@ -133,14 +131,15 @@ def improvement(posteriors: list[Posterior | None], known: Told, center: Array) 
     Args:
         posteriors: of all outputs.
         known: the answers that they were made of.
-        center: ``d``; candidates near it are compared by the models of its neighbourhood.
+        center: ``d``; candidates near it are screened and climb by the models of its neighbourhood.
+        n_near: trials that make up the neighbourhood.
     """
     objective, best = posteriors[0], None
     if objective is not None and known.feasible.any():
         means = objective.mean_at_told()[known.feasible[known.scored]]
         best = max(float(means.max()), best_believed(posteriors))
     used = [posterior for posterior in posteriors[best is None :] if posterior]
-    coarse = Moments([near(posterior, center, N_NEAR) for posterior in used], inverted=True)
+    coarse = Moments([near(posterior, center, n_near) for posterior in used], inverted=True)
     return Improvement(Moments(used), coarse, best)
 
 

@@ -23,14 +23,9 @@ from numpy.typing import NDArray
 
 from snnhpo_mpi.optim.gp.batched import OneByOne, Paths
 from snnhpo_mpi.optim.gp.posterior import Posterior
+from snnhpo_mpi.optim.settings import ThompsonSettings
 
 Array = NDArray[np.float64]
-PENALTIES = (1e2, 1e4)  # times the squared sampled violation, one climb after the other: a stiff one alone stalls
-MARGIN = 1e-3  # to which the constraints are met on the way, so that the end is inside
-N_SCREENED = 32  # candidates that are ranked by all there is
-SHARPNESS = 10.0  # of the smooth maximum of the constraints
-LEAST_TEMPERATURE = 0.5  # of draws, however many trials are pending
-PENDING_UNIT = 5.0  # pending trials that halve a draw's variance
 
 
 class Functions(Protocol):
@@ -53,11 +48,13 @@ class Draw:
         outputs: the objective, if any trial has a score, and the constraints.
         coarse: values of the same in single precision.
         scored: whether the objective is there.
+        settings: of what is climbed.
     """
 
     outputs: Functions
     coarse: Callable[[Array], Array]
     scored: bool
+    settings: ThompsonSettings
 
     def values(self, Z: Array, coarse: bool = False) -> tuple[Array, Array]:
         """(F ``r``, G ``r x m``); without an objective F is the depth inside the feasible region."""
@@ -66,9 +63,9 @@ class Draw:
             return values[0], values[1:].T
         return -values.max(axis=0), values.T
 
-    def screened(self, X: Array) -> Array:
-        """The ``N_SCREENED`` best rows of X in order, as single precision sees it."""
-        return X[order(*self.values(X, coarse=True))[:N_SCREENED]]
+    def screened(self, X: Array, n: int) -> Array:
+        """The n best rows of X in order, as single precision sees it."""
+        return X[order(*self.values(X, coarse=True))[:n]]
 
     def best_first(self, X: Array) -> Array:
         """The rows of X in order, the best first."""
@@ -77,21 +74,22 @@ class Draw:
     def merits(self) -> list[Depth | Penalised]:
         """What is climbed, one after the other: the penalised objective, or the depth while there is none."""
         if not self.scored:
-            return [Depth(self.outputs)]
-        return [Penalised(self.outputs, penalty) for penalty in PENALTIES]
+            return [Depth(self.outputs, self.settings.sharpness)]
+        return [Penalised(self.outputs, penalty, self.settings.margin) for penalty in self.settings.penalties]
 
 
 @dataclass(frozen=True, slots=True)
 class Penalised:
-    """A drawn objective, the first of the outputs, less ``penalty`` times the squared violations."""
+    """A drawn objective, the first of the outputs, less ``penalty`` times the squared violations of ``-margin``."""
 
     outputs: Functions
     penalty: float
+    margin: float
 
     def value_and_gradient(self, Z: Array) -> tuple[Array, Array]:
         """Values ``r`` and gradients ``r x d``."""
         values, gradients = self.outputs.value_and_gradient(Z)
-        excess = np.maximum(values[1:] + MARGIN, 0.0)
+        excess = np.maximum(values[1:] + self.margin, 0.0)
         total = values[0] - self.penalty * (excess * excess).sum(axis=0)
         pull = (2.0 * self.penalty * excess)[:, :, None] * gradients[1:]
         return total, gradients[0] - pull.sum(axis=0)
@@ -102,16 +100,17 @@ class Depth:
     """Minus the smooth maximum of drawn constraints."""
 
     constraints: Functions
+    sharpness: float
 
     def value_and_gradient(self, Z: Array) -> tuple[Array, Array]:
         """Values ``r`` and gradients ``r x d``."""
         G, slopes = self.constraints.value_and_gradient(Z)
-        G = SHARPNESS * G
+        G = self.sharpness * G
         top = G.max(axis=0)
         share = np.exp(G - top)
         total = share.sum(axis=0)
         gradient: Array = -np.einsum("mr,mrd->rd", share / total, slopes)
-        return -(top + np.log(total)) / SHARPNESS, gradient
+        return -(top + np.log(total)) / self.sharpness, gradient
 
 
 def order(F: Array, G: Array) -> NDArray[np.intp]:
@@ -120,18 +119,21 @@ def order(F: Array, G: Array) -> NDArray[np.intp]:
     return np.lexsort((-F, violation))
 
 
-def temperature(n_pending: int) -> float:
+def temperature(n_pending: int, settings: ThompsonSettings) -> float:
     """What remains of a draw's spread: trials that are out together differ already, the more the more there are."""
-    return max(LEAST_TEMPERATURE, 1.0 / math.sqrt(1.0 + n_pending / PENDING_UNIT))
+    return max(settings.least_temperature, 1.0 / math.sqrt(1.0 + n_pending / settings.pending_unit))
 
 
-def draw(posteriors: list[Posterior | None], rng: np.random.Generator, temperature: float = 1.0) -> Draw:
+def draw(
+    posteriors: list[Posterior | None], rng: np.random.Generator, temperature: float, settings: ThompsonSettings
+) -> Draw:
     """One joint draw; the outputs are independent.
 
     Args:
         posteriors: of all outputs.
         rng: where it comes from.
         temperature: what its deviations from the means are multiplied by.
+        settings: of what is climbed.
     """
     paths = [posterior.draw(rng, temperature) for posterior in posteriors if posterior]
-    return Draw(Paths(paths), OneByOne(paths), scored=posteriors[0] is not None)
+    return Draw(Paths(paths), OneByOne(paths), posteriors[0] is not None, settings)

@@ -21,15 +21,14 @@ from snnhpo_mpi.optim.gp.cholesky import Factor, divided
 from snnhpo_mpi.optim.gp.fit import Hyperparameters, centred, fit
 from snnhpo_mpi.optim.gp.kernel import draw_features
 from snnhpo_mpi.optim.gp.posterior import Conditioned, Fitted, Posterior
+from snnhpo_mpi.optim.settings import GpSettings
 
 Array = NDArray[np.float64]
 
-N_FEATURES = 512
-N_FITTED = 250  # points that hyperparameters are fitted to, at most: a fit is cubic in their number
 JITTERS = (0.0, 1e-8, 1e-6, 1e-4, 1e-2)  # times the signal variance
 
 
-def fit_anchor(X: Array, y: Array, groups: NDArray[np.intp], rng: np.random.Generator) -> Fitted:
+def fit_anchor(X: Array, y: Array, groups: NDArray[np.intp], rng: np.random.Generator, settings: GpSettings) -> Fitted:
     """Fit a model to the points told up to the anchor.
 
     Args:
@@ -37,15 +36,17 @@ def fit_anchor(X: Array, y: Array, groups: NDArray[np.intp], rng: np.random.Gene
         y: ``n`` values of about unit spread.
         groups: ``d`` index of the lengthscale that each column uses.
         rng: of the random features and of the choice of points.
+        settings: of the fit.
     """
-    chosen = np.sort(rng.choice(len(X), N_FITTED, replace=False)) if len(X) > N_FITTED else np.arange(len(X))
-    hyper = fit(X[chosen], y[chosen], groups)
-    return factorize(X, hyper, rng)
+    n, most = len(X), settings.n_fitted
+    chosen = np.sort(rng.choice(n, most, replace=False)) if n > most else np.arange(n)
+    hyper = fit(X[chosen], y[chosen], groups, settings)
+    return factorize(X, hyper, settings.n_features, rng)
 
 
-def factorize(X: Array, hyper: Hyperparameters, rng: np.random.Generator) -> Fitted:
+def factorize(X: Array, hyper: Hyperparameters, n_features: int, rng: np.random.Generator) -> Fitted:
     """A model with given hyperparameters."""
-    features = draw_features(hyper.kernel, N_FEATURES, rng)
+    features = draw_features(hyper.kernel, n_features, rng)
     factor = safe_cholesky(hyper.kernel(X, X), hyper)
     return Fitted(X, hyper, factor, features, features(X))
 
@@ -84,7 +85,7 @@ def condition(fitted: Fitted, X_new: Array, y: Array, X_pending: Array) -> Poste
     halves = [factor.forward(np.concatenate([side, np.zeros(p)])) for side in (y, np.ones(n))]
     for half in halves:
         half[n:] = 0.0  # what is pending has no say
-    alpha, mu = centred(np.stack([factor.backward(half) for half in halves], axis=1))
+    alpha, mu = centred(np.stack([factor.backward(half) for half in halves], axis=1), fitted.hyper.mean_variance)
     # A pending trial is believed to give its mean, the product of its row of the factor: K^-1 gives it no weight.
     believed = factor.lower_rows(halves[0] - mu * halves[1])[len(X_new) :]
     X, kernel = np.concatenate([fitted.X, added]), fitted.hyper.kernel

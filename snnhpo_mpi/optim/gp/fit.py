@@ -19,33 +19,27 @@ from scipy.linalg import cho_solve, lapack
 from scipy.optimize import OptimizeResult, minimize
 
 from snnhpo_mpi.optim.gp.kernel import Kernel, matern, matern_slope, scaled_distance
+from snnhpo_mpi.optim.settings import GpSettings
 
 Array = NDArray[np.float64]
 
-LOG_ELL_BOUNDS = (np.log(0.01), np.log(100.0))
-LOG_VARIANCE_BOUNDS = (np.log(1e-3), np.log(1e3))
-LOG_NOISE_BOUNDS = (np.log(1e-7), np.log(1.0))
-VARIANCE_PRIOR = (0.0, 1.5)  # mean and s.d. of log s2, for values of unit spread
-TREND_PRIOR_DEVIATION = 2.0  # of log a and log b; their mean is -log g: the trend's variance does not grow with g
-MEAN_VARIANCE = 100.0  # v, of the constant mean: a violation may be many spreads above 0 everywhere
 N_SCALARS = 4  # s2, a, b, noise
-LOG_TREND_BOUNDS = (np.log(1e-6), np.log(1e2))
-NOISE_PRIOR = (-7.0, 3.0)  # of log noise: wide, from exact functions to scores on few samples
-# Starts of a fit: log ell, log s2, log a and b, noise; the first three beside what g suggests. Where all is noise the
-# likelihood has a maximum too, however many data there are, and a start too smooth for them ends in it.
-STARTS = ((0.0, 0.0, 0.0, 1e-2), (-1.2, 0.0, -3.0, 1e-4), (-2.4, -1.0, -1.0, 1e-4))
-N_THOROUGH = 150  # with more data only the best start is followed to its end
-N_TRIED = 10  # steps from the others
-TOLERANCE = 1e-6  # relative gain of J at which a fit ends
 INFEASIBLE = 1e25  # J where K has no factor
 
 
 @dataclass(frozen=True, slots=True)
 class Hyperparameters:
-    """What a fit gives: the kernel and the noise variance, for values of unit spread."""
+    """What a fit gives, for values of unit spread.
+
+    Attributes:
+        kernel: covariance without noise.
+        noise: its variance.
+        mean_variance: v, prior variance of the constant mean.
+    """
 
     kernel: Kernel
     noise: float
+    mean_variance: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,40 +55,42 @@ class Prior:
         return 0.5 * float(z @ z), z / self.deviation
 
 
-def dimension_prior(g: int) -> Prior:
+def dimension_prior(g: int, settings: GpSettings) -> Prior:
     """Prior for g lengthscales; they grow with sqrt(g), so that the function's complexity does not grow with it."""
-    scalars = np.array(
-        [VARIANCE_PRIOR, (-np.log(g), TREND_PRIOR_DEVIATION), (-np.log(g), TREND_PRIOR_DEVIATION), NOISE_PRIOR]
-    )
+    trend = (-np.log(g), settings.trend_deviation)
+    scalars = np.array([settings.variance_prior, trend, trend, settings.noise_prior])
     mean = np.concatenate([np.full(g, np.sqrt(2.0) + 0.5 * np.log(g)), scalars[:, 0]])
     return Prior(mean, np.concatenate([np.full(g, np.sqrt(3.0)), scalars[:, 1]]))
 
 
-def fit(X: Array, y: Array, groups: NDArray[np.intp], max_steps: int = 40) -> Hyperparameters:
+def fit(X: Array, y: Array, groups: NDArray[np.intp], settings: GpSettings) -> Hyperparameters:
     """Most probable hyperparameters, from fixed starts: the fit depends on the data alone.
 
     Args:
         X: ``n x d`` told points.
         y: ``n`` values of about unit spread.
         groups: ``d`` index of the lengthscale that each column uses.
-        max_steps: of the optimizer, for a start.
+        settings: priors, bounds and starts.
     """
     g = int(groups.max()) + 1
-    prior = dimension_prior(g)
-    bounds = [LOG_ELL_BOUNDS] * g + [LOG_VARIANCE_BOUNDS, LOG_TREND_BOUNDS, LOG_TREND_BOUNDS, LOG_NOISE_BOUNDS]
+    prior = dimension_prior(g, settings)
+    trend = settings.trend_bounds
+    scalars = [settings.variance_bounds, trend, trend, settings.noise_bounds]
+    bounds = [tuple(np.log(pair)) for pair in [settings.lengthscale_bounds] * g + scalars]
     if len(y) < 2:
-        return unpack(np.clip(prior.mean, *np.transpose(bounds)), groups)
+        return unpack(np.clip(prior.mean, *np.transpose(bounds)), groups, settings)
 
     def improved(theta: Array, steps: int) -> OptimizeResult:
-        options = {"maxiter": steps, "ftol": TOLERANCE}
-        return minimize(loss, theta, (X, y, groups, prior), "L-BFGS-B", True, bounds=bounds, options=options)
+        options = {"maxiter": steps, "ftol": settings.tolerance}
+        return minimize(loss, theta, (X, y, groups, prior, settings), "L-BFGS-B", True, bounds=bounds, options=options)
 
-    tried = max_steps if len(y) <= N_THOROUGH else min(N_TRIED, max_steps)
-    found = [improved(start_at(g, *choice), tried) for choice in STARTS]
+    max_steps = settings.max_steps
+    tried = max_steps if len(y) <= settings.n_thorough else min(settings.n_tried, max_steps)
+    found = [improved(start_at(g, *choice), tried) for choice in settings.starts]
     best = min(found, key=lambda result: float(result.fun))
     if tried < max_steps:
         best = improved(best.x, max_steps - tried)
-    return unpack(best.x, groups)
+    return unpack(best.x, groups, settings)
 
 
 def start_at(g: int, log_ell: float, log_variance: float, log_trend: float, noise: float) -> Array:
@@ -103,15 +99,18 @@ def start_at(g: int, log_ell: float, log_variance: float, log_trend: float, nois
     return np.concatenate([np.full(g, 0.5 * np.log(g) + log_ell), [log_variance, trend, trend, np.log(noise)]])
 
 
-def unpack(theta: Array, groups: NDArray[np.intp]) -> Hyperparameters:
+def unpack(theta: Array, groups: NDArray[np.intp], settings: GpSettings) -> Hyperparameters:
     """Theta -> hyperparameters with one lengthscale a column."""
     variance, linear, quadratic, noise = (float(v) for v in np.exp(theta[-N_SCALARS:]))
-    return Hyperparameters(Kernel(np.exp(theta[:-N_SCALARS])[groups], variance, linear, quadratic), noise)
+    kernel = Kernel(np.exp(theta[:-N_SCALARS])[groups], variance, linear, quadratic)
+    return Hyperparameters(kernel, noise, settings.mean_variance)
 
 
-def loss(theta: Array, X: Array, y: Array, groups: NDArray[np.intp], prior: Prior) -> tuple[float, Array]:
+def loss(
+    theta: Array, X: Array, y: Array, groups: NDArray[np.intp], prior: Prior, settings: GpSettings
+) -> tuple[float, Array]:
     """J and its gradient ``g + 4``."""
-    hyper = unpack(theta, groups)
+    hyper = unpack(theta, groups, settings)
     rho = scaled_distance(X, X, hyper.kernel.lengthscales)
     R = matern(rho)
     T = hyper.kernel.trend(X)
@@ -120,9 +119,10 @@ def loss(theta: Array, X: Array, y: Array, groups: NDArray[np.intp], prior: Prio
     factor, info = lapack.dpotrf(K, lower=1)
     if info != 0:
         return INFEASIBLE, np.zeros_like(theta)
-    alpha, mu = weights(factor, y)
+    alpha, mu = weights(factor, y, settings.mean_variance)
     penalty, penalty_gradient = prior.penalty(theta)
-    J = 0.5 * float((y - mu) @ alpha) + float(np.log(np.diag(factor)).sum()) + 0.5 * mu * mu / MEAN_VARIANCE + penalty
+    J = 0.5 * float((y - mu) @ alpha) + float(np.log(np.diag(factor)).sum())
+    J = J + 0.5 * mu * mu / settings.mean_variance + penalty
     G = _inverse(factor)
     G -= np.outer(alpha, alpha)
     gradient = penalty_gradient
@@ -136,14 +136,15 @@ def loss(theta: Array, X: Array, y: Array, groups: NDArray[np.intp], prior: Prio
     return J, gradient
 
 
-def weights(factor: Array, y: Array) -> tuple[Array, float]:
+def weights(factor: Array, y: Array, mean_variance: float) -> tuple[Array, float]:
     """K^-1 (y - mu) and the constant mean mu."""
-    return centred(cho_solve((factor, True), np.stack([y, np.ones_like(y)], axis=1), check_finite=False))
+    solved = cho_solve((factor, True), np.stack([y, np.ones_like(y)], axis=1), check_finite=False)
+    return centred(solved, mean_variance)
 
 
-def centred(solved: Array) -> tuple[Array, float]:
+def centred(solved: Array, mean_variance: float) -> tuple[Array, float]:
     """K^-1 (y - mu) and mu, which has a normal prior around 0, from K^-1 y and K^-1 1, ``n x 2``."""
-    mu = float(solved[:, 0].sum() / (solved[:, 1].sum() + 1.0 / MEAN_VARIANCE))
+    mu = float(solved[:, 0].sum() / (solved[:, 1].sum() + 1.0 / mean_variance))
     return solved[:, 0] - mu * solved[:, 1], mu
 
 

@@ -21,31 +21,25 @@ from numpy.typing import NDArray
 from snnhpo_mpi.optim.gp.conditioning import condition, fit_anchor
 from snnhpo_mpi.optim.gp.posterior import Fitted, Posterior
 from snnhpo_mpi.optim.observations import Told, failure_labels
+from snnhpo_mpi.optim.settings import RefitSettings, ScboSettings
+from snnhpo_mpi.optim.single_thread import single_threaded
 from snnhpo_mpi.optim.sobol import generator
 from snnhpo_mpi.optim.transforms import scale_constraint, scale_objective
 
 Array = NDArray[np.float64]
 
-N_EVERY = 20  # up to so many told, every answer brings a fit
-GROWTH = 1.06  # then one whenever the number told has grown by this factor
-N_BETWEEN = 100  # or by so many: all of them are in the models beside the anchor's
-HURRIED_GROWTH = 1.0  # in a hurry, of the number told, before another fit, which slows the asks beside it
-HURRIED_BETWEEN = 250  # or so many told
-CALM = 10  # asks in a row without a hurry that end it
-N_BESIDE = 100  # told, from which on fits are made beside the asks and used a stretch later, or half of a long one
-N_MODELLED = 400  # most trials that a model is made of
 FIT_KEY = 1  # of the generator
 
 
-def anchors(n: int) -> tuple[int, int]:
+def anchors(n: int, settings: RefitSettings) -> tuple[int, int]:
     """Numbers told at which the models in use at n told, and the latest ones, were fitted."""
-    if n <= N_EVERY:
+    if n <= settings.n_every:
         return n, n
-    in_use = anchor = N_EVERY
+    in_use = anchor = settings.n_every
     while anchor <= n:
-        following = max(anchor + 1, min(int(anchor * GROWTH), anchor + N_BETWEEN))
-        lag = following - anchor if anchor >= N_BESIDE else 0
-        if anchor >= N_MODELLED:  # a fit takes no longer than this, and every answer since costs the asks
+        following = max(anchor + 1, min(int(anchor * settings.growth), anchor + settings.most_between))
+        lag = following - anchor if anchor >= settings.n_concurrent else 0
+        if anchor >= settings.n_modelled:  # a fit takes no longer than this, and every answer since costs the asks
             lag //= 2
         if anchor + lag <= n:
             in_use = anchor
@@ -53,13 +47,13 @@ def anchors(n: int) -> tuple[int, int]:
     return in_use, latest
 
 
-def modelled_rows(told: Told) -> NDArray[np.intp]:
-    """The answers that models are made of: all, or the nearest to the incumbent where there are too many."""
-    if len(told) <= N_MODELLED:
+def modelled_rows(told: Told, most: int) -> NDArray[np.intp]:
+    """The answers that models are made of: all, or the ``most`` that are nearest to the incumbent."""
+    if len(told) <= most:
         return np.arange(len(told))
     center = told.X[told.incumbent() or 0]
     distance = np.abs(told.X - center).sum(axis=1)
-    return np.sort(np.argsort(distance, kind="stable")[:N_MODELLED])
+    return np.sort(np.argsort(distance, kind="stable")[:most])
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +66,13 @@ class Output:
 
 def outputs(told: Told) -> list[Output | None]:
     """Objective, m constraints, and failure; None where there is nothing to model (no score, no failure)."""
-    scored, answered = np.flatnonzero(told.scored), np.flatnonzero(~told.failed)
-    found: list[Output | None] = [Output(scored, scale_objective(told.Y[scored])) if len(scored) else None]
-    found += [Output(answered, scale_constraint(c)) if len(answered) else None for c in told.C[answered].T]
-    found.append(Output(np.arange(len(told)), failure_labels(told.failed)) if told.failed.any() else None)
+    scored, answered, settings = np.flatnonzero(told.scored), np.flatnonzero(~told.failed), told.settings
+    objective = Output(scored, scale_objective(told.Y[scored], settings.largest)) if len(scored) else None
+    found: list[Output | None] = [objective]
+    for c in told.C[answered].T:
+        found.append(Output(answered, scale_constraint(c, settings.saturation)) if len(answered) else None)
+    labels = failure_labels(told.failed, settings.failure_share)
+    found.append(Output(np.arange(len(told)), labels) if told.failed.any() else None)
     return found
 
 
@@ -92,8 +89,9 @@ class Anchor:
 class Models:
     """All models of a study; the fits of the latest anchors are its only state."""
 
-    def __init__(self, groups: NDArray[np.intp], seed: int) -> None:
+    def __init__(self, groups: NDArray[np.intp], seed: int, settings: ScboSettings) -> None:
         self._groups, self._seed = groups, seed
+        self._gp, self._refit = settings.gp, settings.refit
         self._beside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fits")
         self._fits: dict[int, Future[Anchor]] = {}
         self._off_schedule = False  # since a hurry
@@ -105,6 +103,7 @@ class Models:
         """What the fits in use took."""
         return self._anchor.seconds if self._anchor else 0.0
 
+    @single_threaded()
     def posteriors(self, told: Told, X_pending: Array, hurried: bool = False) -> list[Posterior | None]:
         """Models of all outputs given what was told and what is pending; None where there is nothing to model.
 
@@ -118,21 +117,21 @@ class Models:
         return [self._posterior(j, anchor, known, output, X_pending) for j, output in enumerate(outputs(known))]
 
     def _scheduled_anchor(self, told: Told) -> Anchor:
-        in_use, latest = anchors(len(told))
+        in_use, latest = anchors(len(told), self._refit)
         self._fits = {n: self._fits.get(n) or self._begin(told, n) for n in sorted({in_use, latest})}
         return self._fits[in_use].result()
 
     def _ready_anchor(self, told: Told, hurried: bool) -> Anchor | None:
         """In a hurry, and after it up to the schedule: the latest fit that is made, if any; begins one that is due."""
-        in_use, latest = anchors(len(told))
+        in_use, latest = anchors(len(told), self._refit)
         made = [n for n, fit in self._fits.items() if fit.done() and fit.exception() is None]
         self._n_calm = 0 if hurried else self._n_calm + 1
         self._off_schedule = hurried or (self._off_schedule and in_use not in made)
         if not self._off_schedule or not made:
             return None
         tried = max(self._fits)
-        over = tried not in made or self._n_calm > CALM
-        wait = 1 if over else min(HURRIED_BETWEEN, HURRIED_GROWTH * tried)
+        over = tried not in made or self._n_calm > self._refit.calm_asks
+        wait = 1 if over else min(self._refit.hurried_between, self._refit.hurried_growth * tried)
         if all(fit.done() for fit in self._fits.values()) and latest >= tried + wait:
             self._fits = {made[-1]: self._fits[made[-1]], latest: self._begin(told, latest)}
         return self._fits[made[-1]].result()
@@ -145,9 +144,10 @@ class Models:
         assert self._anchor is not None
         return told.take(np.concatenate([self._anchor.rows, np.arange(self._anchor.n, len(told))]))
 
+    @single_threaded()
     def _fit_all(self, told: Told) -> Anchor:
         started, n = time.perf_counter(), len(told)
-        rows = modelled_rows(told)
+        rows = modelled_rows(told, self._refit.n_modelled)
         known = told.take(rows)
         fitted = [self._fit(n, j, known, output) for j, output in enumerate(outputs(known))]
         return Anchor(n, rows, fitted, time.perf_counter() - started)
@@ -156,7 +156,7 @@ class Models:
         if output is None:
             return None
         rng = generator(self._seed, FIT_KEY, anchor, j)
-        return fit_anchor(known.X[output.rows], output.y, self._groups, rng)
+        return fit_anchor(known.X[output.rows], output.y, self._groups, rng, self._gp)
 
     def _posterior(
         self, j: int, anchor: Anchor, known: Told, output: Output | None, X_pending: Array

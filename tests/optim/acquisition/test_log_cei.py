@@ -15,6 +15,7 @@ from snnhpo_mpi.optim.acquisition.log_cei import Improvement, best_believed, imp
 from snnhpo_mpi.optim.gp.refit import Models
 from snnhpo_mpi.optim.local_search import climb
 from snnhpo_mpi.optim.observations import Told
+from snnhpo_mpi.optim.settings import DEFAULTS
 
 
 def test_the_logarithm_of_the_gain_is_that_of_its_integral_and_has_no_step() -> None:
@@ -35,7 +36,7 @@ def test_improvement_is_the_product_of_the_gain_and_the_probabilities() -> None:
 
 def test_without_a_best_value_the_safest_point_wins() -> None:
     outputs = Normals(Functions((DISC,)), (0.01,), (0.0,))
-    found = climb(Improvement(outputs, outputs, None), np.array([[0.7, 0.9]]), *UNIT)
+    found = climb(Improvement(outputs, outputs, None), np.array([[0.7, 0.9]]), *UNIT, 40, DEFAULTS.local_search)
     assert found[0] == pytest.approx([0.3, 0.5], abs=1e-2)
 
 
@@ -70,13 +71,13 @@ def test_the_best_pending_trial_is_believed_feasible_by_every_constraint() -> No
 def test_an_improvement_is_over_what_a_pending_trial_is_believed_to_give() -> None:
     X = np.random.default_rng(0).random((12, 2))
     answers = Told(X, X[:, 0], X[:, 1:] - 0.5, np.zeros(12, dtype=bool))
-    models, nothing = Models(np.arange(2), 1), np.zeros((0, 2))
+    models, nothing = Models(np.arange(2), 1, DEFAULTS), np.zeros((0, 2))
     feasible = answers.X[answers.feasible]
     center = feasible[feasible[:, 0].argmax()]
     pending = np.array([[1.0, 0.1], [1.0, 0.9]])  # better than all told, one feasible
     posteriors = models.posteriors(answers, pending)
     assert posteriors[0] is not None
-    best = improvement(posteriors, models.known(answers), center).best
+    best = improvement(posteriors, models.known(answers), center, 200).best
     assert best == pytest.approx(posteriors[0].mean_at_pending()[0])
-    without = improvement(models.posteriors(answers, nothing), models.known(answers), center).best
+    without = improvement(models.posteriors(answers, nothing), models.known(answers), center, 200).best
     assert best is not None and without is not None and best > without + 0.01

@@ -8,11 +8,12 @@ from known_functions import DISC, PEAK, UNIT, Functions, Quadratic, assert_gradi
 
 from snnhpo_mpi.optim.acquisition.thompson import Draw, order, temperature
 from snnhpo_mpi.optim.local_search import climb
+from snnhpo_mpi.optim.settings import DEFAULTS
 
 
 def draw(objective: Quadratic | None, *constraints: Quadratic) -> Draw:
     outputs = Functions(constraints if objective is None else (objective, *constraints))
-    return Draw(outputs, outputs, scored=objective is not None)
+    return Draw(outputs, outputs, objective is not None, DEFAULTS.thompson)
 
 
 def test_feasible_rows_come_first_by_objective_and_the_rest_by_clipped_violation() -> None:
@@ -29,14 +30,14 @@ def test_climbing_a_draw_ends_inside_at_the_boundary_of_the_constraint() -> None
     joint = draw(PEAK, DISC)
     found = np.array([[0.3, 0.45], [0.9, 0.9]])
     for merit in joint.merits():
-        found = climb(merit, found, *UNIT)
+        found = climb(merit, found, *UNIT, 40, DEFAULTS.local_search)
     assert found == pytest.approx(np.array([[0.5, 0.5]] * 2), abs=5e-3)
     assert (joint.values(found)[1] <= 0).all()
 
 
 def test_a_draw_without_an_objective_climbs_to_the_deepest_point() -> None:
     (depth,) = draw(None, DISC, DISC).merits()
-    found = climb(depth, np.array([[0.9, 0.9]]), *UNIT)
+    found = climb(depth, np.array([[0.9, 0.9]]), *UNIT, 40, DEFAULTS.local_search)
     assert found[0] == pytest.approx([0.3, 0.5], abs=1e-3)
 
 
@@ -52,6 +53,6 @@ def test_the_gradients_agree_with_finite_differences() -> None:
 
 
 def test_draws_keep_their_spread_alone_and_lose_half_of_it_among_many() -> None:
-    assert temperature(0) == 1.0
-    assert temperature(5) == pytest.approx(0.5**0.5)
-    assert temperature(15) == temperature(4000) == 0.5
+    assert temperature(0, DEFAULTS.thompson) == 1.0
+    assert temperature(5, DEFAULTS.thompson) == pytest.approx(0.5**0.5)
+    assert temperature(15, DEFAULTS.thompson) == temperature(4000, DEFAULTS.thompson) == 0.5
