@@ -21,7 +21,7 @@ import numpy as np
 from snnhpo_mpi.arguments import not_negative, positive
 from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.optim.settings import DEFAULTS, ScboSettings, changed
-from snnhpo_mpi.trial import Outcome, Trial
+from snnhpo_mpi.trial import Outcome, Proposal, Trial
 
 if TYPE_CHECKING:
     from snnhpo_mpi.bench.problems import Problem
@@ -43,7 +43,7 @@ N_FEASIBLE = 50
 class Asker(Protocol):
     """What the benchmark needs of an optimizer."""
 
-    def ask(self) -> Trial:
+    def ask(self) -> Proposal:
         """Next trial."""
         ...
 
@@ -98,12 +98,12 @@ def make_problem(name: str) -> Problem:
 
 def make_method(name: str, problem: Problem, seed: int, pending: int, settings: ScboSettings = DEFAULTS) -> Asker:
     """A method by its name, for a problem; the settings are those of ``scbo``."""
-    from snnhpo_mpi.optim.scbo import Scbo
+    from snnhpo_mpi.optim.scbo import ScboSearch
     from snnhpo_mpi.optim.sobol import RandomSearch, SobolSearch
 
     match name:
         case "scbo":
-            return Scbo(problem.space, problem.n_constraints, seed, problem.n_initial, settings)
+            return ScboSearch(problem.space, problem.n_constraints, seed, problem.n_initial, settings)
         case "sobol":
             return SobolSearch(problem.space, seed)
         case "random":
@@ -130,7 +130,7 @@ def simulate(problem: Problem, asker: Asker, budget: int, pending: int, seed: in
     for _ in range(budget):
         while len(out) < pending:
             started = time.perf_counter()
-            trial = asker.ask()
+            trial = asker.ask().trial
             run.ask_seconds.append(time.perf_counter() - started)
             outcome = problem.evaluate(trial)
             mean = problem.mean_seconds(trial.params, outcome)

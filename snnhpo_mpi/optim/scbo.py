@@ -40,7 +40,7 @@ from snnhpo_mpi.optim.single_thread import single_threaded
 from snnhpo_mpi.optim.sobol import RETRIES, SobolDesign, generator, row_key
 from snnhpo_mpi.optim.trust_region import box, first_region, relative_sides, step
 from snnhpo_mpi.space import Space
-from snnhpo_mpi.trial import Outcome, Trial, trial_seed
+from snnhpo_mpi.trial import Outcome, Proposal, Trial, trial_seed
 
 log = logging.getLogger(__name__)
 Array = NDArray[np.float64]
@@ -59,7 +59,26 @@ class Shared:
     n_asks: int = 0
 
 
-class Scbo:
+@dataclass(slots=True)
+class Ask:
+    """One ask: what it is for, and what is found out on the way.
+
+    Attributes:
+        number: of the trial.
+        hurried: whether workers wait for it.
+        rng: everything random of the proposal.
+        diagnostics: of the proposal.
+        n_unseen: answers told that the posteriors used have not seen.
+    """
+
+    number: int
+    hurried: bool
+    rng: np.random.Generator
+    diagnostics: dict[str, float | list[float]]
+    n_unseen: int = 0
+
+
+class ScboSearch:
     """Proposes trials by constrained Thompson sampling and expected improvement in a trust region."""
 
     def __init__(
@@ -79,10 +98,9 @@ class Scbo:
         self._region = first_region(len(space.names), settings.region)
         self._models = Models(column_groups(space), seed, settings)
         self._design = SobolDesign(space.dim, seed)
-        self._next_number = 0
+        self._next_number = self._n_told = 0
         self._seen: Counter[bytes] = Counter()
         self._shared: Shared | None = None
-        self._diagnostics: dict[str, float | list[float]] = {}
 
     def adopt(self, trial: Trial) -> None:
         """Take a trial asked elsewhere as pending."""
@@ -102,27 +120,33 @@ class Scbo:
         if not self._seen[key]:
             del self._seen[key]
 
-    def ask(self, hurried: bool = False) -> Trial:
+    def ask(self, hurried: bool = False) -> Proposal:
         """Next trial: inside the bounds and, while the space has others, neither told nor pending.
 
         Args:
             hurried: workers wait for it: a draw of fewer candidates, none of which is climbed, from posteriors that
-                may be those of the hurried asks just before. ``behind`` says how many answers they have not seen.
+                may be those of the hurried asks just before.
+
+        Returns:
+            The trial and the number of answers that it follows from. Diagnostics: length and restarts of the region,
+            lengthscales, seconds of the fits in use and of the ask, whether it was hurried, and how many answers told
+            it has not seen (``behind``).
         """
         started = time.perf_counter()
         number = self._next_number
-        self._diagnostics = {"hurried": float(hurried)}
+        ask = Ask(number, hurried, generator(self._seed, number, ASK_KEY), {"hurried": float(hurried)})
         with single_threaded():
-            x = self._proposal(number, hurried)
+            x = self._proposal(ask)
         trial = Trial(number, self._space.decode(x), trial_seed(self._seed, number))
         self.adopt(trial)
-        self._diagnostics["length"] = self._region.length
-        self._diagnostics["restarts"] = float(self._region.restarts)
-        self._diagnostics["ask_seconds"] = time.perf_counter() - started
-        return trial
+        ask.diagnostics["length"] = self._region.length
+        ask.diagnostics["restarts"] = float(self._region.restarts)
+        ask.diagnostics["ask_seconds"] = time.perf_counter() - started
+        return Proposal(trial, self._n_told - ask.n_unseen, ask.diagnostics)
 
     def tell(self, outcome: Outcome) -> None:
         """Learn from the answer to a pending trial; one that is not pending or lost teaches nothing."""
+        self._n_told += 1
         before = self._observations.told
         trial = self._observations.tell(outcome)
         if trial is not None:
@@ -130,25 +154,20 @@ class Scbo:
             if before.feasible.any():
                 self._region = step(self._region, improved, trial.generation)
 
-    def diagnostics(self) -> dict[str, float | list[float]]:
-        """Of the latest ask: length and restarts of the region, lengthscales, seconds of fits and of everything."""
-        return dict(self._diagnostics)
-
-    def _proposal(self, number: int, hurried: bool) -> Array:
+    def _proposal(self, ask: Ask) -> Array:
         """A point from the best of the ways that works: models, Sobol points of the region, of the cube, random."""
-        rng = generator(self._seed, number, ASK_KEY)
-        ways: list[Callable[[], Array | None]] = [lambda: self._from_design(number)]
-        if number >= self._n_initial and not self._observations.told.flat:  # nothing to model: on with the design
-            ways = [lambda: self._from_models(number, rng, hurried), lambda: self._from_region(rng), *ways]
+        ways: list[Callable[[], Array | None]] = [lambda: self._from_design(ask.number)]
+        if ask.number >= self._n_initial and not self._observations.told.flat:  # nothing to model: on with the design
+            ways = [lambda: self._from_models(ask), lambda: self._from_region(ask.rng), *ways]
         for way in ways:
             try:
                 x = way()
             except (ArithmeticError, ValueError) as error:  # no factor, overflow: LinAlgError is a ValueError
-                log.warning("trial %d: fallback after %s: %s", number, type(error).__name__, error)
+                log.warning("trial %d: fallback after %s: %s", ask.number, type(error).__name__, error)
                 continue
             if x is not None and np.isfinite(x).all():
                 return x
-        return self._from_cube(rng)
+        return self._from_cube(ask.rng)
 
     def _from_design(self, number: int) -> Array | None:
         return first_unseen(self._space.snap(self._design[number][None]), self._seen)
@@ -164,34 +183,34 @@ class Scbo:
         if row is None:
             return None
         lower, upper = box(told.X[row], self._region.length, np.ones(self._space.dim))
-        return first_unseen(
-            draw_candidates(self._space, told.X[row], lower, upper, self._settings.candidates.n_fallback, rng),
-            self._seen,
-        )
+        n = self._settings.candidates.n_fallback
+        return first_unseen(draw_candidates(self._space, told.X[row], lower, upper, n, rng), self._seen)
 
-    def _from_models(self, number: int, rng: np.random.Generator, hurried: bool) -> Array | None:
+    def _from_models(self, ask: Ask) -> Array | None:
         told = self._observations.told
         row = told.incumbent() if len(told) else None
         if row is None:
             return None
-        posteriors = self._posteriors(told, told.X[row], hurried)
-        self._diagnostics["fit_seconds"] = self._models.fit_seconds
+        center, settings = told.X[row], self._settings
+        posteriors = self._posteriors(told, center, ask)
+        ask.diagnostics["fit_seconds"] = self._models.fit_seconds
         if not any(posteriors):  # no constraint, and every trial stopped
             return None
         lengthscales = region_lengthscales(posteriors)
-        self._diagnostics["lengthscales"] = lengthscales.tolist()
-        region = box(
-            told.X[row], self._length(number, told), relative_sides(lengthscales, self._settings.region.side_ratio)
-        )
-        improving = number % 2 == 1 and not hurried
-        count = self._settings.candidates
-        n = count.n_hurried if hurried else count.n_improvement if improving else count.n_thompson
-        X = draw_candidates(self._space, told.X[row], *region, n, rng)
-        aim = self._aim(posteriors, told, told.X[row], rng, improving)
-        n_sites = max(len(posterior.X) for posterior in posteriors if posterior)
-        search = self._settings.local_search
-        n_evaluations = 0 if hurried else min(search.most_evaluations, search.evaluations_times_trials // n_sites)
-        return self._best(aim, X, told.X[row], region, n_evaluations)
+        ask.diagnostics["lengthscales"] = lengthscales.tolist()
+        sides = relative_sides(lengthscales, settings.region.side_ratio)
+        region = box(center, self._length(ask.number, told), sides)
+        improving = ask.number % 2 == 1 and not ask.hurried
+        X = draw_candidates(self._space, center, *region, self._n_candidates(ask.hurried, improving), ask.rng)
+        aim = self._aim(posteriors, told, center, ask.rng, improving)
+        n_modelled = max(len(posterior.X) for posterior in posteriors if posterior)
+        search = settings.local_search
+        n_evaluations = min(search.most_evaluations, search.evaluations_times_trials // n_modelled)
+        return self._best(aim, X, center, region, 0 if ask.hurried else n_evaluations)
+
+    def _n_candidates(self, hurried: bool, improving: bool) -> int:
+        counts = self._settings.candidates
+        return counts.n_hurried if hurried else counts.n_improvement if improving else counts.n_thompson
 
     def _aim(
         self,
@@ -207,14 +226,15 @@ class Scbo:
         spread = temperature(n_pending, settings) if told.feasible.any() else 1.0
         return draw(posteriors, rng, spread, settings)
 
-    def _posteriors(self, told: Told, center: Array, hurried: bool) -> list[Posterior | None]:
-        if not hurried:
+    def _posteriors(self, told: Told, center: Array, ask: Ask) -> list[Posterior | None]:
+        if not ask.hurried:
             self._shared = None
         if self._shared is None or self._shared.n_asks == self._settings.candidates.hurried_asks:
             pending = nearest(self._observations.pending_points(), center, self._settings.candidates.most_pending)
-            self._shared = Shared(self._models.posteriors(told, pending, hurried), len(told))
+            self._shared = Shared(self._models.posteriors(told, pending, ask.hurried), len(told))
         self._shared.n_asks += 1
-        self._diagnostics["behind"] = float(len(told) - self._shared.n_told)
+        ask.n_unseen = len(told) - self._shared.n_told
+        ask.diagnostics["behind"] = float(ask.n_unseen)
         return self._shared.posteriors
 
     def _length(self, number: int, told: Told) -> float:
@@ -235,9 +255,8 @@ class Scbo:
         """The first unseen point of X, or of those that the best of X climb to, in the order of an aim."""
         found = aim.screened(X, self._settings.candidates.n_screened)
         if n_evaluations:
-            climbed = self._climbed(
-                aim.merits(), found[: self._settings.local_search.n_starts], center, region, n_evaluations
-            )
+            starts = found[: self._settings.local_search.n_starts]
+            climbed = self._climbed(aim.merits(), starts, center, region, n_evaluations)
             found = np.concatenate([climbed, found])
         return first_unseen(aim.best_first(found), self._seen)
 

@@ -9,7 +9,7 @@ import pytest
 
 from snnhpo_mpi.bench.optimizer import METHODS, PROBLEMS, add_arguments, main, make_problem, run_benchmark, simulate
 from snnhpo_mpi.errors import ConfigError
-from snnhpo_mpi.trial import Outcome, State, Trial
+from snnhpo_mpi.trial import Outcome, Proposal, State, Trial
 
 
 class Recorder:
@@ -21,12 +21,12 @@ class Recorder:
         self.order: list[int] = []
         self.number = 0
 
-    def ask(self) -> Trial:
+    def ask(self) -> Proposal:
         trial = Trial(self.number, {f"x{i}": 0.0 for i in range(10)}, 0)
         self.number += 1
         self.out.add(trial.number)
         self.most = max(self.most, len(self.out))
-        return trial
+        return Proposal(trial, len(self.order))
 
     def tell(self, outcome: Outcome) -> None:
         assert outcome.state is State.COMPLETED
