@@ -24,12 +24,15 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from snnhpo_mpi.optim.acquisition.log_cei import Improvement, improvement
-from snnhpo_mpi.optim.acquisition.thompson import Draw, draw, temperature
+from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.optim.acquisition.of_moments import Formula, of_moments
+from snnhpo_mpi.optim.acquisition.table import ACQUISITIONS
+from snnhpo_mpi.optim.acquisition.thompson import draw, temperature
 from snnhpo_mpi.optim.candidates import column_groups, draw_candidates, first_unseen, nearest, widened
 from snnhpo_mpi.optim.gp.posterior import Posterior
 from snnhpo_mpi.optim.gp.refit import Models
@@ -48,6 +51,19 @@ Region = tuple[Array, Array]  # lower and upper corner, each d
 
 NOWHERE = -1  # generation of a trial that no region answers for
 ASK_KEY = 0  # of the generator
+
+
+class Acquisition(Protocol):
+    """What a proposal is the best point of, as far as it can be found."""
+
+    def screened(self, X: Array, n: int) -> Array:
+        """The n best rows of X in order, by cheaper values."""
+
+    def best_first(self, X: Array) -> Array:
+        """The rows of X in order, the best first."""
+
+    def merits(self) -> Sequence[Merit]:
+        """What is climbed, one after the other."""
 
 
 @dataclass(slots=True)
@@ -92,8 +108,12 @@ class ScboSearch:
             seed: of the study.
             n_initial: trials of the Sobol design before the models propose.
             settings: its choices.
+
+        Raises:
+            ConfigError: there is no acquisition of the name in the settings.
         """
         self._space, self._seed, self._n_initial, self._settings = space, seed, n_initial, settings
+        self._formula = _formula(settings.acquisition)
         self._observations = Observations(space.dim, n_constraints, settings.outputs)
         self._region = first_region(len(space.names), settings.region)
         self._models = Models(column_groups(space), seed, settings)
@@ -219,9 +239,10 @@ class ScboSearch:
         center: Array,
         rng: np.random.Generator,
         improving: bool,
-    ) -> Draw | Improvement:
+    ) -> Acquisition:
         if improving:
-            return improvement(posteriors, self._models.known(told), center, self._settings.refit.n_near)
+            known, n_near = self._models.known(told), self._settings.refit.n_near
+            return of_moments(self._formula, posteriors, known, center, n_near)
         settings, n_pending = self._settings.thompson, len(self._observations.pending)
         spread = temperature(n_pending, settings) if told.feasible.any() else 1.0
         return draw(posteriors, rng, spread, settings)
@@ -249,9 +270,7 @@ class ScboSearch:
         turn = number % self._settings.region.anywhere_every
         return self._region.restarts > 0 and turn < 2  # one draw and one improvement
 
-    def _best(
-        self, aim: Draw | Improvement, X: Array, center: Array, region: Region, n_evaluations: int
-    ) -> Array | None:
+    def _best(self, aim: Acquisition, X: Array, center: Array, region: Region, n_evaluations: int) -> Array | None:
         """The first unseen point of X, or of those that the best of X climb to, in the order of an aim."""
         found = aim.screened(X, self._settings.candidates.n_screened)
         if n_evaluations:
@@ -274,6 +293,12 @@ class ScboSearch:
         for merit in others:
             X = climb(merit, X, lower, upper, n_evaluations, settings)
         return self._space.snap(X)
+
+
+def _formula(name: str) -> Formula:
+    if name not in ACQUISITIONS:
+        raise ConfigError(f"acquisition: {name!r} is unknown; allowed: {', '.join(ACQUISITIONS)}")
+    return ACQUISITIONS[name]
 
 
 def region_lengthscales(posteriors: list[Posterior | None]) -> Array:

@@ -223,6 +223,7 @@ class ScboSettings:
         outputs: what the models see of the answers.
         gp: the Gaussian processes.
         refit: when they are fitted.
+        acquisition: of every second proposal, the others are draws; a name of ``acquisition/table.py``.
     """
 
     region: RegionSettings = field(default_factory=RegionSettings)
@@ -232,6 +233,7 @@ class ScboSettings:
     outputs: OutputSettings = field(default_factory=OutputSettings)
     gp: GpSettings = field(default_factory=GpSettings)
     refit: RefitSettings = field(default_factory=RefitSettings)
+    acquisition: str = "log_cei"
 
 
 DEFAULTS = ScboSettings()
