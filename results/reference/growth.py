@@ -18,6 +18,7 @@ import numpy as np
 
 from snnhpo_mpi.config import FloatParameter
 from snnhpo_mpi.optim.scbo import ScboSearch
+from snnhpo_mpi.process_tuning import keep_freed_memory
 from snnhpo_mpi.record import StudyRecord
 from snnhpo_mpi.space import Space
 from snnhpo_mpi.trial import Asked, Ended, Outcome, Started, State, Trial, trial_seed
@@ -89,6 +90,7 @@ def measure(d: int, n: int, folder: Path) -> dict[str, float]:
 
 
 if __name__ == "__main__":
+    keep_freed_memory()  # as rank 0 does
     d, *sizes = map(int, sys.argv[1:])
     for n in sizes:
         with tempfile.TemporaryDirectory(prefix="growth") as folder:

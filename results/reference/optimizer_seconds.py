@@ -10,6 +10,7 @@ import numpy as np
 from snnhpo_mpi.bench.optimizer import make_problem
 from snnhpo_mpi.bench.scale import imagined_past
 from snnhpo_mpi.optim.scbo import ScboSearch
+from snnhpo_mpi.process_tuning import keep_freed_memory
 
 N_ASKS = 100
 
@@ -38,5 +39,6 @@ def measure(n_told: int) -> None:
 
 
 if __name__ == "__main__":
+    keep_freed_memory()  # as rank 0 does
     for n in map(int, sys.argv[1:] or ["1000", "2000"]):
         measure(n)

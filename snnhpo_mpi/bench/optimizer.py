@@ -21,6 +21,7 @@ import numpy as np
 from snnhpo_mpi.arguments import not_negative, positive
 from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.optim.settings import DEFAULTS, ScboSettings, changed
+from snnhpo_mpi.process_tuning import keep_freed_memory
 from snnhpo_mpi.trial import Outcome, Proposal, Trial
 
 if TYPE_CHECKING:
@@ -251,6 +252,7 @@ def _log_progress(line: str) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Run the command."""
+    keep_freed_memory()  # as rank 0 does
     seeds = range(args.first_seed, args.first_seed + args.seeds)
     result = run_benchmark(args.problem, args.method, args.budget, args.pending, seeds, _log_progress, args.setting)
     if args.json:

@@ -4,8 +4,8 @@ Every start climbs by itself, by BFGS steps that leave out the columns held at a
 serves a point of each start. (SciPy's L-BFGS-B on the sum of the merits has one step length and one curvature for all
 starts: for the same merit it takes two to four times as many evaluations where constraints are steep.)
 
-Source: Nocedal & Wright 2006, sections 6.1 (BFGS, inverse form) and 3.1 (sufficient increase); Bertsekas, SIAM J.
-Control Optim. 1982 (projected steps).
+Source: Nocedal & Wright 2006 ("N&W"), equations 6.17 (BFGS, inverse form), 6.20 (its first matrix), 3.4 (sufficient
+increase) and 3.58 (how far back); Bertsekas, SIAM J. Control Optim. 1982 (projected steps).
 
 Notation
     r starts    d columns    X  r x d    H  r x d x d  inverse curvatures
@@ -69,7 +69,7 @@ def climb(
         moved = there - at
         new_value, new_gradient = merit.value_and_gradient(there)
         gain, expected = new_value - value, np.vecdot(moved, gradient)
-        taken = climbing & (gain >= settings.sufficient_gain * np.maximum(expected, 0.0))
+        taken = climbing & (gain >= settings.sufficient_gain * np.maximum(expected, 0.0))  # N&W 3.4, of a maximum
         taken &= np.isfinite(np.vecdot(moved, new_gradient))
         _learn(H, curved, moved, gradient - new_gradient, taken)
         curved &= expected > 0  # the box turned the step downhill: the next one is the steepest
@@ -87,14 +87,14 @@ def climb(
 
 
 def _learn(H: Array, curved: Flags, s: Array, y: Array, taken: Flags) -> None:
-    """BFGS: the inverse curvatures after steps s that changed the gradients by -y; in place.
+    """BFGS (N&W 6.17, multiplied out): the inverse curvatures after steps s that changed the gradients by -y; in place.
 
     H + (1 + y'Hy / s'y) ss' / s'y - (Hy s' + s y'H) / s'y  =  H + s v' + v s'
     """
     product = np.vecdot(s, y)
     learning = taken & (product > LEAST_CURVATURE * np.sqrt(np.vecdot(s, s) * np.vecdot(y, y)))
     for row in np.flatnonzero(learning & ~curved):
-        H[row] = np.eye(s.shape[1]) * (product[row] / max(float(y[row] @ y[row]), TINY))
+        H[row] = np.eye(s.shape[1]) * (product[row] / max(float(y[row] @ y[row]), TINY))  # N&W 6.20
     curved |= learning
     if not learning.all():  # the others change by nothing, whatever their gradients are
         s, y = (np.where(learning[:, None], change, 0.0) for change in (s, y))
@@ -112,7 +112,7 @@ def _length(X: Array) -> Array:
 
 
 def _shortened(gain: Array, expected: Array) -> Array:
-    """By how much a step that failed is shortened: to the top of the parabola through what is known, within bounds."""
+    """By how much a step that failed is shortened: to the top of the parabola (N&W 3.58), within bounds."""
     with np.errstate(invalid="ignore", divide="ignore"):
         top = expected / (2.0 * (expected - gain))
     return np.fmin(np.fmax(top, 0.1), 0.5)

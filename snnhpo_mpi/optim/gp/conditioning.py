@@ -4,8 +4,8 @@ A fit is costly, so it is made on the first ``a`` trials told (the anchor) and k
 told since and on the pending trials in one block. Both are functions of the data alone: an optimizer rebuilt from a
 record repeats neither the asks nor the fits in between, and proposes the same bits.
 
-Source: pending trials are believed to give their posterior mean (Ginsbourger et al. 2010, "kriging believer"), which
-takes their neighbourhood's uncertainty away.
+Source: Rasmussen & Williams 2006 ("R&W"), section 2.2. Pending trials are believed to give their posterior mean
+(Ginsbourger et al. 2010, "kriging believer"), which takes their neighbourhood's uncertainty away.
 
 Notation
     n told    p pending    d columns    M random features    X  n x d    y  n of about unit spread
@@ -85,7 +85,8 @@ def condition(fitted: Fitted, X_new: Array, y: Array, X_pending: Array) -> Poste
     halves = [factor.forward(np.concatenate([side, np.zeros(p)])) for side in (y, np.ones(n))]
     for half in halves:
         half[n:] = 0.0  # what is pending has no say
-    alpha, mu = centred(np.stack([factor.backward(half) for half in halves], axis=1), fitted.hyper.mean_variance)
+    solved = np.stack([factor.backward(half) for half in halves], axis=1)  # (n + p) x 2, K^-1 y and K^-1 1
+    alpha, mu = centred(solved, fitted.hyper.mean_variance)  # alpha of R&W 2.25
     # A pending trial is believed to give its mean, the product of its row of the factor: K^-1 gives it no weight.
     believed = factor.lower_rows(halves[0] - mu * halves[1])[len(X_new) :]
     X, kernel = np.concatenate([fitted.X, added]), fitted.hyper.kernel
@@ -117,10 +118,12 @@ def _extended(fitted: Fitted, added: Array) -> tuple[Factor, Array]:
         )
     fitted.added.clear()
     fitted.added.update(rows)
-    across, phi = np.empty((len(added), len(fitted.X))), np.empty((len(added), fitted.phi.shape[1]))
+    across, phi = np.empty((len(added), len(fitted.X))), np.empty((len(added), fitted.phi.shape[1]))  # q x a, q x M
     for i, x in enumerate(added):
         across[i], phi[i] = rows[x.tobytes()]
     if not len(added):
         return Factor.whole(fitted.factor), phi
+    # The Schur complement of the anchor's block (Golub & Van Loan, section 4.2), of which R&W 2.24 is the meaning:
+    # the covariance of the added points given the anchor's.
     rest = safe_cholesky(fitted.hyper.kernel(added, added) - across @ across.T, fitted.hyper)
     return Factor(fitted.factor, across, rest), phi

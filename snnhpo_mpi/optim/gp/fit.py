@@ -1,12 +1,15 @@
 """Fit of one output's hyperparameters: the maximum of likelihood times prior, with its gradient in closed form.
 
-    J = 1/2 r' K^-1 r + 1/2 log|K| + mu^2 / 2 v + priors,      K = s2 R(ell) + noise I,      r = y - mu
+    J = 1/2 r' K^-1 r + 1/2 log|K| + mu^2 / 2 v + priors,      K = s2 R(ell) + T T' + noise I,      r = y - mu
+    dJ/dtheta = 1/2 tr(G dK/dtheta) + priors,                  G = K^-1 - alpha alpha',             alpha = K^-1 r
 
-Source: Rasmussen & Williams 2006, section 5.4; lengthscale prior that grows with the dimension: Hvarfner et al., ICML
-2024. The closed form costs one Cholesky factorisation and one inverse a step, all d derivatives together one product.
+Source: Rasmussen & Williams 2006 ("R&W"), equations 2.30 (likelihood), 5.9 (its gradient) and 2.42 (the mean's prior);
+lengthscale prior that grows with the dimension: Hvarfner et al., ICML 2024. The closed form costs one Cholesky
+factorisation and one inverse a step, all d derivatives together one product.
 
 Notation
     n trials    d columns    g lengthscales (one a hyperparameter)    theta = log(ell_1 .. ell_g, s2, a, b, noise)
+    T  n x 2d  features of the trend
 """
 
 from __future__ import annotations
@@ -109,11 +112,11 @@ def unpack(theta: Array, groups: NDArray[np.intp], settings: GpSettings) -> Hype
 def loss(
     theta: Array, X: Array, y: Array, groups: NDArray[np.intp], prior: Prior, settings: GpSettings
 ) -> tuple[float, Array]:
-    """J and its gradient ``g + 4``."""
+    """J and its gradient ``g + 4``, by the logarithms: each derivative has its hyperparameter as a factor."""
     hyper = unpack(theta, groups, settings)
-    rho = scaled_distance(X, X, hyper.kernel.lengthscales)
+    rho = scaled_distance(X, X, hyper.kernel.lengthscales)  # n x n
     R = matern(rho)
-    T = hyper.kernel.trend(X)
+    T = hyper.kernel.trend(X)  # n x 2d
     K = hyper.kernel.variance * R + T @ T.T
     K[np.diag_indices_from(K)] += hyper.noise
     factor, info = lapack.dpotrf(K, lower=1)
@@ -121,17 +124,18 @@ def loss(
         return INFEASIBLE, np.zeros_like(theta)
     alpha, mu = weights(factor, y, settings.mean_variance)
     penalty, penalty_gradient = prior.penalty(theta)
-    J = 0.5 * float((y - mu) @ alpha) + float(np.log(np.diag(factor)).sum())
+    J = 0.5 * float((y - mu) @ alpha) + float(np.log(np.diag(factor)).sum())  # R&W 2.30; log|K| = 2 sum log L_ii
     J = J + 0.5 * mu * mu / settings.mean_variance + penalty
     G = _inverse(factor)
-    G -= np.outer(alpha, alpha)
+    G -= np.outer(alpha, alpha)  # R&W 5.9; mu is at its optimum, so that its own derivative adds nothing
     gradient = penalty_gradient
     gradient[-1] += 0.5 * hyper.noise * float(np.trace(G))
-    per_feature = 0.5 * np.einsum("nd,nd->d", T, G @ T)
+    per_feature = 0.5 * np.einsum("nd,nd->d", T, G @ T)  # 2d
     gradient[-3:-1] += per_feature.reshape(2, -1).sum(axis=1)
     gradient[-4] += 0.5 * hyper.kernel.variance * float(np.vdot(G, R))
+    # dR/dlog ell_i = slope(rho) (x_i - x'_i)^2 / ell_i^2; the square expanded, all columns are one product.
     G *= matern_slope(rho)
-    per_column = (G.sum(axis=0) @ X**2 - np.einsum("nd,nd->d", X, G @ X)) / hyper.kernel.lengthscales**2
+    per_column = (G.sum(axis=0) @ X**2 - np.einsum("nd,nd->d", X, G @ X)) / hyper.kernel.lengthscales**2  # d
     gradient[:-N_SCALARS] += hyper.kernel.variance * np.bincount(groups, per_column, minlength=len(theta) - N_SCALARS)
     return J, gradient
 
@@ -143,7 +147,7 @@ def weights(factor: Array, y: Array, mean_variance: float) -> tuple[Array, float
 
 
 def centred(solved: Array, mean_variance: float) -> tuple[Array, float]:
-    """K^-1 (y - mu) and mu, which has a normal prior around 0, from K^-1 y and K^-1 1, ``n x 2``."""
+    """K^-1 (y - mu) and mu, which has a normal prior around 0, from K^-1 y and K^-1 1, ``n x 2`` (R&W 2.42)."""
     mu = float(solved[:, 0].sum() / (solved[:, 1].sum() + 1.0 / mean_variance))
     return solved[:, 0] - mu * solved[:, 1], mu
 

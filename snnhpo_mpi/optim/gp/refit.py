@@ -1,6 +1,6 @@
 """One model for each output, fitted at anchors on a fixed schedule and conditioned on everything told since.
 
-A fit takes seconds once there are hundreds of trials. It is then made in a thread beside the asks, which go on with the
+A fit takes seconds once there are hundreds of trials. It then runs in another thread, while the asks go on with the
 models of the anchor before, and comes into use a fixed number of answers later. So which models a proposal is made with
 depends on the number told alone, never on how fast a fit was. Only where workers wait, the latest fit that is ready is
 used, and one is made at a time.
@@ -92,7 +92,7 @@ class Models:
     def __init__(self, groups: NDArray[np.intp], seed: int, settings: ScboSettings) -> None:
         self._groups, self._seed = groups, seed
         self._gp, self._refit = settings.gp, settings.refit
-        self._beside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fits")
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fits")
         self._fits: dict[int, Future[Anchor]] = {}
         self._off_schedule = False  # since a hurry
         self._n_calm = 0  # asks since then
@@ -137,7 +137,7 @@ class Models:
         return self._fits[made[-1]].result()
 
     def _begin(self, told: Told, n: int) -> Future[Anchor]:
-        return self._beside.submit(self._fit_all, told.first(n))
+        return self._executor.submit(self._fit_all, told.first(n))
 
     def known(self, told: Told) -> Told:
         """The answers that the models in use are made of, and those told since."""
