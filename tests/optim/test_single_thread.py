@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import scipy.linalg  # noqa: F401  # loads its BLAS
 import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from snnhpo_mpi.optim import single_thread
 from snnhpo_mpi.optim.single_thread import single_threaded
 
 
@@ -27,6 +29,9 @@ def threads() -> list[int]:
 
 @pytest.fixture(autouse=True)
 def two_threads() -> Iterator[None]:
+    end = time.monotonic() + 60
+    while single_thread._n_working and time.monotonic() < end:  # fits of earlier tests that are still running
+        time.sleep(0.01)
     before = threadpool_limits(2)  # as rank 0's main thread does: it alone may set OpenBLAS's from here on
     yield
     before.restore_original_limits()
