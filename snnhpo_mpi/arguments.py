@@ -9,8 +9,7 @@ def positive(text: str) -> int:
     """An integer of at least 1.
 
     Raises:
-        argparse.ArgumentTypeError: it is less.
-        ValueError: it is no integer.
+        argparse.ArgumentTypeError: it is less, or no integer.
     """
     return _at_least(1, text)
 
@@ -21,7 +20,10 @@ def not_negative(text: str) -> int:
 
 
 def _at_least(least: int, text: str) -> int:
-    value = int(text)
+    try:
+        value = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"an integer of at least {least} is needed, found {text[:60]!r}") from None
     if value < least:
         raise argparse.ArgumentTypeError(f"at least {least} is needed, found {text}")
     return value

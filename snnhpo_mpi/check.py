@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-import yaml
+import numpy as np
 
 from snnhpo_mpi import host
-from snnhpo_mpi.config import CategoricalParameter, IntParameter, PythonSettings, StudyConfig
+from snnhpo_mpi.config import CategoricalParameter, IntParameter, PythonSettings, StudyConfig, as_yaml, expanded
 from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.own_code import try_out
 from snnhpo_mpi.snn.parameters import defaults
 from snnhpo_mpi.space import Space
+from snnhpo_mpi.user_error import said
 from snnhpo_mpi.user_function import function_file, load_function
+
+if TYPE_CHECKING:
+    from snnhpo_mpi.snn.data.part import Source
+
+N_GRID = 1000  # points of an axis over which a mean is taken
 
 
 def describe(config: StudyConfig, import_function: bool) -> Iterator[str]:
@@ -28,14 +36,17 @@ def describe(config: StudyConfig, import_function: bool) -> Iterator[str]:
         ConfigError: data, library or function that the study needs is not there.
     """
     yield "# resolved configuration"
-    yield yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, width=120).rstrip()
+    yield as_yaml(config.model_dump(mode="json"))
     space = Space(config.space)
     yield ""
     yield f"space        {len(space.names)} hyperparameters, {space.dim} columns for the model"
     for name in space.names:
         yield f"  {name:<18} {_range(config, name)}"
     yield f"constraints  {', '.join(config.constraint_names) or 'none'}"
-    yield f"data         {check_data(config, import_function)}"
+    found = check_data(config, import_function)
+    yield f"data         {found.text}"
+    for source in found.sources:
+        yield f"  {source}"
     yield f"devices      {_devices(config)}"
     yield f"cost         {_cost(config)}"
 
@@ -53,20 +64,57 @@ def _range(config: StudyConfig, name: str) -> str:
     return f"{bounds} ({kind}, {parameter.scale}{default})"
 
 
-def check_data(config: StudyConfig, import_function: bool) -> str:
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What trials are evaluated on.
+
+    Attributes:
+        text: says what was found.
+        sources: the files that were read, in their order.
+    """
+
+    text: str
+    sources: tuple[Source, ...] = ()
+
+    def provenance(self) -> dict[str, str]:
+        """The files as facts of a record: ``data_0``, ..., and their checksums once more, to be compared."""
+        facts = {f"data_{number}": str(source) for number, source in enumerate(self.sources)}
+        return facts | {f"data_{number}_sha256": source.sha256 for number, source in enumerate(self.sources)}
+
+    def refuse_other(self, before: Mapping[str, Any]) -> None:
+        """Raise where a study was begun with other data: scores of both could not be compared.
+
+        Args:
+            before: facts of the record.
+
+        Raises:
+            ConfigError: names the first file whose content is another.
+        """
+        for number, source in enumerate(self.sources):
+            then = before.get(f"data_{number}_sha256", source.sha256)
+            if then != source.sha256:
+                raise ConfigError(
+                    f"{source.path}: its content is not what this study was begun with: sha256 {then} then, "
+                    f"{source.sha256} now (run --accept-config goes on with it)"
+                )
+
+
+def check_data(config: StudyConfig, import_function: bool) -> Found:
     """Find what trials are evaluated on, and say what was found.
 
     Raises:
         ConfigError: data, library or function are not there.
     """
     trainer = config.trainer
+    if config.optimizer.study is not None:
+        expanded(config.optimizer.study, "optimizer.study")
     if isinstance(trainer, PythonSettings):
         file = function_file(trainer.function)
         if import_function:
-            _import(trainer.function)
+            try_out("trainer.function", trainer.function, f"{__name__}:import_own", [trainer.function])
         elif file and not file.is_file():
             raise ConfigError(f"trainer.function: there is no file {file} (seen from {os.getcwd()})")  # noqa: PTH109
-        return f"from {trainer.function}" + ("" if import_function else " (not imported: --import does)")
+        return Found(f"from {trainer.function}" + ("" if import_function else " (not imported: --import does)"))
     library = {"stdp": "bindsnet", "slayer": "lava"}[trainer.name]
     if importlib.util.find_spec(library) is None:
         raise ConfigError(f"trainer.name: {trainer.name} needs the package {library}, which is not installed")
@@ -81,16 +129,33 @@ def check_data(config: StudyConfig, import_function: bool) -> str:
     )
     if ":" in trainer.network:
         if import_function:
-            from snnhpo_mpi.snn.architecture import check_architecture
             from snnhpo_mpi.snn.encode import input_shape
 
-            check_architecture(config, input_shape(split.train_x.shape, trainer.encoding), split.n_classes)
+            sample = input_shape(split.train_x.shape, trainer.encoding)
+            given = [config.model_dump_json(), sample, split.n_classes]
+            try_out("trainer.network", trainer.network, f"{__name__}:try_network", given)
         text += f"; for {trainer.network}" + ("" if import_function else " (not imported: --import does)")
-    return text
+    return Found(text, split.sources)
 
 
-def _import(function: str) -> None:
-    """Import a user's function, whose module may do and raise anything.
+def try_network(config: str, sample: tuple[int, int, int], n_classes: int) -> None:
+    """Build and try a network of the user's; called in a process of its own.
+
+    Args:
+        config: JSON of the study's.
+        sample: ``C x H x W``.
+        n_classes: K.
+
+    Raises:
+        ConfigError: it is not what the study needs.
+    """
+    from snnhpo_mpi.snn.architecture import check_architecture
+
+    check_architecture(StudyConfig.model_validate_json(config), (sample[0], sample[1], sample[2]), n_classes)
+
+
+def import_own(function: str) -> None:
+    """Import a user's function, whose module may do and raise anything; called in a process of its own.
 
     Raises:
         ConfigError: it cannot be imported.
@@ -100,8 +165,7 @@ def _import(function: str) -> None:
     except ConfigError:
         raise
     except (Exception, SystemExit) as error:
-        reason = traceback.format_exception_only(error)[-1].strip()
-        raise ConfigError(f"trainer.function: importing {function} failed: {reason}") from error
+        raise ConfigError(f"trainer.function: importing {function} failed: {said(error)}") from error
 
 
 def _devices(config: StudyConfig) -> str:
@@ -113,21 +177,29 @@ def _devices(config: StudyConfig) -> str:
 
 def _cost(config: StudyConfig) -> str:
     limits = [f"{config.budget.trials:,} trials"] if config.budget.trials else []
-    limits += [f"{config.budget.wall_time / 3600:g} h"] if config.budget.wall_time else []
+    limits += [_span(config.budget.wall_time)] if config.budget.wall_time else []
     budget = " or ".join(limits)
     if isinstance(config.trainer, PythonSettings):
-        return f"{budget}; a trial at most {config.trainer.time_limit / 3600:g} h"
+        return f"{budget}; a trial at most {_span(config.trainer.time_limit)}"
     samples = _mean_epochs(config) * config.trainer.dataset.train + config.trainer.dataset.held_out
     text = f"{budget}; an average trial, if not stopped early, presents {samples:,.0f} samples"
     if config.budget.trials:
-        hours = config.budget.trials * samples / 100 / 3600
-        text += f", the search {config.budget.trials * samples:,.0f}: {hours:.3g} worker hours at 100 samples a second"
+        n_samples = config.budget.trials * samples
+        text += f", the search {n_samples:,.0f}: {_span(n_samples / 100)} of one worker at 100 samples a second"
     return text
 
 
+def _span(seconds: float) -> str:
+    """A time in the unit that fits it."""
+    unit, name = next(((unit, name) for unit, name in ((3600, "h"), (60, "min")) if seconds >= unit), (1, "s"))
+    return f"{seconds / unit:.3g} {name}"
+
+
 def _mean_epochs(config: StudyConfig) -> float:
-    searched = config.space.get("epochs")
-    if isinstance(searched, IntParameter):
-        return (searched.low + searched.high) / 2
+    """Of trials drawn evenly from the space, on its scale."""
+    if "epochs" in config.space:
+        space = Space({"epochs": config.space["epochs"]})
+        points = np.eye(space.dim) if space.dim > 1 else (np.arange(N_GRID)[:, None] + 0.5) / N_GRID
+        return float(np.mean([float(space.decode(x)["epochs"]) for x in points]))
     assert not isinstance(config.trainer, PythonSettings)
     return float(config.fixed.get("epochs", defaults(config.trainer.name, config.trainer.network)["epochs"]))

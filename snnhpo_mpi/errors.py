@@ -19,3 +19,17 @@ class RecordError(SnnhpoError):
     """A damaged, foreign or busy study record; the message says what can be recovered and how."""
 
     exit_code = 3
+
+
+def refusal(error: OSError, name: object) -> str:
+    """What is said of a file or folder that the system does not let us read or write.
+
+    Args:
+        error: of the system.
+        name: of the file, if the error does not know it.
+    """
+    shown = str(error.filename or name)
+    if len(shown) > 300:
+        shown = f"{shown[:100]}...{shown[-100:]}"
+    reason = "is there, and is no folder" if isinstance(error, FileExistsError) else error.strerror or error
+    return f"{shown}: {reason}"

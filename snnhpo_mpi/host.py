@@ -10,6 +10,7 @@ import logging
 import os
 import platform
 import re
+import resource
 import socket
 import subprocess
 import sys
@@ -25,6 +26,8 @@ log = logging.getLogger(__name__)
 # Who says which rank of its node this is, and how many ranks the node has.
 LOCAL_RANK = ("OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "PMIX_LOCAL_RANK", "SLURM_LOCALID")
 LOCAL_SIZE = ("OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", "PMIX_LOCAL_SIZE")
+LEAST_ADDRESS_SPACE = 400 << 20  # bytes; with less, linear algebra waits for memory for ever
+_NO_MEMORY = ("failed to map", "cannot map", "cannot allocate memory", "cannot create thread", "can't start new thread")
 EXIT_FILE = "SNNHPO_EXIT_FILE"
 # PyTorch's convolutions on a CPU keep up to 1,024 shapes each: an evaluator would grow with every new network.
 CONVOLUTIONS_KEPT = {"LRU_CACHE_CAPACITY": "32", "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "32"}
@@ -169,6 +172,27 @@ def job_clock(wall_time_s: float | None, environment: Mapping[str, str]) -> Call
     return lambda: min(limits) - (time.monotonic() - began) if limits else None
 
 
+def short_of_address_space(error: BaseException | None = None) -> str | None:
+    """What to say where the address space (``ulimit -v``) is too small, for an error or for any work; else None.
+
+    Libraries answer with errors of their own where it ends: an import that "failed to map" a file, for example.
+    """
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit == resource.RLIM_INFINITY:
+        return None
+    is_fault = isinstance(error, MemoryError) or (
+        isinstance(error, ImportError | OSError) and any(words in str(error).lower() for words in _NO_MEMORY)
+    )
+    if not is_fault and (error is not None or limit >= LEAST_ADDRESS_SPACE):
+        return None
+    cause = "" if error is None else f" ({type(error).__name__}: {error})"
+    return (
+        f"the address space of this process is limited to {limit / 2**20:,.0f} MB (ulimit -v), which is too little"
+        f"{cause}; a search of spiking networks needs 10,000 MB or more, as torch alone maps several thousand: "
+        "ulimit -v unlimited"
+    )
+
+
 def leave_exit_code(code: int | None, environment: Mapping[str, str]) -> None:
     """Write how the search ended where a batch script looks for it (SNNHPO_EXIT_FILE), before MPI is left.
 
@@ -197,6 +221,30 @@ def provenance() -> dict[str, str]:
         "git_commit": _git_commit(),
     }
     return versions | facts
+
+
+def versions() -> dict[str, str]:
+    """Of all that a search computes with, and of the MPI library; where something is not there, that is said."""
+    commit = _git_commit()
+    found = {name: _version(name) or "not installed" for name in PACKAGES}
+    found["snnhpo_mpi"] += f" (commit {commit})" if commit else ""
+    return {"snnhpo_mpi": found.pop("snnhpo_mpi"), "Python": platform.python_version(), **found, "MPI": _mpi_library()}
+
+
+def _mpi_library() -> str:
+    """Name and version of the MPI library that mpi4py loads; asked in another process, which a broken one may end."""
+    try:
+        answer = subprocess.run(
+            [sys.executable, "-m", "mpi4py", "--mpi-lib-version"],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "not found"
+    first_line = answer.stdout.strip().partition("\n")[0]
+    return " ".join(first_line.partition(",")[0].replace("Version:", "").split()) or "not found"
 
 
 def _version(package: str) -> str:

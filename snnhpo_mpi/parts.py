@@ -15,6 +15,7 @@ from snnhpo_mpi.config import (
     SlayerSettings,
     StdpSettings,
     StudyConfig,
+    expanded,
     outside,
 )
 from snnhpo_mpi.errors import ConfigError
@@ -67,20 +68,22 @@ def _retraining(retrain: RetrainSettings, config: StudyConfig) -> Optimizer:
 
 def _replayed(config: StudyConfig, space: Space) -> list[dict[str, ParamValue]]:
     assert config.optimizer.study is not None  # validated
-    past = read(Path(config.optimizer.study))
+    past = read(expanded(config.optimizer.study, "optimizer.study"))
     if set(past.params) != set(space.names):
         raise ConfigError(
             f"optimizer.study: {config.optimizer.study} searched {', '.join(sorted(past.params))}, "
             f"this study searches {', '.join(sorted(space.names))}"
         )
-    trials = [dict(past.trial(row).params) for row in range(past.n_trials)]
+    trials = [past.trial(row).params for row in range(past.n_trials)]
     for number, params in enumerate(trials):
         for name, value in params.items():
             if reason := outside(config.space[name], value):
                 raise ConfigError(f"optimizer.study: trial {number} has {name} = {value}: {reason}")
+    if config.baseline is not None and dict(config.baseline.params) not in trials[:1]:
+        trials = [dict(config.baseline.params), *trials]  # trial 0 of this study; the other's follow
     if config.budget.trials is None or config.budget.trials > len(trials):
         raise ConfigError(f"budget.trials: at most {len(trials)} trials can be replayed from {config.optimizer.study}")
-    return trials
+    return [space.typed(params) for params in trials]
 
 
 def build_trainer(

@@ -5,9 +5,13 @@ A terminal acts on what it is sent: a trial's error must not move its cursor, ch
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
+import sys
 import unicodedata
+
+log = logging.getLogger(__name__)
 
 _SEQUENCE = re.compile(
     "\x1b\\[[0-?]*[ -/]*[@-~]"  # colours, cursor movements (ECMA-48, section 5.4)
@@ -27,6 +31,11 @@ def plain(text: str) -> str:
     return "".join(c if c in "\n\t" or unicodedata.category(c) not in _INVISIBLE else _shown(c) for c in lines)
 
 
+def for_encoding(text: str, encoding: str | None) -> str:
+    """The text with the sign of an error written out where a terminal's encoding may lack it."""
+    return text if "utf" in (encoding or "utf").lower() else text.replace("±", "+/-")
+
+
 def _shown(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
@@ -37,3 +46,34 @@ class PlainFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """As the base class."""
         return plain(super().format(record))
+
+
+class LogFile(logging.FileHandler):
+    """A log in a file, made with its first line. One warning says that it cannot be written, on a full disk or so.
+
+    Every line is tried again: the log goes on when there is room.
+    """
+
+    _failed = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """As the base class, which catches no failure to open the file."""
+        try:
+            super().emit(record)
+        except OSError:
+            self.handleError(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the base class's name
+        """Say once what is wrong, and forget the line."""
+        error = sys.exc_info()[1]
+        self.close()
+        self._closed = False  # only its file is
+        if not self._failed:
+            self._failed = True
+            reason = error.strerror if isinstance(error, OSError) else error
+            log.warning("no log in %s: %s; the run goes on without", self.baseFilename, reason)
+
+    def close(self) -> None:
+        """As the base class; what the disk does not take is lost."""
+        with contextlib.suppress(OSError):
+            super().close()

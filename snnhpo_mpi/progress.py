@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from snnhpo_mpi.record import StudyRecord
-from snnhpo_mpi.report.summary import reason
+from snnhpo_mpi.record import StudyData, StudyRecord
+from snnhpo_mpi.report.series import windows
+from snnhpo_mpi.report.summary import reason as reason
 from snnhpo_mpi.report.words import progress_line
 from snnhpo_mpi.trial import Asked, Ended, Event, Outcome, Progress, Started, State
 
@@ -21,13 +22,19 @@ class Tally:
         ended: trials ended, by state.
         running: numbers of the trials that are out.
         best: feasible outcome with the largest objective.
+        last_failure: the latest trial that failed.
+        n_failed_in_a_row: failures since a trial was completed or stopped.
+        retraining: the trials are trainings of given candidates: none is the best.
     """
 
     budget: int | None
+    retraining: bool = False
     ended: dict[State, int] = field(default_factory=lambda: dict.fromkeys(State, 0))
     running: set[int] = field(default_factory=set)
     feasible: int = 0
     best: Outcome | None = None
+    last_failure: Outcome | None = None
+    n_failed_in_a_row: int = 0
 
     @property
     def n_ended(self) -> int:
@@ -48,9 +55,16 @@ class Tally:
     def _end(self, outcome: Outcome) -> bool:
         self.running.discard(outcome.number)
         self.ended[outcome.state] += 1
+        if outcome.state is State.FAILED:
+            self.last_failure = outcome
+            self.n_failed_in_a_row += 1
+        elif outcome.state is not State.LOST:
+            self.n_failed_in_a_row = 0
         if not outcome.feasible or outcome.objective is None:
             return False
         self.feasible += 1
+        if self.retraining:
+            return False
         if self.best is not None and self.best.objective is not None and outcome.objective <= self.best.objective:
             return False
         self.best = outcome
@@ -61,9 +75,11 @@ class Announcer:
     """Says a line at every new best trial, and otherwise every ``interval_s`` while trials end.
 
     The first few failures are said with their reason: a mistake in an evaluation shows at once, not in the report.
+    What of an answer could not be used is said once, not with each trial.
     """
 
     MAX_FAILURES_SAID = 3
+    MAX_NOTES_SAID = 10
 
     def __init__(
         self,
@@ -81,13 +97,23 @@ class Announcer:
         self._start = self._last = clock()
         self._n_at_start = tally.n_ended
         self._n_said = -1
+        self._notes_said: set[str] = set()
 
     def note(self, event: Event) -> None:
         """Count an event; says a line if it is a new best or one of the first failures."""
         if self._tally.update(event):
             self._line()
-        if isinstance(event, Ended) and event.outcome.state is State.FAILED:
-            self._say_failure(event)
+        if isinstance(event, Ended):
+            self._say_notes(event.outcome)
+            if event.outcome.state is State.FAILED:
+                self._say_failure(event)
+
+    def _say_notes(self, outcome: Outcome) -> None:
+        for note in outcome.notes:
+            subject = note.partition(" is ")[0]  # the values differ from trial to trial
+            if subject not in self._notes_said and len(self._notes_said) < self.MAX_NOTES_SAID:
+                self._notes_said.add(subject)
+                self._say(f"trial {outcome.number}: {note} (said once)")
 
     def _say_failure(self, event: Ended) -> None:
         n_failed = self._tally.ended[State.FAILED]
@@ -162,6 +188,14 @@ class FollowedRecord:
         self._announcer.maintain()
 
 
+def seconds_spent(past: StudyData, complete: str) -> float:
+    """Of the runs [s] since the last one that closed as ``complete``: what a job with its requeues has used."""
+    spent_s = 0.0
+    for run, span in zip(windows(past), past.sessions, strict=True):
+        spent_s = 0.0 if span.closed and span.closed.state == complete else spent_s + run.seconds
+    return spent_s
+
+
 def tally_line(tally: Tally, seconds_left: float | None) -> str:
     """The counts as one line of text."""
     best = tally.best
@@ -174,4 +208,5 @@ def tally_line(tally: Tally, seconds_left: float | None) -> str:
         running=len(tally.running),
         best=None if best is None or best.objective is None else (best.objective, best.number),
         seconds_left=seconds_left,
+        retraining=tally.retraining,
     )

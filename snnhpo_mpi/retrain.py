@@ -17,14 +17,27 @@ from typing import Any
 from snnhpo_mpi import study
 from snnhpo_mpi.config import Candidate, RetrainSettings, StudyConfig
 from snnhpo_mpi.config.document import Document, apply_override
+from snnhpo_mpi.config.settings import StudySettings
 from snnhpo_mpi.config.validation import validate
-from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.errors import ConfigError, RecordError
 from snnhpo_mpi.record import StudyData, exists, read
-from snnhpo_mpi.report import repeats
+from snnhpo_mpi.report.conclusion import conclusion
+from snnhpo_mpi.report.repeats import is_retraining
 from snnhpo_mpi.report.summary import best_trials
 
 log = logging.getLogger(__name__)
 NETWORKS = "networks"
+# What a retraining decides itself, and by which of its options.
+DECIDED = {
+    "study.name": "--name names its folder",
+    "budget.trials": "--repeats says how many trainings",
+    "optimizer": "it trains what the search found",
+    "baseline": "it trains what the search found",
+    "retrain": "--top says how many configurations",
+    "stopping": "it stops nothing early",
+    "saturation": "it stops nothing early",
+    "chance": "it stops nothing early",
+}
 NO_LIMIT_S = 30 * 86400.0  # a search's limit is for its own samples and epochs; a job's end still cuts a training
 
 
@@ -40,6 +53,7 @@ class Wish:
         save: keep the trained networks.
         name: folder in that of the search.
         overrides: texts of ``--set``.
+        accept_damage: train although something of the search's record is lost.
     """
 
     search: Path
@@ -49,6 +63,7 @@ class Wish:
     save: bool = False
     name: str = "retrain"
     overrides: tuple[str, ...] = ()
+    accept_damage: bool = False
 
 
 def run(wish: Wish, workers: int | None, say: Callable[[str], None]) -> int:
@@ -59,14 +74,26 @@ def run(wish: Wish, workers: int | None, say: Callable[[str], None]) -> int:
     """
     search = wish.search.parent if wish.search.is_file() else wish.search
     return study.run(
-        study.Request(partial(configure, wish), search, resume=True, workers=workers, conclude=conclude),
+        study.Request(
+            partial(_document, wish),
+            search,
+            resume=True,
+            workers=workers,
+            conclude=conclude,
+            accept_damage=wish.accept_damage,
+        ),
         say,
     )
 
 
+def _document(wish: Wish) -> tuple[StudyConfig, Document]:
+    config, text = configure(wish)
+    return config, Document(str(wish.search), text, config.model_dump(mode="json"))
+
+
 def conclude(folder: Path) -> str:
     """What a complete retraining found."""
-    return repeats.conclusion(read(folder))
+    return conclusion(read(folder))
 
 
 def configure(wish: Wish) -> tuple[StudyConfig, str]:
@@ -74,14 +101,24 @@ def configure(wish: Wish) -> tuple[StudyConfig, str]:
 
     Raises:
         ConfigError: the search has no feasible trial, a ``--set`` is wrong, or the folder holds other trainings.
-        RecordError: there is no search.
+        RecordError: there is no search, or the best of it may be among what is lost.
     """
     past = read(wish.search)
+    if is_retraining(past):
+        raise ConfigError(f"{past.folder} is a retraining already: give the folder of its search, {past.folder.parent}")
+    if past.losses and not wish.accept_damage:
+        raise RecordError(
+            f"a better trial may be among what is lost of {past.folder}: put the file back if there is a copy, "
+            "or train the best of the rest with --accept-damage"
+        )
     folder = past.folder / wish.name
+    _refuse_name(wish.name, folder)
+    for assignment in wish.overrides:
+        _refuse_decided(assignment)
     candidates = _candidates(past, wish)
     if exists(folder):
         candidates = _begun(folder, candidates)
-    document = Document(f"{past.folder} with --set", past.config_text, _changed(past, wish, len(candidates)))
+    document = Document(str(past.folder), past.config_text, _changed(past, wish, len(candidates)))
     for assignment in wish.overrides:
         apply_override(document, assignment)
     retrain = RetrainSettings(candidates=candidates, networks=NETWORKS if wish.save else None)
@@ -90,6 +127,26 @@ def configure(wish: Wish) -> tuple[StudyConfig, str]:
     if exists(folder):
         _refuse_others(folder, config)
     return config, past.config_text
+
+
+def _refuse_name(name: str, folder: Path) -> None:
+    """Raise where a retraining would lie outside its search, or among what the program itself keeps there."""
+    try:
+        StudySettings(name=name)
+    except ValueError:
+        raise ConfigError(
+            f"--name {name}: at most 100 letters, digits, _ . and - are allowed, a letter or a digit first"
+        ) from None
+    if name.lower() in study.OWN_FOLDERS or folder.is_file():
+        raise ConfigError(f"--name {name}: the program keeps other things under this name; choose another")
+
+
+def _refuse_decided(assignment: str) -> None:
+    """Raise where ``--set`` would change what a retraining is."""
+    key = assignment.partition("=")[0].strip()
+    for decided, why in DECIDED.items():
+        if f"{key}.".startswith(f"{decided}.") or decided.startswith(f"{key}."):
+            raise ConfigError(f"--set {key}: a retraining has its own {decided}: {why}")
 
 
 def _candidates(past: StudyData, wish: Wish) -> tuple[Candidate, ...]:

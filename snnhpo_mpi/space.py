@@ -68,6 +68,9 @@ class _FloatAxis:
     def decode(self, x: Array) -> float:
         return float(_from_unit(x, self.low, self.high, self.scale)[0])
 
+    def typed(self, value: ParamValue) -> float:
+        return float(value)
+
     def snap(self, X: Array) -> Array:
         return np.clip(X, 0.0, 1.0)
 
@@ -109,6 +112,9 @@ class _IntAxis:
     def decode(self, x: Array) -> int:
         return int(self._values(x)[0])
 
+    def typed(self, value: ParamValue) -> int:
+        return int(value)
+
     def snap(self, X: Array) -> Array:
         return self._centres(self._values(X))
 
@@ -128,6 +134,9 @@ class _CategoricalAxis:
 
     def decode(self, x: Array) -> ParamValue:
         return self.choices[int(np.argmax(x))]
+
+    def typed(self, value: ParamValue) -> ParamValue:
+        return self.choices[self.choices.index(value)]
 
     def snap(self, X: Array) -> Array:
         onehot: Array = np.eye(self.width)[np.argmax(X, axis=1)]
@@ -193,6 +202,10 @@ class Space:
     def encode(self, params: Params) -> Array:
         """Values of all hyperparameters -> ``d``; other keys of ``params`` are ignored."""
         return np.concatenate([axis.encode(params[name]) for name, axis in self._axes.items()])
+
+    def typed(self, params: Params) -> dict[str, ParamValue]:
+        """Values in the type of their hyperparameter, as ``decode`` makes them: the choice 1 where 1.0 is given."""
+        return {name: axis.typed(params[name]) for name, axis in self._axes.items()}
 
     def decode(self, x: Array) -> dict[str, ParamValue]:
         """Any point ``d`` of [0, 1]^d -> values inside the bounds."""

@@ -67,6 +67,7 @@ class Outcome:
         metrics: further scalars (``train_seconds``, ``stopped_at`` in samples, ...).
         curves: further series, flat or rows of equal length (``train_accuracy`` per epoch, ...).
         error: reason and traceback of a failure.
+        notes: what of the answer could not be used, in words; said once, not recorded.
     """
 
     number: int
@@ -76,6 +77,7 @@ class Outcome:
     metrics: Mapping[str, float] = field(default_factory=dict)
     curves: Mapping[str, Curve] = field(default_factory=dict)
     error: str | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def feasible(self) -> bool:

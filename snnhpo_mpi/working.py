@@ -74,4 +74,5 @@ def prepare_evaluator(results: Path, place: Place, config_json: str) -> Evaluato
         time_limit_s=config.trainer.time_limit,
         log=folder / "logs" / f"rank_{rank:03d}.log",
         device=device.label,
+        fresh_process=config.workers.fresh_process,
     )

@@ -6,7 +6,7 @@ import pytest
 from fake_study import outcome, trial, written
 
 from snnhpo_mpi.cli import main
-from snnhpo_mpi.plain import PlainFormatter, plain
+from snnhpo_mpi.plain import LogFile, PlainFormatter, plain
 from snnhpo_mpi.progress import Announcer, Tally
 from snnhpo_mpi.record import read
 from snnhpo_mpi.report import live
@@ -90,3 +90,26 @@ def test_the_first_failures_of_a_search_are_said_plainly() -> None:
     announcer = Announcer(Tally(5), said.append, lambda: None)
     announcer.note(Ended(Outcome(trial(0).number, State.FAILED, error=f"{EVIL}\n\nTraceback"), 1, 5.0, 1.0))
     assert said == ["trial 0 failed on rank 1: RuntimeError: red \\x9b1A\\x07 end"]
+
+
+def test_a_log_that_cannot_be_written_is_told_once_and_goes_on_when_there_is_room(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "rank_000.log"
+    path.symlink_to("/dev/full")
+    logger = logging.Logger("apart")
+    handler = LogFile(path, encoding="utf-8", delay=True)
+    logger.addHandler(handler)
+    for i in range(5):
+        logger.warning("line %d", i)
+    path.unlink()
+    logger.warning("there is room")
+    path.unlink()
+    handler.close()
+    path.mkdir()
+    logger.warning("a folder in its place")
+    handler.close()
+    assert capsys.readouterr().err == ""
+    assert [record.getMessage() for record in caplog.records] == [
+        f"no log in {path}: No space left on device; the run goes on without"
+    ]

@@ -86,10 +86,43 @@ def test_what_does_not_fit_is_refused_with_a_way_out(run: Run, searched: Path) -
         (["--top", "3"], "--name"),
         (["--epochs", "4", "--name", "b"], "has no hyperparameter epochs"),
         (["--set", "space.x.hihg=2", "--name", "b"], "space.x.hihg"),
+        (["--set", "study.name=other", "--name", "b"], "--name names its folder"),
+        (["--set", "study={name: other}", "--name", "b"], "--name names its folder"),
+        (["--set", "budget.trials=3", "--name", "b"], "--repeats says how many"),
+        (["--set", "baseline={name: a, params: {x: 1}}", "--name", "b"], "a retraining has its own baseline"),
+        (["--name", "report"], "--name report: the program keeps other things"),
+        (["--name", "logs"], "--name logs: the program keeps other things"),
+        (["--name", "Checkpoints"], "--name Checkpoints: the program keeps other things"),
+        (["--name", "study.h5"], "--name study.h5: the program keeps other things"),
+        (["--name", "../b"], "--name ../b: at most 100 letters"),
+        (["--name", ""], "--name : at most 100 letters"),
     ):
         code, _, log = run("retrain", "results/toy", *arguments)
         assert code == 2
         assert message in log and "Traceback" not in log
+        assert {path.name for path in searched.parent.iterdir()} == {"toy"} and not (searched / "b").exists()
+    code, _, log = run("retrain", "results/toy/retrain")
+    assert code == 2 and "is a retraining already: give the folder of its search, results/toy" in log
+
+
+def test_a_retraining_says_no_best_while_it_runs_and_when_it_ends(run: Run, searched: Path) -> None:
+    code, said, _ = run("retrain", "results/toy", "--top", "2", "--repeats", "3")
+    assert code == 0 and "best" not in said and "max" not in said.lower()
+    lines = said.splitlines()
+    assert lines[-1].startswith("complete: 6 trials in ")
+    candidates = [line.split()[0] for line in lines if re.fullmatch(r" *\d+ +-?\d.*", line)]
+    assert candidates == [str(one.number) for one in best_trials(read(searched), 2)]
+
+
+def test_a_complete_search_says_what_its_best_is_worth_and_then_its_last_line(run: Run, toy: Path) -> None:
+    code, said, _ = run("run", "toy.yaml")
+    assert code == 0
+    n = int(read(toy / "results" / "toy").feasible.sum())
+    assert f"(best of {n} scores)" in said and "`snnhpo retrain results/toy` says what it is" in said
+    assert said.splitlines()[-1].startswith("complete: 12 trials")
+    assert run("retrain", "results/toy", "--repeats", "2")[0] == 0
+    again = run("run", "toy.yaml", "--resume")[1]
+    assert "retrain  trial" in again and "too good by chance" not in again
 
 
 def test_a_search_without_a_feasible_trial_has_nothing_to_train_again(run: Run, toy: Path) -> None:

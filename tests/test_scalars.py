@@ -1,13 +1,20 @@
 import importlib.util
+import os
 import struct
+import subprocess
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.progress import Tally
-from snnhpo_mpi.scalars import Scalars, require_package
+from snnhpo_mpi.scalars import MOST_WAITING, Scalars, Step, require_package
 from snnhpo_mpi.trial import Asked, Ended, Outcome, State, Trial
+
+Program = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def events_of(folder: Path) -> list[tuple[str, int, float, float]]:
@@ -47,6 +54,101 @@ def test_every_ended_trial_is_a_step_with_its_values_and_the_state_of_the_search
     assert [told["search/silent_share", step][1] for step in (1, 2, 3)] == [0.0, 0.5, 0.5]
     assert told["search/failed", 3] == (22.0, 1.0)
     assert ("trial/objective", 3) not in told
+
+
+class Stuck:
+    """A disk that answers no more, until it is let go."""
+
+    def __init__(self, folder: Path) -> None:
+        self.go_on = threading.Event()
+        STUCK.append(self)
+
+    def write(self, step: Step) -> None:
+        self.go_on.wait()
+
+    flush = close = lambda self: None
+
+
+STUCK: list[Stuck] = []
+
+
+class Full:
+    """A disk that is full after some steps, at a flush, or at the end."""
+
+    def __init__(self, folder: Path, fails: str) -> None:
+        self.fails, self.n_closed = fails, 0
+
+    def _do(self, what: str) -> None:
+        if what == self.fails:
+            raise OSError(28, "No space left on device")
+
+    def write(self, step: Step) -> None:
+        self._do("write")
+
+    def flush(self) -> None:
+        self._do("flush")
+
+    def close(self) -> None:
+        self._do("close")
+
+
+def ended(number: int) -> Ended:
+    return Ended(Outcome(number, State.COMPLETED, 0.5), 1, 20.0, 16.0)
+
+
+def test_a_disk_that_does_not_answer_neither_blocks_the_search_nor_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("snnhpo_mpi.scalars.CLOSING_S", 0.1)
+    scalars = Scalars(tmp_path, Tally(None), (), Stuck)
+    began = time.monotonic()
+    for number in range(3 * MOST_WAITING):
+        scalars.note(ended(number))
+    scalars.close()
+    assert time.monotonic() - began < 5.0
+    assert [record.message for record in caplog.records] == [
+        "no more TensorBoard scalars are written (1000 trials wait to be written); the search goes on without them"
+    ]
+    STUCK.pop().go_on.set()
+
+
+@pytest.mark.parametrize("fails", ["write", "flush", "close"])
+def test_a_full_disk_turns_them_off_with_one_warning(
+    fails: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    scalars = Scalars(tmp_path, Tally(None), (), lambda folder: Full(folder, fails))
+    for number in range(50):
+        scalars.note(ended(number))
+        time.sleep(0.001)
+    scalars.close()
+    (record,) = caplog.records
+    assert "No space left on device" in record.message
+
+
+def test_a_folder_that_cannot_be_made_turns_them_off(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    pytest.importorskip("tensorboardX")
+    (tmp_path / "file").write_text("")
+    scalars = Scalars(tmp_path / "file" / "tb", Tally(None), ())
+    scalars.note(ended(0))
+    scalars.close()
+    (record,) = caplog.records
+    assert "NotADirectoryError" in record.message
+
+
+def test_a_search_whose_event_file_cannot_grow_is_complete(snnhpo: Program, toy: Path) -> None:
+    pytest.importorskip("tensorboardX")
+    (toy / "sitecustomize.py").write_text(
+        "import tensorboardX.record_writer as r\n"
+        "class Full(r.RecordWriter):\n"
+        "    def write(self, data): raise OSError(28, 'No space left on device')\n"
+        "import tensorboardX.event_file_writer as e\n"
+        "e.RecordWriter = Full\n"
+    )
+    path = f"{toy}:{os.environ.get('PYTHONPATH', '')}"
+    done = snnhpo("run", "toy.yaml", "--tensorboard", "--trials", "40", TOY_SECONDS="0", PYTHONPATH=path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("TensorBoard") == 1
+    assert "complete: 40 trials" in done.stdout
 
 
 def test_without_the_package_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

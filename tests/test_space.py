@@ -91,3 +91,15 @@ def test_every_int_survives_the_round_trip(filters: int, epochs: int) -> None:
     params = SPACE.decode(np.full(8, 0.3)) | {"filters": filters, "epochs": epochs}
     decoded = SPACE.decode(SPACE.encode(params))
     assert (decoded["filters"], decoded["epochs"]) == (filters, epochs)
+
+
+def test_values_of_equal_size_get_the_type_of_their_hyperparameter() -> None:
+    space = Space(
+        {
+            "f": FloatParameter(type="float", low=0, high=4),
+            "i": IntParameter(type="int", low=0, high=4),
+            "c": CategoricalParameter(type="categorical", choices=(1, "1", 2.5)),
+        }
+    )
+    assert repr(space.typed({"f": 2, "i": 2, "c": 1.0})) == "{'f': 2.0, 'i': 2, 'c': 1}"
+    assert repr(space.typed({"f": 2.0, "i": 2, "c": "1"})) == "{'f': 2.0, 'i': 2, 'c': '1'}"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from snnhpo_mpi import study
 from snnhpo_mpi.record import read
 
 Program = Callable[..., subprocess.CompletedProcess[str]]
@@ -46,6 +47,44 @@ def test_search_without_mpi_spends_the_budget(snnhpo: Program, toy: Path) -> Non
     assert sorted(data.number) == list(range(12))
     assert set(data.state) == {"completed"}
     assert not data.live
+
+
+def test_a_configuration_from_a_pipe_is_recorded_as_it_was_read(toy: Path, environment: dict[str, str]) -> None:
+    text = (toy / "toy.yaml").read_text()
+    arguments = [sys.executable, "-m", "snnhpo_mpi", "run", "/dev/stdin", "--trials", "1"]
+    subprocess.run(arguments, cwd=toy, env=environment, input=text, text=True, check=True, timeout=120)
+    assert read(toy / "results" / "toy").config_text == text
+
+
+@pytest.mark.parametrize("touch", ["delete", "cut", "put a copy back"])
+def test_a_journal_touched_during_a_run_costs_no_trial(
+    snnhpo: Program, toy: Path, environment: dict[str, str], touch: str
+) -> None:
+    run = start(toy, environment, "--set", "record.flush_every=1h", TOY_SECONDS="0.15")
+    wait_for_ended(toy, 5)
+    journal = toy / "results" / "toy" / "journal.jsonl"
+    match touch:
+        case "delete":
+            journal.unlink()
+        case "cut":
+            os.truncate(journal, 500)
+        case _:
+            (toy / "copy").write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:8]))
+            (toy / "copy").replace(journal)
+    output, _ = run.communicate(timeout=60)
+    assert run.returncode == 0, output
+    assert "are put back" in output and output.splitlines()[-1].startswith("complete: 12 trials")
+    data = read(toy / "results" / "toy")
+    assert (data.n_trials, int(data.ended.sum()), data.notices) == (12, 12, ())
+
+
+def test_a_file_in_the_place_of_the_logs_costs_the_logs_alone(snnhpo: Program, toy: Path) -> None:
+    (toy / "results" / "toy").mkdir(parents=True)
+    (toy / "results" / "toy" / "logs").write_text("mine")
+    done = snnhpo("run", "toy.yaml", "--trials", "2")
+    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
+    assert done.stderr.count("rank_000.log") == 1
+    assert not (toy / "results" / "toy" / "lock.json").exists()
 
 
 def test_two_runs_with_one_worker_and_the_same_seed_are_equal(snnhpo: Program, trials: Trials) -> None:
@@ -94,6 +133,34 @@ def test_wall_time_ends_a_run_with_the_resumable_exit_code(snnhpo: Program, toy:
     assert "stopped (out of time)" in done.stdout
 
 
+def test_a_wall_time_that_is_all_the_budget_is_complete_when_it_is_spent(snnhpo: Program, toy: Path) -> None:
+    budget = "budget: {wall_time: 5s, stop_before_end: 1s}"
+    text = (toy / "toy.yaml").read_text()
+    (toy / "toy.yaml").write_text(text.replace("budget: {trials: 12, stop_before_end: 20s}", budget))
+    done = snnhpo("run", "toy.yaml", TOY_SECONDS="0.3")
+    assert done.returncode == 0, done.stderr
+    n = read(toy / "results" / "toy").ended.sum()
+    assert f"complete: {n} trial" in done.stdout
+    again = snnhpo("run", "toy.yaml", "--resume", TOY_SECONDS="0.3")  # another job of that length
+    assert again.returncode == 0
+    assert read(toy / "results" / "toy").ended.sum() > n
+
+
+def test_the_end_of_the_job_before_that_of_the_wall_time_is_to_be_resumed(snnhpo: Program, toy: Path) -> None:
+    budget = "budget: {wall_time: 1h, stop_before_end: 1s}"
+    text = (toy / "toy.yaml").read_text()
+    (toy / "toy.yaml").write_text(text.replace("budget: {trials: 12, stop_before_end: 20s}", budget))
+    job = {"SLURM_JOB_ID": "7", "SLURM_JOB_END_TIME": str(int(time.time()) + 8)}
+    done = snnhpo("run", "toy.yaml", "--workers", "1", TOY_SECONDS="0.3", **job)
+    assert done.returncode == 75, done.stderr
+    # What was used of the wall time is used: the rest, of half a second, ends the budget.
+    runs = read(toy / "results" / "toy").sessions
+    used_s = runs[-1].closed.at - runs[-1].began.at
+    budget = ("--set", f"budget.wall_time={used_s + 0.5}", "--set", "budget.stop_before_end=0.1s")
+    again = snnhpo("run", "toy.yaml", "--resume", *budget, TOY_SECONDS="0.1")
+    assert again.returncode == 0, again.stderr
+
+
 def test_a_reader_that_goes_away_does_not_end_the_search(toy: Path, environment: dict[str, str]) -> None:
     process = start(toy, environment, TOY_SECONDS="0.1")
     assert process.stdout is not None
@@ -101,6 +168,28 @@ def test_a_reader_that_goes_away_does_not_end_the_search(toy: Path, environment:
     process.stdout.close()
     assert process.wait(60) == 0
     assert read(toy / "results" / "toy").ended.sum() == 12
+
+
+@pytest.mark.parametrize(
+    "streams", [">&-", "2>&-", "<&-", ">&- 2>&- <&-", ">/dev/full", "2>/dev/full", ">/dev/full 2>&1"]
+)
+def test_streams_that_are_closed_or_full_do_not_end_the_search(
+    toy: Path, environment: dict[str, str], streams: str
+) -> None:
+    command = f"{sys.executable} -m snnhpo_mpi run toy.yaml --trials 3 {streams}"
+    done = subprocess.run(["bash", "-c", command], cwd=toy, env=environment, capture_output=True, check=False)
+    assert done.returncode == 0, done
+    assert b"Traceback" not in done.stderr
+    assert read(toy / "results" / "toy").ended.sum() == 3
+
+
+@pytest.mark.parametrize("streams", ["2>&-", "2>/dev/full"])
+@pytest.mark.parametrize(("arguments", "code"), [("run absent.yaml", 2), ("status absent", 3), ("run --no-such", 2)])
+def test_an_exit_code_does_not_depend_on_the_streams(
+    toy: Path, environment: dict[str, str], streams: str, arguments: str, code: int
+) -> None:
+    command = f"{sys.executable} -m snnhpo_mpi {arguments} {streams}"
+    assert subprocess.run(["bash", "-c", command], cwd=toy, env=environment, check=False).returncode == code
 
 
 def test_resume_of_a_complete_study_says_so(snnhpo: Program) -> None:
@@ -139,7 +228,7 @@ def test_status_is_read_while_the_study_runs(snnhpo: Program, toy: Path, environ
     assert status["state"] == "running"
     assert status["completed"] >= 3
     assert status["running"] >= 1
-    assert set(status["best"]) == {"number", "objective", "params"}
+    assert set(status["best"]) == {"number", "objective", "params", "standard_error", "n"}
 
 
 def test_the_baseline_is_trial_0(snnhpo: Program, toy: Path) -> None:
@@ -149,6 +238,63 @@ def test_the_baseline_is_trial_0(snnhpo: Program, toy: Path) -> None:
     data = read(toy / "results" / "toy")
     assert data.trial(0).params == {"x": 0.25, "y": 0.5, "kind": "fancy"}
     assert sorted(data.number) == [0, 1, 2]
+
+
+def test_replay_asks_the_baseline_first_and_swallows_no_trial_of_the_other_study(snnhpo: Program, toy: Path) -> None:
+    assert snnhpo("run", "toy.yaml", "--trials", "4", "--results", "first").returncode == 0
+    other = read(toy / "first" / "toy")
+    base = {"x": 0.25, "y": 0.5, "kind": "fancy"}
+    replay = ("--set", "optimizer.name=replay", "--set", "optimizer.study=first/toy")
+    with (toy / "toy.yaml").open("a") as file:
+        file.write("baseline: {name: mine, params: {x: 0.25, y: 0.5, kind: fancy}}\n")
+    assert "at most 5 trials can be replayed" in snnhpo("run", "toy.yaml", *replay, "--trials", "6").stderr
+    assert snnhpo("run", "toy.yaml", *replay, "--trials", "5").returncode == 0
+    again = read(toy / "results" / "toy")
+    asked = [again.trial(row).params for row in range(5)]
+    assert asked == [base, *(other.trial(row).params for row in range(4))]
+    # A study that begins with this baseline has it once.
+    replay = ("--set", "optimizer.name=replay", "--set", "optimizer.study=results/toy", "--results", "third")
+    assert snnhpo("run", "toy.yaml", *replay, "--trials", "5").returncode == 0
+    third = read(toy / "third" / "toy")
+    assert [third.trial(row).params for row in range(5)] == asked
+
+
+ALL_FAIL = "def evaluate(params, seed, device):\n    raise RuntimeError('no such layer: hidden')\n"
+
+
+def test_a_search_in_which_all_trials_fail_ends_with_the_reason_and_can_be_resumed(snnhpo: Program, toy: Path) -> None:
+    working = (toy / "toy.py").read_text()
+    (toy / "toy.py").write_text(ALL_FAIL)
+    done = snnhpo("run", "toy.yaml", "--trials", "60")
+    assert done.returncode == 1
+    last = done.stdout.splitlines()[-2:]
+    assert last[0] == "stopped: 10 trials failed in a row, the last with RuntimeError: no such layer: hidden"
+    assert "the same command with --resume goes on" in last[1]
+    assert 'toy.py", line 2, in evaluate' in done.stderr
+    data = read(toy / "results" / "toy")
+    assert data.ended.sum() == 10
+    assert data.sessions[-1].closed is not None and data.sessions[-1].closed.state == "too many failures"
+    (toy / "toy.py").write_text(working)
+    assert snnhpo("run", "toy.yaml", "--trials", "14", "--resume").returncode == 0
+    assert list(read(toy / "results" / "toy").state) == ["failed"] * 10 + ["completed"] * 4
+
+
+@pytest.mark.parametrize(("budget", "code", "n"), [("max_failures=3", 1, 3), ("max_failures=0", 0, 12),
+                                                   ("max_failures=null", 0, 12), ("trials=4", 1, 4)])  # fmt: skip
+def test_the_budget_says_how_many_trials_may_fail(snnhpo: Program, toy: Path, budget: str, code: int, n: int) -> None:
+    (toy / "toy.py").write_text(ALL_FAIL)
+    assert snnhpo("run", "toy.yaml", "--set", f"budget.{budget}").returncode == code
+    assert read(toy / "results" / "toy").ended.sum() == n
+    if budget == "trials=4":
+        again = snnhpo("run", "toy.yaml", "--set", f"budget.{budget}", "--resume")
+        assert again.returncode == 1 and "all its trials failed" in again.stdout
+
+
+def test_failures_in_a_row_are_counted_over_a_resume(snnhpo: Program, toy: Path) -> None:
+    (toy / "toy.py").write_text(ALL_FAIL)
+    assert snnhpo("run", "toy.yaml", "--trials", "2", "--set", "budget.max_failures=null").returncode == 0
+    assert snnhpo("run", "toy.yaml", "--resume", "--set", "budget.max_failures=5").returncode == 1
+    assert read(toy / "results" / "toy").ended.sum() == 5
 
 
 def test_failures_are_recorded_with_their_reason_and_the_search_goes_on(snnhpo: Program, toy: Path) -> None:
@@ -176,6 +322,37 @@ def test_failures_are_recorded_with_their_reason_and_the_search_goes_on(snnhpo: 
         if n in reasons:
             assert reasons[n] in errors[number]
     assert set(reasons) < set(data.params["n"])
+
+
+def test_an_odd_metric_is_noted_once_and_keeps_the_objective(snnhpo: Program, toy: Path) -> None:
+    text = (toy / "toy.py").read_text().replace('"seed_seen": seed', '"seed_seen": seed, "note": f"text {seed}"')
+    (toy / "toy.py").write_text(text)
+    done = snnhpo("run", "toy.yaml")
+    assert done.returncode == 0, done.stderr
+    data = read(toy / "results" / "toy")
+    assert set(data.state) == {"completed"} and set(data.metrics) == {"seed_seen"}
+    assert done.stdout.count("metrics['note'] is 'text ") == 1
+
+
+def test_a_conclusion_that_fails_leaves_a_complete_study_complete(
+    toy: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(toy)
+    monkeypatch.setattr("sys.path", [*sys.path])
+    said: list[str] = []
+    request = study.Request(lambda: study.from_file(Path("toy.yaml")), resume=True, conclude=lambda folder: str(1 // 0))
+    for _ in range(2):  # as it ends, and found complete
+        assert study.run(request, said.append) == 0
+    assert caplog.text.count("results/toy is complete; only its conclusion failed: ZeroDivisionError") == 2
+    assert read("results/toy").sessions[0].closed.state == "complete"
+
+
+def test_logs_that_cannot_be_written_do_not_end_the_search(snnhpo: Program, toy: Path) -> None:
+    (toy / "results" / "toy").mkdir(parents=True)
+    (toy / "results" / "toy" / "logs").write_text("a file")
+    done = snnhpo("run", "toy.yaml", "--trials", "2")
+    assert done.returncode == 0, done.stderr
+    assert "no log in results/toy/logs/rank_000.log" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_a_function_that_cannot_be_imported_ends_the_search_with_the_reason(snnhpo: Program, toy: Path) -> None:

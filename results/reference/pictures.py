@@ -29,7 +29,7 @@ def main(study: Path, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     data = read(study)
     with tempfile.TemporaryDirectory() as scratch:
-        report = page.write_page(data, Path(scratch), feasible_along(data))
+        report, _ = page.write_page(data, Path(scratch), feasible_along(data))
         photograph(report, folder / "report.png", *OVERVIEW)
         view = Path(scratch) / "terminal.svg"
         view.write_text(terminal(data), encoding="utf-8")

@@ -54,6 +54,7 @@ class EvaluatorSettings:
         report_every_s: progress reports that come sooner are dropped.
         log: where its standard output and error go; None for nowhere.
         device: for the record, for example ``GPU 3``.
+        fresh_process: it ends after each trial.
     """
 
     factory: TrainerFactory
@@ -65,6 +66,7 @@ class EvaluatorSettings:
     report_every_s: float = 10.0
     log: Path | None = None
     device: str = ""
+    fresh_process: bool = False
 
 
 class Phase(Enum):
@@ -99,7 +101,7 @@ class Evaluator:
 
     def _spawn(self, theirs: socket.socket) -> subprocess.Popen[bytes]:
         settings = self._settings
-        order = Order(settings.factory, settings.n_constraints, settings.report_every_s)
+        order = Order(settings.factory, settings.n_constraints, settings.report_every_s, settings.fresh_process)
         call = f"from snnhpo_mpi.comm.evaluator_process import main; main({theirs.fileno()}, {os.getpid()})"
         with log_file.open_log(settings.log) as log:
             return child.spawn(

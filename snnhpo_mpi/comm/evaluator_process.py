@@ -17,12 +17,13 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NoReturn, Protocol
 
 from snnhpo_mpi.child import die_with
 from snnhpo_mpi.comm.messages import Goodbye, Message, Ready, Report, Result, Run, decode, encode
 from snnhpo_mpi.comm.outcomes import checked, raised, ruins_process, shortened
+from snnhpo_mpi.comm.surroundings import Surroundings
 from snnhpo_mpi.errors import ConfigError, SnnhpoError
 from snnhpo_mpi.trial import Outcome, Progress, Trial
 
@@ -45,11 +46,13 @@ class Order:
         factory: builds the trainer from a function that takes progress reports; pickled by reference.
         n_constraints: values that an outcome must have.
         report_every_s: progress reports that come sooner are dropped.
+        one_trial: end after a trial, so that the next has a fresh process.
     """
 
     factory: TrainerFactory
     n_constraints: int
     report_every_s: float
+    one_trial: bool = False
 
 
 class Channel:
@@ -111,11 +114,14 @@ def _serve(order: Order, channel: Channel) -> None:
         return
     gc.collect()
     gc.freeze()  # trainers sweep before a trial: not what was imported by now, which took as long as a short trial
+    surroundings = Surroundings()
     channel.send(Ready())
     for line in channel.lines:
         message = decode(line)
         assert isinstance(message, Run)
         result = _evaluate(trainer, message.trial, order.n_constraints)
+        surroundings.restore()
+        result = replace(result, evaluator_ends=result.evaluator_ends or order.one_trial)
         channel.send(result)
         if result.evaluator_ends:
             return

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from snnhpo_mpi.comm.backlog import Backlog
 from snnhpo_mpi.comm.dismissal import dismiss as dismiss
+from snnhpo_mpi.comm.failures import Failures
 from snnhpo_mpi.comm.messages import (
     Beat,
     Goodbye,
@@ -47,13 +48,14 @@ class Ending(Enum):
     COMPLETE = "complete"
     INTERRUPTED = "interrupted"
     OUT_OF_TIME = "out of time"
+    FAILURES = "too many failures"  # in a row
     NO_WORKERS = "no worker can work"  # all said so
     WORKERS_LOST = "no workers left"  # and some were lost
 
     @property
     def exit_code(self) -> int:
         """Of every rank: 75 (``EX_TEMPFAIL``) when the study should simply be resumed."""
-        return {Ending.COMPLETE: 0, Ending.NO_WORKERS: 1}.get(self, 75)
+        return {Ending.COMPLETE: 0, Ending.FAILURES: 1, Ending.NO_WORKERS: 1}.get(self, 75)
 
 
 class Record(Protocol):
@@ -85,6 +87,7 @@ class MasterSettings:
         beat_s: longest time between signs of life, of rank 0 and of workers.
         max_sendings: a trial whose worker was lost so often ends as lost.
         closing_s: how long rank 0 waits for answers at the end, and what it leaves of the time left for closing.
+        time_is_budget: the end of the time is the end of the budget, so that nothing is left to resume.
     """
 
     config: str = ""
@@ -95,6 +98,7 @@ class MasterSettings:
     beat_s: float = 5.0
     max_sendings: int = 3
     closing_s: float = 10.0
+    time_is_budget: bool = False
 
 
 class Master:
@@ -109,6 +113,7 @@ class Master:
         waiting: Sequence[Trial] = (),
         time_left: Callable[[], float | None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
+        failures: Failures | None = None,
     ) -> None:
         """Hand in the parts.
 
@@ -120,6 +125,7 @@ class Master:
             waiting: trials asked by an earlier run that did not end; sent first.
             time_left: seconds until the job ends, None if nobody knows; called about once a second.
             clock: steady seconds; another one where a benchmark imitates days.
+            failures: counts those that end the search, and knows the earlier runs'; none do by default.
         """
         self._clock = clock
         self._transport, self._proposer, self._record, self._settings = transport, proposer, record, settings
@@ -130,6 +136,7 @@ class Master:
         self._events: list[Event] = []
         self._held: tuple[int, bytes] | None = None  # a message for the next turn
         self._n_stops = 0
+        self._failures = Failures(None) if failures is None else failures
         self._beat_s = min(settings.beat_s, settings.heartbeat_timeout_s / 4)
         self._stopping: Ending | None = None
         self._stop_at = self._end_at = float("inf")
@@ -163,6 +170,11 @@ class Master:
             return ending
         finally:
             self._proposer.close()
+
+    @property
+    def _sends(self) -> bool:
+        """Whether new trials may leave. After too many failures the running ones first: one may still finish."""
+        return self._stopping is None and not self._failures.too_many
 
     def _hear(self) -> bool:
         """Handle the messages that are there, up to a number and to one result a rank; whether there were any.
@@ -222,17 +234,28 @@ class Master:
         if self._roster[rank].running == outcome.number:
             self._roster.update(rank, self._roster[rank].standing, None)
         self._backlog.reclaim(outcome.number)
-        if self._stopping is None and self._roster[rank].idle:
+        is_first = self._backlog.end(outcome.number)
+        if is_first:
+            self._count_failure(outcome)
+        if self._sends and self._roster[rank].idle:
             self._send_next(rank)
-        if not self._backlog.end(outcome.number):
+        if not is_first:
             _log.warning("rank %d: another result of trial %d is discarded", rank, outcome.number)
             return
         self._pool.observe_arrival(self._clock())
         self._events.append(Ended(outcome, rank, now, seconds))
 
+    def _count_failure(self, outcome: Outcome) -> None:
+        had_too_many = self._failures.too_many
+        self._failures.note(outcome)
+        if self._failures.too_many and not had_too_many and (n := self._roster.n_running):
+            waited_for = "the one that is running" if n == 1 else f"one of the {n} that are running"
+            row = self._failures.in_a_row
+            _log.warning("%d trials failed in a row: no other is sent until %s finishes", row, waited_for)
+
     def _dispatch(self) -> bool:
         """Send trials to all idle workers, as far as there are any; whether one was sent."""
-        if self._stopping is not None:
+        if not self._sends:
             return False
         n_sent = 0
         for rank in self._roster.idle:
@@ -269,7 +292,7 @@ class Master:
     def _replenish(self) -> None:
         """Keep proposals ahead: one for each idle worker that no waiting trial serves, and the pool."""
         self._proposer.check()
-        if self._stopping is not None:
+        if not self._sends:
             return
         demand = max(0, self._roster.n_idle - self._backlog.n_waiting)
         self._proposer.hurried = self._pool.hurried(self._roster.n_present, demand)
@@ -319,6 +342,8 @@ class Master:
                 self._backlog.reclaim(running)
 
     def _ending(self) -> Ending | None:
+        if self._failures.too_many and not self._roster.n_running and not self._events:
+            return Ending.FAILURES
         if self._backlog.done and not self._events:
             return Ending.COMPLETE
         if self._n_stops > 1:
@@ -337,9 +362,12 @@ class Master:
             left_s = self._time_left()
             self._end_at = float("inf") if left_s is None else now + left_s
         if self._stopping is None and (self._n_stops or now >= self._end_at - self._settings.stop_before_end_s):
-            self._stopping = Ending.INTERRUPTED if self._n_stops else Ending.OUT_OF_TIME
+            at_the_end_of_time = Ending.COMPLETE if self._settings.time_is_budget else Ending.OUT_OF_TIME
+            self._stopping = Ending.INTERRUPTED if self._n_stops else at_the_end_of_time
             self._stop_at = now + self._settings.stop_before_end_s
-            _log.warning("stopping (%s): %d running trials may finish", self._stopping.value, self._roster.n_running)
+            why, n = Ending.INTERRUPTED if self._n_stops else Ending.OUT_OF_TIME, self._roster.n_running
+            rest = "nothing is running" if n == 0 else f"{n} running trial{'s' * (n > 1)} may finish"
+            _log.warning("stopping (%s): %s", why.value, rest)
         # Of a short grace no more than a fifth is kept for closing.
         closing_s = min(self._settings.closing_s, self._settings.stop_before_end_s / 5)
         self._stop_at = min(self._stop_at, self._end_at - closing_s)

@@ -135,7 +135,7 @@ def decode(data: bytes) -> Message:
     try:
         ((name, body),) = json.loads(data.decode("utf-8")).items()
         return _message(name, body)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError) as error:
         raise MessageError(f"not a message: {data[:100]!r} ({type(error).__name__}: {error})") from error
 
 
@@ -187,6 +187,7 @@ def _outcome(body: dict[str, Any]) -> Outcome:
         metrics=_floats(body["metrics"]),
         curves={_text(name): _curve(values) for name, values in body["curves"].items()},
         error=None if body["error"] is None else _text(body["error"]),
+        notes=tuple(_text(note) for note in body["notes"]),
     )
 
 

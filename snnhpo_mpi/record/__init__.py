@@ -11,7 +11,10 @@ Either of the first two is enough to rebuild the other. ``read`` joins them, als
 used and no file is ever half there, so NFS and Lustre are fine. What ``append`` accepted survives a crash of the
 program and, as far as the file system keeps the promise of fsync, of the machine.
 
-``study.h5`` (schema 1; n trials in the order asked, d encoded columns, m constraints, e events; times in Unix seconds;
+A journal that somebody edits, replaces, cuts or deletes during a run is put back by the writer. Whatever else is found
+in the place of one of the files is kept under another name.
+
+``study.h5`` (schema 2; n trials in the order asked, d encoded columns, m constraints, e events; times in Unix seconds;
 absent: NaN, -1 or empty)::
 
     attributes                      schema, study_id, name, created, config_text, resolved_config (JSON),
@@ -24,7 +27,8 @@ absent: NaN, -1 or empty)::
     /trials/asked_at, started_at, ended_at    n
     /trials/seconds                 n       of the evaluation, by the worker's own clock
     /trials/stopped_at              n       training samples seen when stopped early
-    /trials/params/<name>           n       float64, int64 or text
+    /trials/params/<name>           n       float64 or int64; of a categorical the position of the choice among those
+                                            in the column's attribute ``choices`` (JSON)
     /trials/metrics/<name>          n       float64
     /optimizer/<name>               n [x k] float64, the optimizer's figures when it asked the trial
     /curves/<number>/<name>         float64, flat or rows of equal length
@@ -32,6 +36,8 @@ absent: NaN, -1 or empty)::
     /events/kind                    e       0 asked, 1 started, 2 ended, 3 session, 4 closed, 5 worker
     /events/number, at, rank        e       trial (or position in /sessions, /workers), time, worker rank
     /sessions/<i>, /workers/<i>     attributes of each run of the program, and of each worker seen
+
+Schema 1, which is read too, has the text of a choice in its column.
 
 Names of hyperparameters, metrics and curves have ``/`` and ``%`` percent-encoded.
 """

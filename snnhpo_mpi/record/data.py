@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from snnhpo_mpi.errors import RecordError
+from snnhpo_mpi.errors import RecordError, refusal
 from snnhpo_mpi.record import recovery, snapshot
 from snnhpo_mpi.record.entries import Proposed
 from snnhpo_mpi.record.lock import is_live
-from snnhpo_mpi.record.table import Extras, SessionSpan, Table, choices
-from snnhpo_mpi.trial import Asked, Ended, Event, Progress, Started, State, Trial
+from snnhpo_mpi.record.recovery import Files, Finding
+from snnhpo_mpi.record.table import PARAMS, Extras, SessionSpan, Table
+from snnhpo_mpi.trial import Asked, Ended, Event, ParamValue, Progress, Started, State, Trial
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,14 +27,17 @@ if TYPE_CHECKING:
 LIVE_FILE = "live.json"
 Floats = NDArray[np.float64]
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """Where a worker rank ran last, by its own word."""
+    """Where a worker rank ran last, by its own word, and since when [Unix s]."""
 
     rank: int
     host: str
     device: str
+    at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,7 @@ class StudyData:
 
     Attributes:
         folder: of the study's files.
+        files: that it was read from.
         name, study_id, created_at: of the study; times are in Unix seconds.
         live: whether a run is going on.
         config_text, config: the YAML as given and the resolved settings, of the latest session.
@@ -58,16 +64,19 @@ class StudyData:
         constraints: ``n x m``.
         asked_at, started_at, ended_at: n, by the clock of rank 0.
         seconds: n, the worker's own measure.
-        params: hyperparameter -> n values, of the type of the configuration.
+        params: hyperparameter -> n values, of the type that was evaluated (a categorical's column is of objects).
+        choices: categorical -> its choices, as configured, and whatever else was evaluated.
         metrics: name -> n.
         optimizer: diagnostic at the time of asking -> n, or n rows.
         progress: rank -> the latest news of its trial, while a run is going on.
         workers: rank -> where it is.
         updated_at: time of the latest event or news.
         notices: what was wrong with the files, for the user.
+        losses: those of the notices that tell of something that no file makes up for.
     """
 
     folder: Path
+    files: Files
     name: str
     study_id: str
     created_at: float
@@ -89,12 +98,14 @@ class StudyData:
     ended_at: Floats
     seconds: Floats
     params: Mapping[str, NDArray[Any]]
+    choices: Mapping[str, tuple[ParamValue, ...]]
     metrics: Mapping[str, Floats]
     optimizer: Mapping[str, Floats]
     progress: Mapping[int, Progress]
     workers: Mapping[int, Worker]
     updated_at: float
     notices: tuple[str, ...] = ()
+    losses: tuple[str, ...] = ()
     _extras: Extras = field(default_factory=Extras, repr=False)
 
     @property
@@ -119,7 +130,8 @@ class StudyData:
 
     def trial(self, row: int) -> Trial:
         """The trial in a row (rows are numbers unless numbers were left out)."""
-        params = {name: _python(values[row]) for name, values in self.params.items()}
+        values = {name: _python(column[row]) for name, column in self.params.items()}
+        params = {name: value for name, value in values.items() if value is not None}
         return Trial(int(self.number[row]), params, int(self.seed[row]))
 
     def unfinished(self) -> list[Trial]:
@@ -136,7 +148,7 @@ class StudyData:
         """
         asked: set[int] = set()
         ended: set[int] = set()
-        for entry in recovery.entries(self.folder, recovery.load_base(self.folder), _refuse_loss):
+        for entry in recovery.entries(self.files, recovery.load_base(self.files), _refuse_loss):
             event = entry.asked if isinstance(entry, Proposed) else entry
             if isinstance(event, Asked) and event.trial.number not in asked:
                 asked.add(event.trial.number)
@@ -151,15 +163,17 @@ class StudyData:
         """Curves of a trial by name, flat or rows of equal length; none if it has none."""
         if number in self._extras.curves:
             return {name: np.asarray(curve, np.float64) for name, curve in self._extras.curves[number].items()}
-        with contextlib.suppress(OSError, KeyError, ValueError):
-            return snapshot.load_curves(self.folder / snapshot.FILE_NAME, number)
+        if self.files.snapshot is not None:
+            with contextlib.suppress(OSError, KeyError, ValueError):
+                return snapshot.load_curves(self.files.snapshot, number)
         return {}
 
     def errors(self) -> dict[int, str]:
         """Reason and traceback of each failure, by number of trial."""
         stored: dict[int, str] = {}
-        with contextlib.suppress(OSError, KeyError, ValueError):
-            stored = snapshot.load_errors(self.folder / snapshot.FILE_NAME)
+        if self.files.snapshot is not None:
+            with contextlib.suppress(OSError, KeyError, ValueError):
+                stored = snapshot.load_errors(self.files.snapshot)
         return dict(sorted((stored | self._extras.errors).items()))
 
     def frame(self) -> pd.DataFrame:
@@ -180,32 +194,49 @@ def _refuse_loss(finding: recovery.Finding) -> None:
 
 
 def read(path: Path | str) -> StudyData:
-    """A study from its folder or one of its files, finished or going on, without touching anything.
+    """A study from its folder, or one file of a study alone, finished or going on, without touching anything.
 
-    The snapshot is taken up to where it goes and the journal from there on. If one of them is missing or damaged, the
-    other is used, with a notice.
+    In a folder, the snapshot is taken up to where it goes and the journal from there on. If one of them is missing or
+    damaged, the other is used, with a notice. Notices are logged as warnings too, which go to standard error unless
+    logging is set up otherwise.
+
+    Args:
+        path: the folder, or a file such as a copy of ``study.h5``; a folder's own ``study.h5`` stands for the folder.
 
     Raises:
         RecordError: there is no study, or neither file can be read.
     """
-    folder = Path(path)
-    if folder.suffix in (".h5", ".jsonl"):
-        folder = folder.parent
-    table, extras, notices = recovery.recover(folder, recovery.load_base(folder))
-    return assemble(folder, table, extras, notices, live=is_live(folder))
+    path = Path(path)
+    try:
+        files = Files.named(path)
+        table, extras, findings = recovery.recover(files, recovery.load_base(files))
+        live = files == Files.of(files.folder) and is_live(files.folder)
+    except OSError as error:
+        raise RecordError(refusal(error, path)) from error
+    data = assemble(files, table, extras, findings, live=live)
+    for notice in data.notices:
+        log.warning("%s", notice)
+    return data
 
 
-def assemble(folder: Path, table: Table, extras: Extras, notices: Sequence[str] = (), *, live: bool) -> StudyData:
+def assemble(files: Files, table: Table, extras: Extras, findings: Sequence[Finding] = (), *, live: bool) -> StudyData:
     """The reader's view of a table."""
+    remedies = [
+        finding.remedy if not live else "the run that goes on puts it back when it ends" for finding in findings
+    ]
+    notices = [
+        f"{one.text}; {remedy}" if one.lost else one.text for one, remedy in zip(findings, remedies, strict=True)
+    ]
     latest = table.sessions[-1].began if table.sessions else None
     config = latest.config if latest else {}
-    progress, updated_at = _progress(folder) if live else ({}, 0.0)
+    progress, updated_at = _progress(files.folder) if live else ({}, 0.0)
     n, m = table.n_trials, len(table.header.constraint_names)
     names = ("number", "rank", "seed", "objective", "asked_at", "started_at", "ended_at", "seconds")
     columns: dict[str, Any] = {name: table.column(f"trials/{name}") for name in names}
     event_times = table.column("events/at")
     return StudyData(
-        folder=folder,
+        folder=files.folder,
+        files=files,
         name=table.header.name,
         study_id=table.header.study_id,
         created_at=table.header.at,
@@ -219,12 +250,14 @@ def assemble(folder: Path, table: Table, extras: Extras, notices: Sequence[str] 
         x=_rows(table.column("trials/x"), n),
         constraints=_rows(table.column("trials/constraints"), n, m),
         params=_params(table, config),
+        choices=table.choices,
         metrics=_group(table, "trials/metrics/"),
         optimizer=_group(table, "optimizer/"),
         progress=progress,
-        workers={w.rank: Worker(w.rank, w.host, w.device) for w in table.workers},
+        workers={w.rank: Worker(w.rank, w.host, w.device, w.at) for w in table.workers},
         updated_at=max(updated_at, float(event_times[-1]) if len(event_times) else table.header.at),
         notices=tuple(notices),
+        losses=tuple(notice for notice, finding in zip(notices, findings, strict=True) if finding.lost),
         _extras=extras,
         **columns,
     )
@@ -242,19 +275,15 @@ def _group(table: Table, prefix: str) -> dict[str, Floats]:
 
 
 def _params(table: Table, config: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
-    """Hyperparameters in the order of the configuration, choices in their own type."""
-    recorded = _group(table, "trials/params/")
-    find: Mapping[str, Callable[[bytes], Any]] = choices(config)
-    values: dict[str, NDArray[Any]] = {}
-    for name in sorted(recorded, key=list(config.get("space") or recorded).index):
-        column: NDArray[Any] = recorded[name]
-        if column.dtype.kind == "S":
-            choice = find.get(name, _decoded)
-            found: NDArray[Any] = np.empty(len(column), dtype=object)
-            found[:] = [choice(text) for text in column.tolist()]
-            values[name] = found
-        else:
-            values[name] = column
+    """Hyperparameters in the order of the configuration, choices as they were evaluated."""
+    recorded = [name.removeprefix(PARAMS) for name in table.columns if name.startswith(PARAMS)]
+    order = list(config.get("space") or ())
+    recorded.sort(key=lambda name: (order.index(name) if name in order else len(order), name))
+    values: dict[str, NDArray[Any]] = {name: table.columns[f"{PARAMS}{name}"] for name in recorded}
+    for name in recorded:
+        if name in table.choices:
+            values[name] = np.empty(table.n_trials, dtype=object)
+            values[name][:] = [table.param(name, row) for row in range(table.n_trials)]
     return values
 
 
@@ -274,7 +303,3 @@ def _progress(folder: Path) -> tuple[dict[int, Progress], float]:
 def progress_to_json(progress: Mapping[int, Progress], at: float) -> str:
     """What ``live.json`` holds."""
     return json.dumps({"at": at, "progress": {rank: asdict(news) for rank, news in progress.items()}}, default=dict)
-
-
-def _decoded(text: bytes) -> str:
-    return text.decode("utf-8", "replace")

@@ -15,7 +15,7 @@ import numpy as np
 
 from snnhpo_mpi.trial import Asked, Ended, Outcome, Started, State, Trial
 
-SCHEMA = 1
+SCHEMA = 2
 MAX_ERROR_CHARS = 20_000
 
 
@@ -38,12 +38,17 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A run of the program on the study began; a resumed study has several."""
+    """A run of the program on the study began; a resumed study has several.
+
+    Attributes:
+        study: the header once more, which is rebuilt from here if its line is damaged; schema 1 had it not.
+    """
 
     at: float
     config_text: str
     config: Mapping[str, Any]
     provenance: Mapping[str, Any]
+    study: Header | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +84,11 @@ def to_json(entry: Entry) -> dict[str, Any]:
     """An entry as plain data; ``kind`` tells which."""
     match entry:
         case Header():
-            facts = {"schema": entry.schema, "study_id": entry.study_id, "name": entry.name}
-            return {"kind": "study", **facts, "constraint_names": list(entry.constraint_names), "at": entry.at}
+            return {"kind": "study", **_header_to_json(entry)}
         case Session():
             config = {"config_text": entry.config_text, "config": dict(entry.config)}
-            return {"kind": "session", "at": entry.at, **config, "provenance": dict(entry.provenance)}
+            session = {"kind": "session", "at": entry.at, **config, "provenance": dict(entry.provenance)}
+            return session | ({"study": _header_to_json(entry.study)} if entry.study else {})
         case WorkerSeen():
             return {
                 "kind": "worker",
@@ -110,6 +115,11 @@ def to_json(entry: Entry) -> dict[str, Any]:
             }
         case _:
             assert_never(entry)
+
+
+def _header_to_json(header: Header) -> dict[str, Any]:
+    facts = {"schema": header.schema, "study_id": header.study_id, "name": header.name}
+    return {**facts, "constraint_names": list(header.constraint_names), "at": header.at}
 
 
 def _outcome_to_json(outcome: Outcome) -> dict[str, Any]:
@@ -140,10 +150,10 @@ def from_json(data: Mapping[str, Any]) -> Entry:
     """
     match data["kind"]:
         case "study":
-            names = tuple(data["constraint_names"])
-            return Header(data["study_id"], data["name"], names, data["at"], data["schema"])
+            return _header_from_json(data)
         case "session":
-            return Session(data["at"], data["config_text"], data["config"], data["provenance"])
+            study = _header_from_json(data["study"]) if "study" in data else None
+            return Session(data["at"], data["config_text"], data["config"], data["provenance"], study)
         case "worker":
             return WorkerSeen(data["rank"], data["host"], data["device"], data["at"])
         case "closed":
@@ -157,6 +167,11 @@ def from_json(data: Mapping[str, Any]) -> Entry:
             return Ended(_outcome_from_json(data), data["rank"], data["at"], data["seconds"])
         case kind:
             raise ValueError(f"unknown kind of entry {kind!r}")
+
+
+def _header_from_json(data: Mapping[str, Any]) -> Header:
+    names = tuple(data["constraint_names"])
+    return Header(data["study_id"], data["name"], names, data["at"], data["schema"])
 
 
 def _outcome_from_json(data: Mapping[str, Any]) -> Outcome:

@@ -11,11 +11,15 @@ import json
 import os
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from array import array
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
+from typing import BinaryIO
 
 from snnhpo_mpi.errors import RecordError
+from snnhpo_mpi.record.aside import copy_aside
 from snnhpo_mpi.record.entries import Entry, dumps, from_json, to_json
 
 FILE_NAME = "journal.jsonl"
@@ -64,14 +68,18 @@ def format_line(n: int, entry: Entry) -> bytes:
 def scan(path: Path, start: int = 0, stop: int | None = None) -> Iterator[Line]:
     """The lines from byte ``start`` to ``stop`` (beginnings of lines; else all), checked but not parsed."""
     with path.open("rb") as file:
-        file.seek(start)
-        for text in file:
-            if stop is not None and start >= stop:
-                return
-            end = start + len(text)
-            bare = text.removesuffix(b"\n")
-            yield Line(bare, start, end, _checked_number(bare), torn=len(bare) == len(text))
-            start = end
+        yield from _lines(file, start, stop)
+
+
+def _lines(file: BinaryIO, start: int = 0, stop: int | None = None) -> Iterator[Line]:
+    file.seek(start)
+    for text in file:
+        if stop is not None and start >= stop:
+            return
+        end = start + len(text)
+        bare = text.removesuffix(b"\n")
+        yield Line(bare, start, end, _checked_number(bare), torn=len(bare) == len(text))
+        start = end
 
 
 def _checked_number(text: bytes) -> int | None:
@@ -84,28 +92,32 @@ def _checked_number(text: bytes) -> int | None:
 
 
 class Journal:
-    """The journal opened for adding; only the holder of the study's lock may have one."""
+    """The journal opened for adding; only the holder of the study's lock may have one.
+
+    Somebody may edit, replace, cut or delete the file meanwhile. The writer notices, because it knows the file's
+    identity, its size and the CRC-32 of each of its lines, and can put back what is missing.
+
+    Attributes:
+        path: of the file.
+        n_bytes, n_lines: that were written.
+    """
 
     def __init__(self, path: Path, n_lines: int) -> None:
         """Opens an existing file of ``n_lines`` whole lines, at whose end the next one goes."""
-        self._path = path
-        self._fd = os.open(path, os.O_WRONLY)
+        self.path = path
+        self._recent: dict[int, bytes] = {}  # lines that no snapshot has yet, by number
+        self._open(n_lines)
+
+    def _open(self, n_lines: int) -> None:
+        self._fd = os.open(self.path, os.O_RDWR)
+        self._marks = array("I", (zlib.crc32(line.text) for line in scan(self.path)))
         self.n_bytes = os.lseek(self._fd, 0, os.SEEK_END)
         self.n_lines = n_lines
 
     @staticmethod
     def write_new(path: Path, entries: Iterable[Entry]) -> Journal:
         """A journal of these entries in the place of any other, which stays until this one is complete."""
-        beside = path.with_name(path.name + ".new")
-        n = 0
-        with beside.open("wb") as file:
-            for n, entry in enumerate(entries, start=1):
-                file.write(format_line(n - 1, entry))
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-        sync_folder(path.parent)
-        return Journal(path, n)
+        return Journal(path, _replace(path, (format_line(n, entry) for n, entry in enumerate(entries))))
 
     def append(self, entries: Iterable[Entry]) -> None:
         """Adds entries with one write; returns when they are on the disk (fsync).
@@ -113,8 +125,8 @@ class Journal:
         Raises:
             RecordError: the disk is full or gone; the journal then ends with the last line before this call.
         """
-        lines = [format_line(self.n_lines + i, entry) for i, entry in enumerate(entries)]
-        data = memoryview(b"".join(lines))
+        lines = {n: format_line(n, entry) for n, entry in enumerate(entries, start=self.n_lines)}
+        data = memoryview(b"".join(lines.values()))
         try:
             written = 0
             while written < len(data):
@@ -125,11 +137,13 @@ class Journal:
             if not isinstance(error, OSError):
                 raise  # a signal: the caller is told that nothing was recorded, and nothing is
             raise RecordError(
-                f"cannot write {self._path}: {error.strerror}; all that was recorded before is whole: "
+                f"cannot write {self.path}: {error.strerror}; all that was recorded before is whole: "
                 "make room (or the folder writable) and go on with --resume"
             ) from error
         self.n_bytes += len(data)
         self.n_lines += len(lines)
+        self._marks.extend(zlib.crc32(line[:-1]) for line in lines.values())
+        self._recent |= lines
 
     def _cut_back(self) -> None:
         try:
@@ -138,11 +152,89 @@ class Journal:
         except OSError:
             return  # the torn line is cut when the study is opened again
 
+    def forget(self, n_lines: int) -> None:
+        """Keeps no copy of the first lines in memory any longer: a snapshot has them."""
+        self._recent = {n: line for n, line in self._recent.items() if n >= n_lines}
+
+    def change(self) -> str | None:
+        """What somebody else has done to the file since the latest write, as far as identity and size tell; or None.
+
+        A network file system may be late to show what other machines write, never what this one wrote.
+        """
+        try:
+            there, mine = self.path.stat(), os.fstat(self._fd)
+        except FileNotFoundError:
+            return "was deleted"
+        except OSError as error:  # such as a stale handle of NFS: another machine deleted the file
+            return f"cannot be looked at ({error.strerror})"
+        if (there.st_dev, there.st_ino) != (mine.st_dev, mine.st_ino):
+            return "was replaced by another file"
+        if mine.st_size != self.n_bytes:
+            return f"has {mine.st_size} bytes in the place of {self.n_bytes}"
+        return None
+
+    def is_whole(self) -> bool:
+        """Whether every line that was written is in the file, in its place. Reads all of it."""
+        numbers = (n for n, _ in self._own_lines(self.path))
+        return self.change() is None and all(n == due for n, due in zip_longest(numbers, range(self.n_lines)))
+
+    def restore(self, missing: Callable[[int], Entry]) -> Path | None:
+        """Makes the file again what was written, from all lines that are found.
+
+        They are looked for in the file, in the one that was deleted or replaced (it is still open), and in memory.
+
+        Args:
+            missing: makes an entry that is nowhere among these, from its number.
+
+        Returns:
+            Where a copy is kept of what stood in the place of the journal; None if it was nothing that is not put back.
+
+        Raises:
+            OSError: the disk is full or gone.
+            RecordError: of ``missing``.
+        """
+        there = dict(self._own_lines(self.path))
+        lines = {**there, **dict(self._own_lines(self._fd)), **self._recent}
+        foreign = self.path.exists() and self.path.stat().st_size > sum(map(len, there.values()))
+        whole = (lines[n] if n in lines else format_line(n, missing(n)) for n in range(self.n_lines))
+        kept = copy_aside(self.path) if foreign else None
+        _replace(self.path, whole)
+        os.close(self._fd)
+        self._open(self.n_lines)
+        return kept
+
+    def _own_lines(self, source: Path | int) -> Iterator[tuple[int, bytes]]:
+        """The lines of a file, or of an open one, that this journal wrote, with their numbers."""
+        try:
+            with os.fdopen(os.dup(source), "rb") if isinstance(source, int) else source.open("rb") as file:
+                for line in _lines(file):
+                    if line.n is None or line.n >= len(self._marks):
+                        continue
+                    if zlib.crc32(line.text) == self._marks[line.n]:
+                        yield line.n, line.text + b"\n"
+        except OSError:
+            return  # deleted, on whichever machine
+
     def close(self) -> None:
         """Closes the file; nothing is left to write."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+def _replace(path: Path, lines: Iterable[bytes]) -> int:
+    """Puts a file of these lines in the place of any other, which stays until this one is complete; their number."""
+    beside = path.with_name(path.name + ".new")
+    n = 0
+    with beside.open("wb") as file:
+        for line in lines:
+            file.write(line)
+            n += 1
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+    sync_folder(path.parent)
+    return n
 
 
 def cut(path: Path, n_bytes: int) -> None:

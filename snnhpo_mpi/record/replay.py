@@ -9,7 +9,7 @@ import numpy as np
 
 from snnhpo_mpi.record import snapshot
 from snnhpo_mpi.record.entries import Entry, Proposed
-from snnhpo_mpi.record.table import Column, Kind, Table, choices
+from snnhpo_mpi.record.table import PARAMS, Column, Kind, Table
 from snnhpo_mpi.trial import Asked, Ended, Outcome, Started, State, Trial
 
 
@@ -46,10 +46,9 @@ def entry_of(table: Table, n: int, path: Path) -> Entry:
 
 def _asked(table: Table, number: int, at: float) -> Asked:
     row = table.row[number]
-    find = choices(table.sessions[-1].began.config) if table.sessions else {}
-    params: dict[str, Any] = {}
-    for name, value in _present(table, "trials/params/", row).items():
-        params[name] = find.get(name, bytes.decode)(value) if isinstance(value, bytes) else value
+    names = [name.removeprefix(PARAMS) for name in table.columns if name.startswith(PARAMS)]
+    values = {name: table.param(name, row) for name in names}
+    params = {name: value for name, value in values.items() if value is not None}
     trial = Trial(number, params, int(table.column("trials/seed")[row]))
     return Asked(trial, at, _present(table, "optimizer/", row))
 
@@ -86,6 +85,4 @@ def _without_padding(column: Column, row: int) -> Any:
     if column.ndim == 2:
         kept = value[~np.isnan(value)]
         return kept.tolist() if len(kept) else None
-    if column.dtype.kind == "S":
-        return bytes(value) or None
     return None if column.dtype.kind == "f" and np.isnan(value) else value.item()

@@ -21,15 +21,20 @@ log = logging.getLogger(__name__)
 
 
 class Saver:
-    """Saves one snapshot at a time; used by one thread."""
+    """Saves one snapshot at a time; used by one thread.
 
-    def __init__(self, folder: Path, every_s: float, *, anew: bool = False) -> None:
+    Attributes:
+        saved_bytes: of the journal, that the latest complete snapshot holds; -1 before the first.
+    """
+
+    def __init__(self, folder: Path, every_s: float, *, anew: bool = False, study_id: str | None = None) -> None:
         """Saves ``study.h5`` of a folder no more often than every so many seconds.
 
         Args:
             folder: of the study.
             every_s: from one snapshot to the next.
             anew: the first one does not build on the file that is there.
+            study_id: the journal must be of this study.
         """
         self._folder = folder
         self._path = folder / snapshot.FILE_NAME
@@ -38,8 +43,9 @@ class Saver:
         self._began = time.monotonic()
         self._process: subprocess.Popen[bytes] | None = None
         self._anew = anew
+        self._study_id = study_id
         self._n_bytes = -1  # of the journal, that the latest attempt goes up to
-        self._saved_bytes = -1  # ... the latest that came to its end
+        self.saved_bytes = -1
 
     def due(self) -> bool:
         """Whether it is time for the next snapshot, and none is being saved."""
@@ -53,13 +59,13 @@ class Saver:
         """Begins a snapshot of the first ``n_bytes`` of the journal, if there is anything new in them."""
         self.wait()
         self._began = time.monotonic()
-        if n_bytes == self._saved_bytes and self._path.exists():
+        if n_bytes == self.saved_bytes and self._path.exists():
             return
         self._n_bytes = n_bytes
         try:
             self._process = child.spawn(
                 _CALL.format(parent=os.getpid()),
-                json.dumps([str(self._folder), n_bytes, self._anew]).encode("ascii"),
+                json.dumps([str(self._folder), n_bytes, self._anew, self._study_id]).encode("ascii"),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
             )
@@ -70,7 +76,7 @@ class Saver:
         """Saves a snapshot here and now, instead of any that is being saved: at the end nothing else is to do."""
         self.stop()
         try:
-            notices = renew(self._folder, n_bytes, anew=self._anew)
+            notices = renew(self._folder, n_bytes, anew=self._anew, study_id=self._study_id)
         except (OSError, RecordError) as error:
             self._failed(str(error))
         else:
@@ -100,7 +106,7 @@ class Saver:
             self._failed(said or f"{self._path} was not renewed: its process ended with code {process.returncode}")
 
     def _done(self, n_bytes: int, notices: list[str]) -> None:
-        self._saved_bytes = n_bytes
+        self.saved_bytes = n_bytes
         self._anew = False
         for notice in notices:
             log.warning("%s", notice)

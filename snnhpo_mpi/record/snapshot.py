@@ -11,8 +11,10 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import logging
 import os
-from collections.abc import Mapping
+import zlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -23,10 +25,14 @@ from numpy.typing import NDArray
 from snnhpo_mpi.errors import RecordError
 from snnhpo_mpi.record.entries import SCHEMA, Closed, Header, Session, WorkerSeen
 from snnhpo_mpi.record.journal import sync_folder
-from snnhpo_mpi.record.table import Column, Extras, SessionSpan, Table
+from snnhpo_mpi.record.schema_1 import numbered
+from snnhpo_mpi.record.table import PARAMS, Column, Extras, SessionSpan, Table
+from snnhpo_mpi.trial import ParamValue
 
 if TYPE_CHECKING:
     import h5py
+
+log = logging.getLogger(__name__)
 
 FILE_NAME = "study.h5"
 _GROUPS = ("trials", "optimizer", "events")
@@ -53,6 +59,8 @@ def save(path: Path, table: Table, extras: Extras, journal_bytes: int, *, anew: 
         with _opened(image, "w" if anew else "r+", libver=("v108", "v108")) as file:
             for name, column in table.columns.items():
                 _write_column(file, _escaped(name), column)
+            for name, choices in table.choices.items():
+                _write_choices(file, _escaped(f"{PARAMS}{name}"), choices)
             _write_extras(file, extras)
             _write_facts(file, table, journal_bytes)
         with beside.open("wb") as written:
@@ -76,19 +84,25 @@ def load(path: Path) -> tuple[Table, int]:
     """
     try:
         with _opened(path, "r", locking=False) as file:
-            if file.attrs["schema"] != SCHEMA:
-                raise RecordError(f"{path} has schema {file.attrs['schema']}; this version reads schema {SCHEMA}")
+            if (schema := int(file.attrs["schema"])) > SCHEMA:
+                raise RecordError(f"{path} has schema {schema}; this version of the program reads up to {SCHEMA}")
             columns: dict[str, Column] = {}
+            choices: dict[str, tuple[ParamValue, ...]] = {}
             for group in _GROUPS:
                 if group in file:
-                    _read_columns(file[group], group, columns)
-            row = {int(number): i for i, number in enumerate(columns.get("trials/number", ()))}
+                    _read_columns(file[group], group, columns, choices)
             header, sessions, workers = _read_facts(file)
-            return Table(header, columns, row, sessions, workers), int(file.attrs["journal_bytes"])
+            if schema == 1:
+                columns, choices = numbered(columns, sessions[-1].began.config if sessions else {})
+            row = {int(number): i for i, number in enumerate(columns.get("trials/number", ()))}
+            return Table(header, columns, row, choices, sessions, workers), int(file.attrs["journal_bytes"])
     except FileNotFoundError:
         raise
+    except PermissionError as error:
+        raise RecordError(f"{path} cannot be read: permission denied") from error
     except _DAMAGE as error:
-        raise RecordError(f"{path} is damaged or not a study record ({error})") from error
+        log.debug("%s: %r", path, error)
+        raise RecordError(f"{path} is damaged, or no study record") from error
 
 
 def load_curves(path: Path, number: int) -> dict[str, NDArray[np.float64]]:
@@ -126,6 +140,23 @@ def _write_column(file: h5py.File, name: str, column: Column) -> None:
         dataset[...] = column
 
 
+def _write_choices(file: h5py.File, name: str, choices: Sequence[ParamValue]) -> None:
+    """What the numbers of a column stand for, as a JSON list: that tells 1 from "1" and keeps any text.
+
+    HDF5 has no checksum for attributes, so there is one of ours.
+    """
+    text = json.dumps(choices)
+    if name in file and file[name].attrs.get("choices") != text:
+        file[name].attrs.update({"choices": text, "choices_crc32": zlib.crc32(text.encode())})
+
+
+def _read_choices(attrs: Mapping[str, Any]) -> tuple[ParamValue, ...]:
+    text = str(attrs["choices"])
+    if zlib.crc32(text.encode()) != attrs["choices_crc32"]:
+        raise ValueError("the choices of a hyperparameter are damaged")
+    return tuple(json.loads(text))
+
+
 def _write_extras(file: h5py.File, extras: Extras) -> None:
     from h5py import h5d, h5g, h5p, h5s, h5t  # without h5py's own layer: thousands of curves take half the time
 
@@ -152,7 +183,7 @@ def _write_facts(file: h5py.File, table: Table, journal_bytes: int) -> None:
             key: fact if isinstance(fact, int | float) else _text(fact) for key, fact in latest.provenance.items()
         }
         facts |= {"config_text": _text(latest.config_text), "resolved_config": _text(latest.config)}
-    facts |= {"schema": header.schema, "study_id": header.study_id, "name": header.name, "created": header.at}
+    facts |= {"schema": SCHEMA, "study_id": header.study_id, "name": header.name, "created": header.at}
     facts |= {"constraint_names": _text(header.constraint_names), "journal_bytes": journal_bytes}
     facts |= {"hosts": _text(sorted({worker.host for worker in table.workers}))}
     file.attrs.update(facts)
@@ -181,27 +212,31 @@ def _write_session(group: h5py.Group, span: SessionSpan) -> None:
         group.attrs["closed_at"] = span.closed.at
 
 
-def _read_columns(group: h5py.Group, prefix: str, into: dict[str, Column]) -> None:
+def _read_columns(
+    group: h5py.Group, prefix: str, columns: dict[str, Column], choices: dict[str, tuple[ParamValue, ...]]
+) -> None:
     for name, item in group.items():
         place = f"{prefix}/{_unescaped(name)}"
         if hasattr(item, "keys"):  # a group
-            _read_columns(item, place, into)
+            _read_columns(item, place, columns, choices)
         else:
-            into[place] = item[()]
+            columns[place] = item[()]
+            if "choices_crc32" in item.attrs:
+                choices[place.removeprefix(PARAMS)] = _read_choices(item.attrs)
 
 
 def _read_facts(file: h5py.File) -> tuple[Header, tuple[SessionSpan, ...], tuple[WorkerSeen, ...]]:
     attrs = file.attrs
     names = tuple(json.loads(attrs["constraint_names"]))
     header = Header(str(attrs["study_id"]), str(attrs["name"]), names, float(attrs["created"]), int(attrs["schema"]))
-    sessions = tuple(_read_session(file[f"sessions/{i}"].attrs) for i in range(_n_groups(file, "sessions")))
+    sessions = tuple(_read_session(file[f"sessions/{i}"].attrs, header) for i in range(_n_groups(file, "sessions")))
     workers = tuple(_read_worker(file[f"workers/{i}"].attrs) for i in range(_n_groups(file, "workers")))
     return header, sessions, workers
 
 
-def _read_session(attrs: Mapping[str, Any]) -> SessionSpan:
+def _read_session(attrs: Mapping[str, Any], header: Header) -> SessionSpan:
     config, provenance = json.loads(attrs["config"]), json.loads(attrs["provenance"])
-    began = Session(float(attrs["at"]), str(attrs["config_text"]), config, provenance)
+    began = Session(float(attrs["at"]), str(attrs["config_text"]), config, provenance, header)
     return SessionSpan(began, Closed(str(attrs["state"]), float(attrs["closed_at"])) if "state" in attrs else None)
 
 

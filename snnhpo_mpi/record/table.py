@@ -5,12 +5,13 @@ Notation
     d  encoded columns of a point                            m  constraints
 
 Columns are named by their place in ``study.h5``: ``trials/*`` and ``optimizer/*`` have n rows, ``events/*`` e rows.
-What is absent is NaN in a column of floats, -1 in one of integers, empty in one of text.
+What is absent is NaN in a column of floats, -1 in one of integers, empty in one of text. A choice is kept as its
+position among the choices of its hyperparameter, because two choices may have the same text (``1`` and ``"1"``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Any, assert_never
@@ -19,9 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnhpo_mpi.record.entries import Closed, Entry, Header, Proposed, Session, WorkerSeen
-from snnhpo_mpi.trial import Curve, Ended, Started
+from snnhpo_mpi.trial import Curve, Ended, ParamValue, Started
 
 Column = NDArray[Any]
+PARAMS = "trials/params/"
 PENDING, RUNNING = "asked", "running"  # states of a trial that has not ended
 
 
@@ -51,11 +53,14 @@ class Table:
     Attributes:
         columns: name -> n or e rows.
         row: number of a trial -> its row.
+        choices: categorical hyperparameter -> the choices that its column counts from 0. It begins with those of the
+            configuration, and holds whatever else was evaluated.
     """
 
     header: Header
     columns: Mapping[str, Column] = field(default_factory=dict)
     row: Mapping[int, int] = field(default_factory=dict)
+    choices: Mapping[str, tuple[ParamValue, ...]] = field(default_factory=dict)
     sessions: tuple[SessionSpan, ...] = ()
     workers: tuple[WorkerSeen, ...] = ()
 
@@ -74,6 +79,13 @@ class Table:
         if name in self.columns:
             return self.columns[name]
         return _absent((self.n_events if name.startswith("events/") else self.n_trials,), _FIXED.get(name, _FLOAT))
+
+    def param(self, name: str, row: int) -> ParamValue | None:
+        """The value of a hyperparameter in a trial, of the very type that was evaluated; None if it has none."""
+        value = self.columns[f"{PARAMS}{name}"][row].item()
+        if name in self.choices:
+            return self.choices[name][value] if value >= 0 else None
+        return None if isinstance(value, float) and np.isnan(value) else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +132,13 @@ class _Growing:
         self._sessions = list(table.sessions)
         self._workers = list(table.workers)
         self._n_events = table.n_events
-        self._as_stored = _as_stored(table.sessions[-1].began.config) if table.sessions else {}
+        self._numbers = _numbers(table.sessions[-1].began.config) if table.sessions else {}
+        self._positions = {name: {_key(one): i for i, one in enumerate(of)} for name, of in table.choices.items()}
 
     def table(self) -> Table:
         columns = {name: column[: self._used(name)] for name, column in self._columns.items()}
-        done = replace(self._base, columns=columns, row=self._row)
+        choices = {name: tuple(value for _, value in known) for name, known in self._positions.items()}
+        done = replace(self._base, columns=columns, row=self._row, choices=choices)
         return replace(done, sessions=tuple(self._sessions), workers=tuple(self._workers))
 
     def add(self, entry: Entry) -> None:
@@ -142,7 +156,7 @@ class _Growing:
                 if (row := self._open_row(entry.outcome.number)) is not None:
                     self._ended(entry, row)
             case Session():
-                self._as_stored = _as_stored(entry.config)
+                self._configured(entry.config)
                 self._event(Kind.SESSION, len(self._sessions), entry.at)
                 self._sessions.append(SessionSpan(entry))
             case Closed():
@@ -157,6 +171,12 @@ class _Growing:
             case _:
                 assert_never(entry)
 
+    def _configured(self, config: Mapping[str, Any]) -> None:
+        self._numbers = _numbers(config)
+        for name, parameter in (config.get("space") or {}).items():
+            for choice in parameter.get("choices", ()):
+                self._position(name, choice)
+
     def _asked(self, entry: Proposed) -> None:
         trial = entry.asked.trial
         self._event(Kind.ASKED, trial.number, entry.asked.at)
@@ -169,9 +189,15 @@ class _Growing:
         self._set("trials/asked_at", row, entry.asked.at)
         self._set("trials/x", row, entry.x)
         for name, value in trial.params.items():
-            self._set(f"trials/params/{name}", row, self._as_stored[name](value) if name in self._as_stored else value)
+            number = self._numbers.get(name)
+            self._set(f"{PARAMS}{name}", row, number(value) if number else self._position(name, value))
         for name, figure in entry.asked.optimizer.items():
             self._set(f"optimizer/{name}", row, figure)
+
+    def _position(self, name: str, choice: ParamValue) -> int:
+        """Of a choice among those of its hyperparameter, to which it is added if it is new."""
+        known = self._positions.setdefault(name, {})
+        return known.setdefault(_key(choice), len(known))
 
     def _ended(self, entry: Ended, row: int) -> None:
         outcome = entry.outcome
@@ -204,7 +230,7 @@ class _Growing:
         if type(value) is float and column is not None and column.dtype == _FLOAT and column.ndim == 1:
             column[row] = value  # nearly all of them
             return
-        item = np.asarray((value.encode("utf-8", "replace") or b" ") if isinstance(value, str) else value)
+        item = np.asarray(value.encode() if isinstance(value, str) else value)
         if column is None:
             dtype = _FIXED.get(name) or (item.dtype if _keeps_type(name, item.dtype) else _FLOAT)
             column = self._columns[name] = _absent((self._length(name), *item.shape), dtype)
@@ -239,7 +265,7 @@ def _holds(column: np.dtype[Any], item: np.dtype[Any]) -> bool:
 
 
 def _keeps_type(name: str, item: np.dtype[Any]) -> bool:
-    return item.kind == "S" or (item.kind == "i" and name.startswith("trials/params/"))
+    return item.kind == "S" or (item.kind == "i" and name.startswith(PARAMS))
 
 
 def _widened(column: Column, item: NDArray[Any]) -> Column:
@@ -254,19 +280,12 @@ def _widened(column: Column, item: NDArray[Any]) -> Column:
     return wider
 
 
-def _as_stored(config: Mapping[str, Any]) -> dict[str, Callable[[Any], float | str]]:
-    """For each hyperparameter, what makes a value fit its column: choices, of any type, are kept as text."""
-    space = config.get("space") or {}
-    columns: dict[str, Callable[[Any], float | str]] = {"categorical": str, "int": int, "float": float}
-    return {name: columns[p["type"]] for name, p in space.items() if p.get("type") in columns}
+def _numbers(config: Mapping[str, Any]) -> dict[str, Callable[[Any], float]]:
+    """For each hyperparameter that is a number, the type of its column."""
+    types: dict[str, Callable[[Any], float]] = {"int": int, "float": float}
+    return {name: types[p["type"]] for name, p in (config.get("space") or {}).items() if p.get("type") in types}
 
 
-def choices(config: Mapping[str, Any]) -> dict[str, Callable[[bytes], Any]]:
-    """For each categorical, what finds the choice that a text stands for."""
-
-    def finder(values: Iterable[Any]) -> Callable[[bytes], Any]:
-        by_text = {str(value).encode("utf-8", "replace"): value for value in values}
-        return lambda text: by_text.get(text, text.decode("utf-8", "replace"))
-
-    space = config.get("space") or {}
-    return {name: finder(p["choices"]) for name, p in space.items() if p.get("type") == "categorical"}
+def _key(choice: ParamValue) -> tuple[type, ParamValue]:
+    """What tells choices apart that Python holds for equal: 1, 1.0 and True."""
+    return type(choice), choice

@@ -14,13 +14,16 @@ from typing import Any
 import numpy as np
 
 from snnhpo_mpi.errors import RecordError
-from snnhpo_mpi.record import journal, recovery
+from snnhpo_mpi.record import journal, recovery, snapshot
+from snnhpo_mpi.record.aside import move_aside
 from snnhpo_mpi.record.data import LIVE_FILE, StudyData, assemble, progress_to_json
 from snnhpo_mpi.record.entries import Closed, Entry, Header, Proposed, Session, WorkerSeen
 from snnhpo_mpi.record.identity import check_same_study
 from snnhpo_mpi.record.journal import Journal
 from snnhpo_mpi.record.lock import Lock
 from snnhpo_mpi.record.mending import mend
+from snnhpo_mpi.record.recovery import Files
+from snnhpo_mpi.record.replay import entry_of
 from snnhpo_mpi.record.saver import Saver
 from snnhpo_mpi.record.table import Table
 from snnhpo_mpi.space import Space
@@ -55,6 +58,8 @@ class StudyRecord:
         self._journal = journal
         self._space = space
         self._saver = saver
+        self._saving: tuple[int, int] | None = None  # bytes and lines of the journal, of a snapshot that was begun
+        self._header = table.header
         states = table.column("trials/state")
         self._asked = set(table.row)
         self._ended = {number for number, row in table.row.items() if states[row].decode() in set(State)}
@@ -89,9 +94,14 @@ class StudyRecord:
                 )
             now = time.time()
             header = Header(uuid.uuid4().hex, str(resolved_config["study"]["name"]), tuple(constraint_names), now)
-            lines = Journal.write_new(folder / journal.FILE_NAME, [header])
-            record = StudyRecord(lock, lines, Table(header), space, Saver(folder, flush_every_s), _texts(lock.notice))
-            record._begin(Session(now, config_text, resolved_config, provenance))
+            notices = _texts(lock.notice)
+            path = folder / journal.FILE_NAME
+            if path.exists() and path.stat().st_size:  # no study, but somebody's
+                notices.append(f"{path} holds no study; it is kept as {move_aside(path).name}")
+            lines = Journal.write_new(path, [header])
+            saver = Saver(folder, flush_every_s, study_id=header.study_id)
+            record = StudyRecord(lock, lines, Table(header), space, saver, notices)
+            record._begin(Session(now, config_text, resolved_config, provenance, header))
             return record
 
     @staticmethod
@@ -105,8 +115,11 @@ class StudyRecord:
         *,
         flush_every_s: float = FLUSH_EVERY_S,
         accept_config: bool = False,
+        accept_damage: bool = False,
     ) -> StudyRecord:
         """Goes on with a study, after mending what a crash left behind.
+
+        What is damaged or another study's is kept under another name.
 
         Raises:
             RecordError: no study, another study, a changed configuration, in use, or damaged with loss; the message
@@ -115,19 +128,28 @@ class StudyRecord:
         if not recovery.exists(folder):
             raise RecordError(f"there is no study in {folder}: begin it without --resume")
         with _released_on_error(Lock(folder)) as lock, _told_as_record_error(folder):
-            mended = mend(folder)
+            mended = mend(folder, accept_damage=accept_damage)
             change = check_same_study(
                 folder, mended.table, resolved_config, tuple(constraint_names), accept_config=accept_config
             )
             lines = Journal(folder / journal.FILE_NAME, mended.table.n_events + 1)
             notices = [*_texts(lock.notice), *mended.notices, *_texts(change)]
-            saver = Saver(folder, flush_every_s, anew=mended.anew)
+            if mended.unusable:
+                notices.append(f"{snapshot.FILE_NAME} is kept as {move_aside(folder / snapshot.FILE_NAME).name}")
+            header = mended.table.header
+            saver = Saver(folder, flush_every_s, anew=mended.anew, study_id=header.study_id)
             record = StudyRecord(lock, lines, mended.table, space, saver, notices)
-            record._begin(Session(time.time(), config_text, resolved_config, provenance))
+            record._begin(Session(time.time(), config_text, resolved_config, provenance, header))
             return record
 
     def _begin(self, session: Session) -> None:
         self._write([session])
+        self._save()
+
+    def _save(self) -> None:
+        """Begins a snapshot of what the journal has now."""
+        self._keep_whole()
+        self._saving = (self._journal.n_bytes, self._journal.n_lines)
         self._saver.start(self._journal.n_bytes)
 
     def append(self, *events: Event) -> None:
@@ -187,26 +209,75 @@ class StudyRecord:
         if self._news and time.monotonic() >= self._live_at:
             self._write_live()
         if self._saver.due():
-            self._saver.start(self._journal.n_bytes)
+            self._save()
+        if self._saving is not None and self._saver.saved_bytes == self._saving[0]:
+            self._journal.forget(self._saving[1])
+            self._saving = None
 
     def read(self) -> StudyData:
         """The study as recorded up to now."""
-        table, extras, _ = recovery.recover(self.folder, recovery.load_base(self.folder))
-        return assemble(self.folder, table, extras, self.notices, live=True)
+        self._keep_whole()
+        files = Files.of(self.folder)
+        table, extras, findings = recovery.recover(files, recovery.load_base(files))
+        return assemble(files, table, extras, findings, live=True)
 
     def close(self, state: str) -> None:
-        """Ends the session in a state such as ``complete`` or ``interrupted``: last snapshot, lock given back."""
+        """Ends the session in a state such as ``complete`` or ``interrupted``: last snapshot, lock given back.
+
+        Raises:
+            RecordError: not all that was recorded is in the files, because somebody changed them; the message says what
+                is lost.
+        """
         try:
             if not self._lock.lost:
                 self._write([Closed(state, time.time())])
+                if not self._journal.is_whole():
+                    self._restore(self._journal.change() or "was changed")
                 self._saver.save(self._journal.n_bytes)
+                self._keep_whole()
         finally:
             self._saver.stop()
             self._journal.close()
             self._lock.release()
 
+    def _keep_whole(self) -> None:
+        """Puts the journal back if somebody replaced, cut or deleted it.
+
+        Raises:
+            RecordError: another process has taken the study over, or something is lost.
+        """
+        if change := self._journal.change():
+            self._restore(change)
+
+    def _restore(self, change: str) -> None:
+        self._lock.renew(every_s=0.0)  # was it a run that has taken the study over?
+        path, n_lines = self._journal.path, self._journal.n_lines
+        base = recovery.load_base(Files(self.folder, None, self.folder / snapshot.FILE_NAME))
+
+        def missing(n: int) -> Entry:
+            if n == 0:
+                return self._header
+            table = base.table
+            if table is None or n >= base.n_lines or table.header.study_id != self._header.study_id:
+                raise RecordError(
+                    f"{path} {change} while this run writes it, and its line {n + 1} is in no other file: it is lost. "
+                    f"What there is stays as it is; put a copy of {path.name} back if you have one"
+                )
+            return entry_of(table, n, self.folder / snapshot.FILE_NAME)
+
+        try:
+            kept = self._journal.restore(missing)
+        except FileNotFoundError as error:
+            self._lock.lost = True
+            raise RecordError(f"{self.folder} is gone: somebody deleted or moved it, and this run ends") from error
+        except OSError as error:
+            raise RecordError(f"{path} {change} while this run writes it, and cannot be put back: {error}") from error
+        copy = f"; what stood there is kept as {kept.name}" if kept else ""
+        log.warning("%s %s while this run writes it: all its %d lines are put back%s", path, change, n_lines, copy)
+
     def _write(self, entries: Sequence[Entry]) -> None:
         self._lock.renew()  # whoever was stopped for minutes looks first whether the study is still his
+        self._keep_whole()
         entries = [*self._newcomers, *entries]
         self._journal.append(entries)
         self._newcomers = []

@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
 
 from snnhpo_mpi.record import StudyData
-from snnhpo_mpi.report import points, series
+from snnhpo_mpi.report import labels, points, series
 
 COLUMN_IN, PAGE_IN = 3.5, 7.2  # width of a column and of a page of a journal
+# For letters that Matplotlib's own font lacks: the first of these that is installed.
+_FURTHER_FONTS = (
+    "Noto Sans CJK SC",
+    "Noto Sans CJK JP",
+    "Source Han Sans SC",
+    "WenQuanYi Zen Hei",
+    "WenQuanYi Micro Hei",
+    "Droid Sans Fallback",
+    "Microsoft YaHei",
+    "PingFang SC",
+    "Arial Unicode MS",
+)
+logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # a weight that a font lacks is no user's news
+_INSTALLED = {font.name for font in fontManager.ttflist}
 STYLE: Any = {
+    "font.family": ["DejaVu Sans", *[name for name in _FURTHER_FONTS if name in _INSTALLED][:1]],
+    "text.parse_math": False,  # a $ in a name is a $
     "font.size": 8,
     "axes.titlesize": 8,
     "axes.spines.top": False,
@@ -30,9 +50,9 @@ _MOST_POINTS = 2500
 
 
 def scatter(ax: Axes, data: StudyData, x: series.Floats, y: series.Floats, size: float = 12) -> None:
-    """Trials as points, each kind with its look; those without both coordinates are left out."""
+    """Trials as points, each kind with its look; those without two finite coordinates are left out."""
     for look, rows in points.by_kind(data):
-        drawn = points.thinned(rows[~np.isnan(x[rows]) & ~np.isnan(y[rows])], _MOST_POINTS)
+        drawn = points.thinned(rows[points.drawable(x[rows]) & points.drawable(y[rows])], _MOST_POINTS)
         if len(drawn):
             opacity, scale = points.crowding(len(drawn))
             width = 0.7 if scale == 1 or look.marker == "x" else 0.0
@@ -46,3 +66,33 @@ def empty(figure: Figure, text: str) -> Figure:
     figure.clear()
     figure.text(0.5, 0.5, text, ha="center", va="center", color="gray")
     return figure
+
+
+def choice_ticks(ax: Axes, choices: Sequence[str], at: Sequence[float], room: int) -> None:
+    """Labels of categorical values on a horizontal axis: turned where they are long or many, a few where too many.
+
+    Args:
+        ax: the panel.
+        choices: all of them.
+        at: their places.
+        room: characters that fit beside each other.
+    """
+    shown = labels.ticks(choices, most=max(room // 3, 2))
+    names = [labels.for_matplotlib(choices[i], 14) for i in shown]
+    turned: Any = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
+    ax.set_xticks([at[i] for i in shown], names, **(turned if sum(map(len, names)) + 2 * len(names) > room else {}))
+    if len(shown) < len(choices):
+        ax.set_xlabel(f"{len(choices)} choices", fontsize=6)
+    ax.grid(visible=len(shown) == len(choices), axis="x")
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure; a file of this name is whole at any moment. Letters that no font here has are boxes."""
+    beside = path.with_name(f"{path.name}.new")
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Glyph .* missing from")
+            figure.savefig(beside, format=path.suffix[1:])
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from html import escape  # plotly.js reads simple HTML in its texts
 from typing import Any
 
 import numpy as np
 
 from snnhpo_mpi.record import StudyData
-from snnhpo_mpi.report import points, repeats, series, traces
+from snnhpo_mpi.report import points, series, traces
+from snnhpo_mpi.report.labels import for_plotly, shortened
 from snnhpo_mpi.report.summary import best_trials, objective_label, objective_name, saved_seconds, summarise
 from snnhpo_mpi.report.traces import Chart, Trace, bars, kinds, line, numbers, step
 from snnhpo_mpi.report.words import percent, time_unit
@@ -21,14 +21,14 @@ _MOST_BARS = 24_000
 def search(data: StudyData) -> list[Chart]:
     """Best feasible objective over trials and over time."""
     told = series.incumbent(data)
-    if np.isnan(data.objective).all():
+    if points.nothing_drawn(data):
         return []
     unit, name = time_unit(float(told.seconds[-1]))
     amount, amount_name = time_unit(float(told.worker_seconds[-1]))
     when = series.elapsed(series.windows(data), data.ended_at) / unit
     by_number = series.incumbent_by_number(data)
     label = {"title": {"text": _objective_title(data)}}
-    note = _thinning_note(data)
+    note = _thinning_note(data) + _range_note(data)
     baseline = _baseline_line(data)
     found = [
         Chart(
@@ -61,15 +61,16 @@ def constraints(data: StudyData) -> list[Chart]:
     charts = []
     for j, name in enumerate(data.constraint_names):
         column = data.constraints[:, j] if data.constraints.size else np.empty(0)
-        if np.isnan(column).all():
+        shown = column[points.drawable(column)]
+        if not len(shown):
             continue
-        shade = {"type": "rect", "xref": "x", "yref": "paper", "x0": min(float(np.nanmin(column)), 0.0), "x1": 0}
+        shade = {"type": "rect", "xref": "x", "yref": "paper", "x0": min(float(shown.min()), 0.0), "x1": 0}
         look = {"y0": 0, "y1": 1, "fillcolor": points.BASELINE, "opacity": 0.12, "line": {"width": 0}, "layer": "below"}
         charts.append(
             Chart(
-                f"constraint{j}", f"Constraint {name}", "Satisfied left of zero, in the shaded part.",
+                f"constraint{j}", f"Constraint {shortened(name)}", "Satisfied left of zero, in the shaded part.",
                 kinds(data, column, data.objective),
-                {"xaxis": {"title": {"text": name}}, "yaxis": {"title": {"text": _objective_title(data)}},
+                {"xaxis": {"title": {"text": for_plotly(name)}}, "yaxis": {"title": {"text": _objective_title(data)}},
                  "shapes": [shade | look]},
             )
         )  # fmt: skip
@@ -152,8 +153,8 @@ def best(data: StudyData) -> list[Chart]:
     if layers:
         colours = (points.FEASIBLE.colour, points.STOPPED.colour, points.BASELINE)
         bars = [
-            {"type": "bar", "name": name.removeprefix("spikes_"), "x": list(range(len(spikes))), "y": numbers(spikes),
-             "marker": {"color": colours[i % 3]}}
+            {"type": "bar", "name": for_plotly(name.removeprefix("spikes_")), "x": list(range(len(spikes))),
+             "y": numbers(spikes), "marker": {"color": colours[i % 3]}}
             for i, (name, spikes) in enumerate(layers)
         ]  # fmt: skip
         axes = {"xaxis": {"title": {"text": "class"}, "dtick": 1}, "yaxis": {"title": {"text": "spikes per sample"}}}
@@ -161,7 +162,7 @@ def best(data: StudyData) -> list[Chart]:
             axes["xaxis"]["dtick"] = 10
         caption = "Mean spikes of a layer for a sample of each class."
         charts.append(Chart("spikes", "Spikes per class", caption, bars, axes))
-    return charts + _silent_rates(curves) + confusion(data)
+    return charts + _silent_rates(curves)
 
 
 def _silent_rates(curves: Mapping[str, Any]) -> list[Chart]:
@@ -172,7 +173,13 @@ def _silent_rates(curves: Mapping[str, Any]) -> list[Chart]:
         return []
     colours = (points.FEASIBLE.colour, points.STOPPED.colour, points.BASELINE)
     lines = [
-        line(np.arange(1, len(rate) + 1) / len(rate), rate, layer, colours[i % 3], dash=("solid", "dash", "dot")[i % 3])
+        line(
+            np.arange(1, len(rate) + 1) / len(rate),
+            rate,
+            for_plotly(layer),
+            colours[i % 3],
+            dash=("solid", "dash", "dot")[i % 3],
+        )
         for i, (layer, rate) in enumerate(layers.items())
     ]
     axes = {
@@ -181,32 +188,6 @@ def _silent_rates(curves: Mapping[str, Any]) -> list[Chart]:
     }
     caption = "Share of silent samples in each layer; the count restarts with each epoch."
     return [Chart("rates", "Silence in training", caption, lines, axes, 420)]
-
-
-def confusion(data: StudyData) -> list[Chart]:
-    """What was read instead of each class."""
-    table, title = repeats.best_confusion(data)
-    if table is None:
-        return []
-    share = repeats.shares(table)
-    classes = [str(j) for j in range(len(share))]
-    heat = {
-        "type": "heatmap", "x": classes + ["none"] * (share.shape[1] - len(share)), "y": classes, "zmin": 0, "zmax": 1,
-        "z": [numbers(row) for row in share], "colorscale": [[0, points.PAPER], [1, points.FEASIBLE.colour]],
-        "colorbar": {"tickformat": ".0%", "thickness": 12},
-        "hovertemplate": "%{y} read as %{x}: %{z:.0%}<extra></extra>",
-    }  # fmt: skip
-    if len(classes) <= 12:
-        heat |= {
-            "texttemplate": "%{text}",
-            "text": [[f"{100 * v:.0f}" if v >= 0.005 else "" for v in row] for row in share],
-        }
-    axes = {
-        "xaxis": {"title": {"text": "class read"}, "type": "category", "showgrid": False},
-        "yaxis": {"title": {"text": "true class"}, "type": "category", "autorange": "reversed", "showgrid": False},
-        "hovermode": "closest",
-    }
-    return [Chart("confusion", "Confusion matrix", f"{title[0].upper()}{title[1:]}.", [heat], axes, 420)]
 
 
 def _objective_title(data: StudyData) -> str:
@@ -218,9 +199,9 @@ def _baseline_line(data: StudyData) -> Any:
     baseline = summarise(data).baseline
 
     def drawn(x: Any) -> list[Trace]:
-        if baseline is None or baseline.objective is None:
+        if baseline is None or not baseline.scored:
             return []
-        return [line(x, np.full(2, baseline.objective), escape(baseline.name), points.BASELINE, dash="dash")]
+        return [line(x, np.full(2, baseline.objective), for_plotly(baseline.name), points.BASELINE, dash="dash")]
 
     return drawn
 
@@ -228,9 +209,14 @@ def _baseline_line(data: StudyData) -> Any:
 def _lane(data: StudyData, lane: series.Lane) -> str:
     worker = data.workers.get(lane.rank)
     place = f" {worker.host} {worker.device}" if worker and len(worker.host) + len(worker.device) < 22 else ""
-    return escape(f"{lane.rank}{place}")
+    return for_plotly(f"{lane.rank}{place}")
 
 
 def _thinning_note(data: StudyData) -> str:
     most = max((len(rows) for _, rows in points.by_kind(data)), default=0)
     return f" Of each kind at most {traces.MOST_POINTS} trials are drawn." if most > traces.MOST_POINTS else ""
+
+
+def _range_note(data: StudyData) -> str:
+    n = int((~np.isnan(data.objective) & ~points.drawable(data.objective)).sum())
+    return f" Not drawn: {n} whose objective is infinite or beyond 1e300." if n else ""

@@ -12,9 +12,13 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
+from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.record import StudyData
-from snnhpo_mpi.report import series
-from snnhpo_mpi.report.canvas import PAGE_IN, STYLE
+from snnhpo_mpi.report import points, series
+from snnhpo_mpi.report.canvas import PAGE_IN, STYLE, save
+from snnhpo_mpi.report.labels import for_matplotlib
+from snnhpo_mpi.report.repeats import is_retraining
+from snnhpo_mpi.report.score import score, with_error
 from snnhpo_mpi.report.summary import Summary, objective_name, summarise
 from snnhpo_mpi.report.words import duration, percent, rough_duration, time_unit
 
@@ -36,11 +40,22 @@ class Reached:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """One study of a comparison."""
+    """One study of a comparison.
+
+    Attributes:
+        label: its name, with the folder where two share one.
+        objective: what it is, for people.
+        measured_on: what it is a score on: the held-out samples, or the user's function.
+        samples: how many train and score.
+        constraints: what a feasible trial has to satisfy.
+        reached: when it first had each level.
+    """
 
     label: str
     objective: str
+    measured_on: str
     samples: str
+    constraints: str
     summary: Summary
     incumbent: series.Incumbent
     reached: tuple[Reached, ...]
@@ -51,23 +66,67 @@ def compare(studies: Sequence[StudyData], levels: Sequence[float] = ()) -> list[
 
     Args:
         studies: at least one.
-        levels: objectives to time; by default shares of the best that all of them reached.
+        levels: objectives to time; by default shares of the best that all of them reached, if their objectives are
+            the same thing.
+
+    Raises:
+        ConfigError: a retraining is among them, which has no best.
     """
+    for data in studies:
+        if is_retraining(data):
+            raise ConfigError(
+                f"{data.folder} is a retraining, in which nothing is searched: `snnhpo report {data.folder}` has the "
+                "mean and standard deviation of its candidates"
+            )
     told = [series.incumbent(data) for data in studies]
-    if not levels:
+    if not levels and len({_measured_on(data) for data in studies}) == 1:
         finals = [one.best[-1] for one in told if len(one.best) and not np.isnan(one.best[-1])]
         levels = [share * min(finals) for share in SHARES] if finals and min(finals) > 0 else finals[:1]
     return [
         Compared(
             label,
             objective_name(data),
+            _measured_on(data),
             _samples(data),
+            _constraints(data),
             summarise(data),
             one,
             tuple(_reached(one, level) for level in levels),
         )
         for label, data, one in zip(_labels(studies), studies, told, strict=True)
     ]
+
+
+def _measured_on(data: StudyData) -> str:
+    trainer = data.config.get("trainer") or {}
+    if trainer.get("name") == "python":
+        return str(trainer.get("function", "a function"))
+    return str((trainer.get("dataset") or {}).get("name", "-"))
+
+
+def _constraints(data: StudyData) -> str:
+    """Names, and for monitors the limits."""
+    limits = {}
+    for monitor in data.config.get("stopping") or ():
+        limits[f"silent_{monitor['layer']}"] = f"(alpha {monitor['alpha']}, beta {monitor['beta']:g})"
+    for monitor in data.config.get("saturation") or ():
+        parts = [f"{key} {monitor[key]:g}" for key in ("limit", "share", "beta") if key in monitor]
+        limits[f"saturated_{monitor['layer']}"] = f"({', '.join(parts)})"
+    return ", ".join(" ".join([name, limits.get(name, "")]).strip() for name in data.constraint_names) or "none"
+
+
+def notes(compared: Sequence[Compared]) -> list[str]:
+    """Why these studies' numbers may not be set against each other."""
+    found = []
+    if len({(one.objective, one.measured_on) for one in compared}) > 1:
+        each = "; ".join(f"{one.label}: {one.objective} of {one.measured_on}" for one in compared)
+        found.append(f"the objectives are not the same thing, so their values cannot be compared ({each})")
+    elif len({one.samples for one in compared}) > 1:
+        found.append("the numbers of training or held-out samples differ, and accuracies depend on them")
+    if len({one.constraints for one in compared}) > 1:
+        each = "; ".join(f"{one.label}: {one.constraints}" for one in compared)
+        found.append(f"the constraints differ, so a feasible trial is not the same thing ({each})")
+    return found
 
 
 def _samples(data: StudyData) -> str:
@@ -93,6 +152,9 @@ def as_table(compared: Sequence[Compared]) -> str:
     """A line a quantity, a column a study."""
     rows = [["", *(one.label for one in compared)]]
     summaries = [one.summary for one in compared]
+    if len({(one.objective, one.measured_on) for one in compared}) > 1:
+        rows.append(["objective", *(one.objective for one in compared)])
+        rows.append(["measured on", *(one.measured_on for one in compared)])
     if len({one.samples for one in compared}) > 1:  # accuracies that are hard to compare
         rows.append(["samples: training, held out", *(one.samples for one in compared)])
     rows.append(["state", *(one.state for one in summaries)])
@@ -103,7 +165,10 @@ def as_table(compared: Sequence[Compared]) -> str:
     rows.append(["duration", *(duration(one.seconds) for one in summaries)])
     rows.append(["time of workers", *(rough_duration(one.evaluation_seconds) for one in summaries)])
     rows.append(["busy", *(percent(one.busy_share) for one in summaries)])
-    rows.append(["best", *(f"{one.best.objective:.4f}" if one.best else "-" for one in summaries)])
+    rows.append(["best", *(score(one.best.objective) if one.best else "-" for one in summaries)])
+    if any(one.best and one.best.standard_error for one in summaries):
+        errors = [with_error(one.best.objective, one.best.standard_error) if one.best else "-" for one in summaries]
+        rows.append(["its standard error", *(error.partition(" ± ")[2] or "-" for error in errors)])
     for i, level in enumerate(one.level for one in compared[0].reached):
         rows.append([f"time to {level:.4g}", *(_when(one.reached[i]) for one in compared)])
     widths = [max(len(row[i]) for row in rows) for i in range(len(compared) + 1)]
@@ -122,9 +187,12 @@ def _when(reached: Reached) -> str:
 def as_dict(compared: Sequence[Compared]) -> dict[str, Any]:
     """What ``compare --json`` prints."""
     return {
+        "notes": notes(compared),
         "studies": [
             {
                 "study": one.label,
+                "objective": one.objective,
+                "measured_on": one.measured_on,
                 "state": one.summary.state,
                 "ended": one.summary.ended,
                 "feasible": one.summary.feasible,
@@ -133,13 +201,15 @@ def as_dict(compared: Sequence[Compared]) -> dict[str, Any]:
                 "seconds": one.summary.seconds,
                 "worker_seconds": one.summary.evaluation_seconds,
                 "best": one.summary.best.objective if one.summary.best else None,
+                "standard_error": one.summary.best.standard_error if one.summary.best else None,
+                "n": one.summary.best.n if one.summary.best else None,
                 "reached": [
                     {"objective": r.level, "seconds": r.seconds, "worker_seconds": r.worker_seconds, "trials": r.trials}
                     for r in one.reached
                 ],
             }
             for one in compared
-        ]
+        ],
     }
 
 
@@ -153,11 +223,12 @@ def draw(compared: Sequence[Compared]) -> Figure:
             unit, name = time_unit(max((float(span[-1]) for span in spans if len(span)), default=1.0))
             for i, (one, span) in enumerate(zip(compared, spans, strict=True)):
                 style: Any = {"color": COLOURS[i % len(COLOURS)], "linestyle": DASHES[i % len(DASHES)]}
-                ax.plot(span / unit, one.incumbent.best, drawstyle="steps-post", label=one.label, **style)
+                label = for_matplotlib(one.label)
+                ax.plot(span / unit, points.shown(one.incumbent.best), drawstyle="steps-post", label=label, **style)
             ax.set_xlabel(f"{what} [{name}]")
             ax.set_xlim(left=0)
-        names = {one.objective for one in compared}
-        left.set_ylabel(f"best feasible {names.pop() if len(names) == 1 else 'objective'}")
+        names = {(one.objective, one.measured_on) for one in compared}
+        left.set_ylabel(f"best feasible {names.pop()[0] if len(names) == 1 else 'objective (not the same)'}")
         figure.legend(*left.get_legend_handles_labels(), loc="outside upper center", ncols=min(len(compared), 3))
     return figure
 
@@ -165,5 +236,5 @@ def draw(compared: Sequence[Compared]) -> Figure:
 def write_figure(compared: Sequence[Compared], path: Path) -> None:
     """Write the figure; the file's suffix says in which format."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with mpl.rc_context(STYLE):
-        draw(compared).savefig(path)
+    with mpl.rc_context(STYLE), np.errstate(all="ignore"):
+        save(draw(compared), path)

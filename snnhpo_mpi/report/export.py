@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,14 +14,16 @@ import numpy as np
 
 from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.record import StudyData
+from snnhpo_mpi.report.repeats import candidate_of, is_retraining
 from snnhpo_mpi.report.summary import objective_name, reason
-from snnhpo_mpi.trial import State
+from snnhpo_mpi.trial import ParamValue, State
 
 if TYPE_CHECKING:
     import pandas as pd
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
+_MISSING = ("", "na", "n/a", "nan", "-nan", "null", "none")  # as pandas and R read it in a CSV, in any case
 NEEDS = {"csv": (), "parquet": ("pyarrow",), "optuna": ("optuna",)}
 
 
@@ -29,6 +32,7 @@ def export(data: StudyData, folder: Path, formats: Sequence[str]) -> list[Path]:
 
     Raises:
         ConfigError: a package that a format needs is not installed.
+        OSError: the disk is full or gone; files that were there are untouched.
     """
     for name in formats:
         if missing := [package for package in NEEDS[name] if importlib.util.find_spec(package) is None]:
@@ -44,14 +48,28 @@ def export(data: StudyData, folder: Path, formats: Sequence[str]) -> list[Path]:
         file, write = writers[name]
         beside = folder / f"{file}.new"
         beside.unlink(missing_ok=True)
-        write(data, beside)
-        written.append(beside.replace(folder / file))
+        try:
+            write(data, beside)
+            written.append(beside.replace(folder / file))
+        except OSError as error:  # such as a full disk, which does not say for which file
+            error.filename = error.filename or str(folder / file)
+            raise
+        finally:
+            beside.unlink(missing_ok=True)
     return written
 
 
-def trials_frame(data: StudyData) -> pd.DataFrame:
-    """The study's frame with the reason of each failure; choices of mixed types as text, which every format takes."""
+def trials_frame(data: StudyData, *, as_csv: bool = False) -> pd.DataFrame:
+    """The study's frame with the reason of each failure, and choices as text, which every format takes.
+
+    Where two choices would have the same text, and with ``as_csv`` where one would be read back as another or as
+    missing, all choices of that hyperparameter are written as JSON: ``1`` and ``"1"``.
+    """
     frame = data.frame()
+    if is_retraining(data):  # whose trials are to be averaged, not picked from
+        frame.insert(1, "candidate", candidate_of(data))
+    for name, choices in data.choices.items():
+        frame[f"params_{name}"] = _texts(data.params[name], choices, as_csv)
     reasons = {number: reason(error) for number, error in data.errors().items()}
     frame["error"] = [reasons.get(int(number), "") for number in data.number]
     for name in frame.columns:
@@ -60,8 +78,18 @@ def trials_frame(data: StudyData) -> pd.DataFrame:
     return frame
 
 
+def _texts(values: Iterable[Any], choices: Sequence[ParamValue], as_csv: bool) -> list[str]:
+    texts = [str(choice) for choice in choices]
+    clear = len(set(texts)) == len(texts) and not (as_csv and any(map(_is_misread, texts)))
+    return ["" if value is None else str(value) if clear else json.dumps(value, ensure_ascii=False) for value in values]
+
+
+def _is_misread(text: str) -> bool:
+    return text != text.strip() or not text.isprintable() or text.lower().strip("<>#") in _MISSING
+
+
 def _write_csv(data: StudyData, path: Path) -> None:
-    trials_frame(data).to_csv(path, index=False)
+    trials_frame(data, as_csv=True).to_csv(path, index=False)
 
 
 def _write_parquet(data: StudyData, path: Path) -> None:
@@ -94,7 +122,7 @@ def _distributions(data: StudyData) -> dict[str, BaseDistribution]:
             continue
         match parameter["type"]:
             case "categorical":
-                found[name] = CategoricalDistribution(parameter["choices"])
+                found[name] = CategoricalDistribution(data.choices[name])
             case "int":
                 found[name] = IntDistribution(parameter["low"], parameter["high"], log=parameter["scale"] == "log")
             case _:
@@ -111,10 +139,8 @@ def _frozen(data: StudyData, row: int, distributions: Mapping[str, BaseDistribut
 
     states = {State.COMPLETED.value: TrialState.COMPLETE, State.STOPPED.value: TrialState.PRUNED}
     number, objective = int(data.number[row]), float(data.objective[row])
-    facts: dict[str, Any] = {"seed": int(data.seed[row]), "rank": int(data.rank[row]), "state": str(data.state[row])}
-    facts |= {name: float(values[row]) for name, values in data.metrics.items() if not np.isnan(values[row])}
     named = zip(data.constraint_names, data.constraints[row].tolist(), strict=True)
-    constraints = {name: value for name, value in named if not np.isnan(value)}
+    constraints = [(name, value) for name, value in named if not np.isnan(value)]
     accuracy = np.ravel(data.curves(number).get("train_accuracy", np.empty(0))).tolist()
     return FrozenTrial(
         number=number,
@@ -125,10 +151,27 @@ def _frozen(data: StudyData, row: int, distributions: Mapping[str, BaseDistribut
         datetime_complete=_moment(float(data.ended_at[row])),
         params={name: value for name, value in data.trial(row).params.items() if name in distributions},
         distributions=dict(distributions),
-        user_attrs=facts | {f"constraint {name}": value for name, value in constraints.items()},
-        system_attrs={"constraints": list(constraints.values())} if constraints else {},
+        user_attrs=_attributes(data, row, constraints),
+        system_attrs={"constraints": [value for _, value in constraints]} if constraints else {},
         intermediate_values=dict(enumerate(accuracy, start=1)),
     )
+
+
+def _attributes(data: StudyData, row: int, constraints: Sequence[tuple[str, float]]) -> dict[str, Any]:
+    """The trial's own facts, then constraints and metrics; whatever has a name that is taken goes by another."""
+    found: dict[str, Any] = {"seed": int(data.seed[row]), "rank": int(data.rank[row]), "state": str(data.state[row])}
+
+    def add(name: str, value: float, kind: str) -> None:
+        while name in found:
+            name = f"{kind} {name}"
+        found[name] = value
+
+    for name, value in constraints:
+        add(f"constraint {name}", value, "constraint")
+    for name, values in data.metrics.items():
+        if not np.isnan(values[row]):
+            add(name, float(values[row]), "metric")
+    return found
 
 
 def _moment(at: float) -> datetime | None:

@@ -65,17 +65,18 @@ def permutation(X: Floats, y: Floats) -> Floats:
 
     Args:
         X: ``n x k``.
-        y: n.
+        y: n, of which infinite ones are left out.
 
     Returns:
         k; NaN where there are too few rows, or nothing to predict.
     """
-    rows = points.thinned(np.arange(len(y)), MOST_TRIALS)
+    rows = points.thinned(np.flatnonzero(np.isfinite(y)), MOST_TRIALS)
     X, y = X[rows], y[rows]
+    y = y / (np.max(np.abs(y), initial=0.0) or 1.0)  # shares of the variance have no scale, but squares of 1e-300 are 0
     rng = np.random.default_rng(0)
     order = rng.permutation(len(y))
     learnt, unseen = order[::2], order[1::2]
-    if len(y) < FEWEST_TRIALS or np.ptp(y[learnt]) == 0 or np.ptp(y[unseen]) == 0:
+    if len(y) < FEWEST_TRIALS or np.ptp(y[learnt]) == 0 or np.var(y[unseen]) == 0:
         return np.full(X.shape[1], np.nan)
     from sklearn.ensemble import RandomForestRegressor  # a second of import that other commands need not wait for
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape  # plotly.js reads simple HTML in its texts
 from typing import Any
 
 import numpy as np
@@ -12,11 +11,14 @@ from snnhpo_mpi.record import StudyData
 from snnhpo_mpi.report import points
 from snnhpo_mpi.report.along import Along
 from snnhpo_mpi.report.importance import Importance, importances
+from snnhpo_mpi.report.labels import for_plotly, ticks
+from snnhpo_mpi.report.score import score
 from snnhpo_mpi.report.series import best_tenth
 from snnhpo_mpi.report.traces import Chart, Trace, kinds, line, numbers
 from snnhpo_mpi.report.words import figure, rounded
 
 _MOST_SLICE_POINTS = 600
+_MOST_CHOICES = 8  # labelled on an axis
 
 
 def parallel(data: StudyData) -> list[Chart]:
@@ -25,17 +27,17 @@ def parallel(data: StudyData) -> list[Chart]:
     rows = best_tenth(data)
     if not axes or len(rows) < 2:
         return []
-    values = data.objective[rows]
+    values = np.clip(data.objective[rows], -points.LARGEST, points.LARGEST)
     span = float(values.max() - values.min()) or 1.0
     traces = []
     for row in reversed(rows):  # the best on top
-        strength = float((data.objective[row] - values.min()) / span)
-        text = [escape(f"{axis.name} = {_value(axis, row)}") for axis in axes]
+        strength = float((np.clip(data.objective[row], values.min(), values.max()) - values.min()) / span)
+        text = [for_plotly(f"{axis.name} = {_value(axis, row)}", 80) for axis in axes]
         style = {
             "color": points.BEST if row == rows[0] else points.FEASIBLE.colour,
             "width": 3 if row == rows[0] else 1.2,
         }
-        name = f"trial {data.number[row]}: {data.objective[row]:.4f}"
+        name = f"trial {data.number[row]}: {score(data.objective[row])}"
         traces.append(
             {"type": "scatter", "mode": "lines", "x": [axis.name for axis in axes],
              "y": [round(float(axis.position[row]), 4) for axis in axes], "line": style,
@@ -43,7 +45,7 @@ def parallel(data: StudyData) -> list[Chart]:
              "hovertemplate": "%{text}<extra>%{fullData.name}</extra>", "showlegend": False}
         )  # fmt: skip
     layout = {
-        "xaxis": {"showgrid": True},
+        "xaxis": {"showgrid": True, "dtick": 1, "tickfont": {"size": 12 if len(axes) <= 30 else 8}},
         "yaxis": {"range": [-0.02, 1.02], "tickvals": [0, 1], "ticktext": ["low", "high"]},
         "hovermode": "closest",
     }
@@ -56,18 +58,15 @@ def parallel(data: StudyData) -> list[Chart]:
 
 def slices(data: StudyData) -> list[Chart]:
     """Objective along each hyperparameter."""
-    if np.isnan(data.objective).all():
+    if points.nothing_drawn(data):
         return []
     charts = []
     for i, axis in enumerate(points.axes(data)):
-        x_axis: dict[str, Any] = {"title": {"text": axis.name}}
+        x_axis: dict[str, Any] = {"title": {"text": for_plotly(axis.name, 28)}}
         if axis.choices:
             jitter = np.random.default_rng(0).uniform(-0.25, 0.25, data.n_trials)
             x = axis.position * len(axis.choices) - 0.5 + jitter
-            x_axis |= {
-                "tickvals": list(range(len(axis.choices))),
-                "ticktext": [escape(choice) for choice in axis.choices],
-            }
+            x_axis |= {**_choice_ticks(axis, range(len(axis.choices))), "range": [-0.6, len(axis.choices) - 0.4]}
         else:
             x = np.asarray(axis.values, dtype=float)
             x_axis |= _log_axis(axis) if axis.log else {}
@@ -75,9 +74,20 @@ def slices(data: StudyData) -> list[Chart]:
                 x_axis["dtick"] = 1
             elif not axis.log:
                 x_axis["nticks"] = 4  # panels are small
-        traces = kinds(data, x, data.objective, limit=_MOST_SLICE_POINTS, size=4)
+        names = [for_plotly(value) for value in axis.values] if axis.choices else ()
+        traces = kinds(data, x, data.objective, limit=_MOST_SLICE_POINTS, size=4, names=names)
         charts.append(Chart(f"slice{i}", "", "", traces, {"xaxis": x_axis, "yaxis": {"title": {"text": ""}}}, 210))
     return charts
+
+
+def _choice_ticks(axis: points.Axis, at: Sequence[float]) -> dict[str, Any]:
+    """Labels of choices, a few of them where there are many: plotly.js turns them where they are long."""
+    labelled = ticks(axis.choices, _MOST_CHOICES)
+    some = {"title": {"text": f"{for_plotly(axis.name, 28)} ({len(axis.choices)} choices)"}}
+    names = [for_plotly(axis.choices[i], 14) for i in labelled]
+    return {"tickvals": [at[i] for i in labelled], "ticktext": names} | (
+        some if len(labelled) < len(axis.choices) else {}
+    )
 
 
 def _log_axis(axis: points.Axis) -> dict[str, Any]:
@@ -166,9 +176,9 @@ def feasible(data: StudyData, along: Sequence[Along]) -> list[Chart]:
             line(one.position, one.anywhere, "others at random", points.STOPPED.colour),
             line(one.position, one.near_best, "others as in the best", points.FEASIBLE.colour, dash="dash"),
         ]
-        x_axis: dict[str, Any] = {"title": {"text": one.name}, "range": [-0.05, 1.05]}
+        x_axis: dict[str, Any] = {"title": {"text": for_plotly(one.name, 28)}, "range": [-0.05, 1.05]}
         if axis.choices:
-            x_axis |= {"tickvals": one.position.tolist(), "ticktext": [escape(choice) for choice in axis.choices]}
+            x_axis |= _choice_ticks(axis, one.position.tolist())
             shapes = ("circle", "square")
             curves = [
                 c | {"mode": "markers", "marker": {"size": 7, "symbol": s}} for c, s in zip(curves, shapes, strict=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import math
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,19 +19,22 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from snnhpo_mpi.plain import plain
+from snnhpo_mpi.plain import for_encoding, plain
 from snnhpo_mpi.record import StudyData, read
 from snnhpo_mpi.report import words
+from snnhpo_mpi.report.edges import advice
+from snnhpo_mpi.report.repeats import Repeats, repeats, retrainings
 from snnhpo_mpi.report.summary import Summary, summarise
 from snnhpo_mpi.report.words import duration, percent, rough_duration, rounded
 
 REFRESH_S = 2.0
 LINE_EVERY_S = 10.0  # on a terminal that cannot redraw
 _LEVELS, _ASCII_LEVELS = "▁▂▃▄▅▆▇█", "_.:-=+*#"
-_ROWS_ABOVE_WORKERS = 11
+_ROWS_ABOVE_WORKERS = 14
 _LOG_LINES = 4
 _LOG_BYTES = 8_000  # of the end of each log
 _SPACES = re.compile(r"(?<=\S) +")  # those at the beginning of a line stay
+_HOW_IT_STANDS = re.compile(r"^\S+ INFO trials \d+")
 _LOGS = 8  # the latest ones that are looked into
 
 
@@ -56,18 +60,20 @@ def watch(study: Path, *, no_color: bool = False) -> int:
 
 
 def _redraw(study: Path, console: Console) -> None:
-    data = read(study)
+    with _without_warnings():  # the view shows them
+        data = read(study)
     with Live(render(data, console.height), console=console, auto_refresh=False, transient=False) as live:
         while data.live:
             time.sleep(REFRESH_S)
-            data = read(study)
+            with _without_warnings():
+                data = read(study)
             live.update(render(data, console.height), refresh=True)
 
 
 def _add_lines(study: Path, console: Console) -> None:
     said = ""
+    data = read(study)
     while True:
-        data = read(study)
         line = progress_line(summarise(data))
         news = line.partition(words.TIME_LEFT)[0]  # the time left alone is none
         if news != said:
@@ -76,6 +82,19 @@ def _add_lines(study: Path, console: Console) -> None:
         if not data.live:
             return
         time.sleep(LINE_EVERY_S)
+        with _without_warnings():  # they were told once
+            data = read(study)
+
+
+@contextlib.contextmanager
+def _without_warnings() -> Iterator[None]:
+    logger = logging.getLogger("snnhpo_mpi.record")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def as_text(data: StudyData, width: int = 80) -> str:
@@ -91,6 +110,7 @@ def as_text(data: StudyData, width: int = 80) -> str:
 
 def progress_line(summary: Summary) -> str:
     """The state of a study in one line of plain text, for logs."""
+    suffix = "" if summary.state == "running" else f"  {summary.state}"
     line = words.progress_line(
         ended=summary.ended,
         budget=summary.budget_trials,
@@ -100,8 +120,10 @@ def progress_line(summary: Summary) -> str:
         running=summary.running,
         best=(summary.best.objective, summary.best.number) if summary.best else None,
         seconds_left=summary.seconds_left,
+        width=words.LINE_WIDTH - len(suffix),
+        retraining=bool(summary.repeats),
     )
-    return line if summary.state == "running" else f"{line}  {summary.state}"
+    return f"{line}{suffix}"
 
 
 def render(data: StudyData, height: int | None = None) -> RenderableType:
@@ -115,24 +137,29 @@ def render(data: StudyData, height: int | None = None) -> RenderableType:
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="bold")
     facts.add_column()
-    for name, text in _facts(summary):
+    again = [] if data.live else [one for found in retrainings(data) for one in repeats(found) if one.values]
+    for name, text in _facts(summary, again):
         facts.add_row(name, text)
     parts: list[RenderableType] = [_title(summary), _bar(summary), facts]
     notes = [Text(f"note: {plain(notice)}", style="yellow") for notice in data.notices]
     said = [Text(line, style="dim", no_wrap=True, overflow="ellipsis") for line in last_log_lines(data.folder)]
-    if data.live and data.workers:
+    rows = _rows(data)
+    if data.live and rows:
         room = None if height is None else max(height - _ROWS_ABOVE_WORKERS - len(notes), 1)
         if room is not None:  # workers first, but the latest lines of the log have a place in any terminal
-            said = said[-max(room - len(data.workers) - 2, min(2, room // 3)) :] if room > 4 else []
+            said = said[-max(room - len(rows) - 2, min(2, room // 3)) :] if room > 4 else []
             room = max(room - len(said) - bool(said), 1)
-        parts += [Text(), _workers(data, room)]
+        parts += [Text(), _workers(data, rows, room)]
     if data.live and said:
         parts += [Text(), *said]
     return Group(*parts, *notes)
 
 
 def last_log_lines(folder: Path, n: int = _LOG_LINES) -> list[str]:
-    """The end of what the ranks logged, those who spoke last at the end; rank 0 is the search itself."""
+    """The end of what the ranks logged, those who spoke last at the end; rank 0 is the search itself.
+
+    Its lines on how the search stands are left out: the rest of the view says that.
+    """
     logs = []
     for path in folder.glob("logs/rank_*.log"):
         with contextlib.suppress(OSError):
@@ -142,7 +169,8 @@ def last_log_lines(folder: Path, n: int = _LOG_LINES) -> list[str]:
     for _, path in sorted(logs)[-_LOGS:]:
         rank = path.stem.removeprefix("rank_").lstrip("0") or "0"
         with contextlib.suppress(OSError):
-            lines += [f"{rank:>3}| {_SPACES.sub(' ', line.replace(' INFO ', ' ', 1))}" for line in _tail(path)[-n:]]
+            said = [line for line in _tail(path) if not _HOW_IT_STANDS.search(line)][-n:]
+            lines += [f"{rank:>3}| {_SPACES.sub(' ', line.replace(' INFO ', ' ', 1))}" for line in said]
     return lines[-n:]
 
 
@@ -177,25 +205,47 @@ def _bar(summary: Summary) -> RenderableType:
     return row
 
 
-def _facts(summary: Summary) -> list[tuple[str, Text]]:
+def _facts(summary: Summary, again: Sequence[Repeats]) -> list[tuple[str, Text]]:
     counts = Text(f"{summary.completed} completed ({summary.feasible} feasible), {summary.stopped} stopped early")
     if summary.failed or summary.lost:
         counts.append(f", {summary.failed} failed", style="red" if summary.failed else "")
         counts.append(f", {summary.lost} lost" if summary.lost else "")
     counts.append(f", {summary.running} running" if summary.running else "")
     facts = [("trials", counts)]
-    if summary.best is None:
-        facts.append(("best", Text("no feasible network yet", style="yellow")))
-    else:
-        best = Text(f"{summary.best.objective:.4f}", style="bold green")
-        best.append(f" {summary.objective_name}, trial {summary.best.number}", style="not bold default")
-        facts += [("best", best), ("", Text(sparkline(summary.incumbent, 50), style="green"))]
-    if summary.baseline is not None and summary.baseline.objective is not None:
-        facts.append(("beside", Text(f"{summary.baseline.objective:.4f} {plain(summary.baseline.name)}")))
+    if summary.repeats:
+        said = [Text(f"trial {one.number}: {_written(one.text)} ({one.seeds})") for one in summary.repeats]
+        facts += [("mean" if i == 0 else "", text) for i, text in enumerate(said)]
+        return [*facts, ("workers", Text(f"{percent(summary.busy_share)} busy"))]
+    facts += _found(summary, again)
     saved = f", {duration(summary.saved_seconds)} of training saved" if summary.saved_seconds else ""
     facts.append(("silent", Text(f"{percent(summary.silent_share)} of the networks{saved}")))
     facts.append(("workers", Text(f"{percent(summary.busy_share)} busy")))
     return facts
+
+
+def _found(summary: Summary, again: Sequence[Repeats]) -> list[tuple[str, Text]]:
+    """The best, what it is the best of or was when trained again, and what may have held it back."""
+    facts: list[tuple[str, Text]] = []
+    if summary.best is None:
+        facts.append(("best", Text("no feasible network yet", style="yellow")))
+    else:
+        best = Text(_written(summary.best.text), style="bold green")
+        best.append(f" {summary.objective_name}, trial {summary.best.number}", style="not bold default")
+        worth = "; worth: `snnhpo retrain`" if summary.feasible > 1 and not again else ""
+        facts += [("best", best), ("", Text(f"{summary.chosen_from}{worth}", style="dim"))]
+        facts.append(("", Text(sparkline(summary.incumbent, 50), style="green")))
+    facts += [("retrain", Text(f"trial {one.number}: {_written(one.text)} ({one.seeds})")) for one in again]
+    if summary.edges:
+        facts.append(("edge", Text(advice(summary.edges, summary.n_ranges, most=3))))
+    if summary.used_up:
+        facts.append(("space", Text(f"all {summary.used_up:,} configurations were asked")))
+    if summary.baseline is not None and summary.baseline.scored:
+        facts.append(("beside", Text(f"{_written(summary.baseline.text)} {plain(summary.baseline.name)}")))
+    return facts
+
+
+def _written(score: str) -> str:
+    return for_encoding(score, sys.stdout.encoding)
 
 
 def sparkline(values: Sequence[float], width: int) -> str:
@@ -205,21 +255,27 @@ def sparkline(values: Sequence[float], width: int) -> str:
         return ""
     points = [shown[round(i)] for i in np.linspace(0, len(shown) - 1, min(width, len(shown)))]
     low, high = min(shown), max(shown)
-    span = (high - low) or 1.0
+    span = (high / 2 - low / 2) or 1.0  # halves, because the difference of two huge numbers is infinite
     levels = _LEVELS if "utf" in (sys.stdout.encoding or "utf").lower() else _ASCII_LEVELS
-    bars = "".join(levels[round((value - low) / span * (len(levels) - 1))] for value in points)
+    bars = "".join(levels[round((value / 2 - low / 2) / span * (len(levels) - 1))] for value in points)
     return f"{low:.3g} {bars} {high:.3g}" if high > low else f"{bars} {high:.3g}"
 
 
-def _workers(data: StudyData, room: int | None) -> RenderableType:
-    """A row a worker: those with a trial first, the longest running on top; then the idle ones."""
+def _rows(data: StudyData) -> dict[int, int | None]:
+    """Rank -> the row of its trial, None of an idle one: the longest running first. Those of this run only."""
+    began = data.sessions[-1].began.at if data.sessions else 0.0
+    running = np.flatnonzero((data.state == "running") & (data.started_at >= began))
+    running = running[np.argsort(data.started_at[running], kind="stable")]
+    rows: dict[int, int | None] = {int(data.rank[row]): int(row) for row in running}
+    present = {rank for rank, worker in data.workers.items() if worker.at >= began}
+    return rows | dict.fromkeys(sorted(present - rows.keys()))
+
+
+def _workers(data: StudyData, rows: dict[int, int | None], room: int | None) -> RenderableType:
+    """A row a worker, as far as there is room."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", expand=False)
     for name in ("rank", "trial", "for", "done", "epoch", "accuracy", "silent", "spikes", "where"):
         table.add_column(name, justify="left" if name == "where" else "right", no_wrap=True, overflow="ellipsis")
-    running = np.flatnonzero(data.state == "running")
-    running = running[np.argsort(data.started_at[running], kind="stable")]
-    rows: dict[int, int | None] = {int(data.rank[row]): int(row) for row in running}
-    rows |= dict.fromkeys(sorted(data.workers.keys() - rows.keys()))
     shown = list(rows.items()) if room is None or len(rows) <= room else list(rows.items())[: max(room - 1, 1)]
     for rank, row in shown:
         table.add_row(str(rank), *_doing(data, rank, row), _where(data, rank), style="dim" if row is None else "")

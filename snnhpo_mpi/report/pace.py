@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from snnhpo_mpi.record import StudyData
 from snnhpo_mpi.report.series import Window
@@ -17,12 +18,27 @@ def busy_share(data: StudyData, runs: list[Window]) -> float | None:
         inside = (data.started_at >= run.begin) & (data.started_at <= run.end)
         if not inside.any():
             continue
-        ends = np.where(np.isnan(data.ended_at[inside]), run.end, data.ended_at[inside])  # a killed run was busy so far
+        ends = np.where(np.isnan(data.ended_at[inside]), _last_moments(data, run)[inside], data.ended_at[inside])
         begins = np.maximum(data.started_at[inside], np.where(data.ended[inside], ends - data.seconds[inside], -np.inf))
         n_workers = len(np.unique(data.rank[inside]))
         available += n_workers * float(ends.max() - data.started_at[inside].min())
         busy += float(np.maximum(ends - begins, 0.0).sum())
     return min(busy / available, 1.0) if available > 0 else None
+
+
+def _last_moments(data: StudyData, run: Window) -> NDArray[np.float64]:
+    """n, until when a trial without an end was out at the latest: its rank got the next trial, or the run ended.
+
+    A killed run was busy until then. Where the lines of ends are damaged, the last end that is known is the limit.
+    """
+    known = data.ended_at[(data.ended_at >= run.begin) & (data.ended_at <= run.end)]
+    limit = known.max() if data.losses and len(known) else run.end
+    moments = np.full(data.n_trials, limit)
+    for rank in np.unique(data.rank):
+        rows = np.flatnonzero((data.rank == rank) & ~np.isnan(data.started_at))
+        rows = rows[np.argsort(data.started_at[rows])]
+        moments[rows[:-1]] = np.minimum(data.started_at[rows[1:]], run.end)
+    return moments
 
 
 def seconds_left(data: StudyData, runs: list[Window]) -> float | None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,46 +16,78 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from snnhpo_mpi.record import StudyData
-from snnhpo_mpi.report import charts, landscape
+from snnhpo_mpi.report import charts, confusion, landscape, trainings
 from snnhpo_mpi.report.along import Along
-from snnhpo_mpi.report.points import axes
-from snnhpo_mpi.report.repeats import repeats, retrainings, tested_on
-from snnhpo_mpi.report.summary import Summary, failures, objective_label, summarise
+from snnhpo_mpi.report.conclusion import doubt, sampling_error, used_up_text
+from snnhpo_mpi.report.edges import advice
+from snnhpo_mpi.report.failing import attempt
+from snnhpo_mpi.report.labels import shortened, some
+from snnhpo_mpi.report.points import axes, nothing_drawn
+from snnhpo_mpi.report.repeats import Repeats, is_retraining, repeats, retrainings, tested_on
+from snnhpo_mpi.report.score import score
+from snnhpo_mpi.report.summary import Summary, failures, objective_label, objective_name, summarise
 from snnhpo_mpi.report.traces import Chart
 from snnhpo_mpi.report.words import duration, figure, percent, rough_duration
 
 FILE_NAME = "report.html"
 _MOST_REASONS = 20
+_MOST_CHOICES = 12  # named in the table
 
 
-def write_page(data: StudyData, folder: Path, along: Sequence[Along] = ()) -> Path:
-    """Writes ``report.html`` into a folder; its path. ``along``: the constraints' models, see ``Along``."""
+def write_page(data: StudyData, folder: Path, along: Sequence[Along] = ()) -> tuple[Path, dict[str, str]]:
+    """Writes ``report.html`` into a folder.
+
+    Args:
+        data: the study.
+        folder: where to.
+        along: the constraints' models, see ``Along``.
+
+    Returns:
+        The page's path, and of the figures that could not be drawn the reason by name.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    sections = _sections(data, along)
+    html = _render(data, sections)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / FILE_NAME
     beside = path.with_name(f"{FILE_NAME}.new")
-    beside.write_text(render_page(data, along), encoding="utf-8")
-    beside.replace(path)  # a browser that reloads never sees half a page
-    return path
+    try:
+        beside.write_text(html, encoding="utf-8", errors="replace")
+        beside.replace(path)  # a browser that reloads never sees half a page
+    finally:
+        beside.unlink(missing_ok=True)
+    return path, {name: reason for section in sections for name, reason in section.failed.items()}
 
 
 def render_page(data: StudyData, along: Sequence[Along] = ()) -> str:
     """The page's HTML. Everything that a study, a config or an error says is escaped."""
+    return _render(data, _sections(data, along))
+
+
+def _render(data: StudyData, sections: Sequence[Section]) -> str:
     summary = summarise(data)
-    sections = _sections(data, along)
-    retrained = [one for one in (data, *retrainings(data)) if repeats(one)]
+    again = is_retraining(data)
     # Not fetched from anywhere: the loader reads a file of this package.
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     return environment.get_template("page.html.j2").render(
         summary=summary,
-        tiles=_tiles(summary),
+        tiles=_training_tiles(summary) if again else _tiles(summary),
         objective=objective_label(data),
         sections=sections,
         parameters=_parameters(data, summary),
-        what="Final trainings of the best" if data.config.get("retrain") else "Hyperparameter search",
-        retrained=[repeated for one in retrained for repeated in repeats(one)],
-        tested=[tested_on(one) for one in retrained][:1],
+        candidates=_candidates(summary.repeats),
+        advice=advice(summary.edges, summary.n_ranges) if summary.edges else "",
+        remarks=_remarks(data, summary),
+        what="Final trainings of the best of a search" if again else "Hyperparameter search of a spiking network",
+        retrained=[
+            (one.name, repeats(one), tested_on(one), sampling_error(one))
+            for one in ([data] if again else retrainings(data))
+        ],
+        score=score,
         failures=failures(data)[:_MOST_REASONS],
         config=json.dumps(data.config, indent=2),
         config_text=data.config_text,
@@ -67,12 +101,13 @@ def render_page(data: StudyData, along: Sequence[Along] = ()) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part of the page; ``empty`` says why it has no charts."""
+    """A part of the page; ``empty`` says why it has no charts, ``failed`` why some could not be drawn."""
 
     key: str
     title: str
     charts: list[Chart]
     empty: str
+    failed: dict[str, str]
     small: bool = False
 
 
@@ -103,37 +138,63 @@ class ParameterRow:
 
 
 def _sections(data: StudyData, along: Sequence[Along]) -> list[Section]:
-    none_ended = "No trial with an objective has ended yet."
+    none_ended = f"{nothing_drawn(data).capitalize()}."
+    workers = _section("workers", "The workers", "No trial was sent out yet.", partial(charts.workers, data))
+    if is_retraining(data):
+        empty = "No training has ended yet."
+        return [_section("candidates", "The candidates", empty, partial(trainings.charts, data),
+                         partial(confusion.charts, data)), workers]  # fmt: skip
+    border = "No border between silent and feasible networks was seen yet."
     return [
-        Section("search", "The search", charts.search(data), none_ended),
-        Section("silence", "Silent networks", charts.silence(data) + charts.constraints(data), "No network yet."),
-        Section("best", "The best network", charts.best(data), "No feasible network with curves yet."),
-        Section("workers", "The workers", charts.workers(data), "No trial was sent out yet."),
-        Section(
-            "space", "The search space", landscape.importance(data) + landscape.parallel(data), "Too few trials yet."
-        ),
-        Section(
-            "feasible",
-            "Where networks are silent",
-            landscape.feasible(data, along),
-            "No border between silent and feasible networks was seen yet.",
-            small=True,
-        ),
-        Section("slices", "Along each hyperparameter", landscape.slices(data), none_ended, small=True),
-    ]
+        _section("search", "The search", none_ended, partial(charts.search, data)),
+        _section("silence", "Silent networks", "No network yet.", partial(charts.silence, data),
+                 partial(charts.constraints, data)),
+        _section("best", "The best network", "No feasible network with curves yet.", partial(charts.best, data),
+                 partial(confusion.charts, data)),
+        workers,
+        _section("space", "The search space", "Too few trials yet.", partial(landscape.importance, data),
+                 partial(landscape.parallel, data)),
+        _section("feasible", "Where networks are silent", border, partial(landscape.feasible, data, along), small=True),
+        _section("slices", "Along each hyperparameter", none_ended, partial(landscape.slices, data), small=True),
+    ]  # fmt: skip
+
+
+def _section(key: str, title: str, empty: str, *makers: partial[list[Chart]], small: bool = False) -> Section:
+    drawn: list[Chart] = []
+    failed: dict[str, str] = {}
+    for make in makers:
+        found, reason = attempt(make)
+        drawn += found or []
+        if reason:
+            failed[f"{title}: {make.func.__name__}"] = reason
+    return Section(key, title, drawn, empty, failed, small)
+
+
+def _remarks(data: StudyData, summary: Summary) -> list[str]:
+    """What a reader must know of the headline number."""
+    if summary.best is None:
+        return []
+    told = [(one, repeated) for one in retrainings(data) for repeated in repeats(one) if repeated.values]
+    found = [f"Retrained: trial {repeated.number}, {objective_name(one)} {repeated.text} (mean and standard deviation "
+             f"of {repeated.seeds}, {one.name})." for one, repeated in told]  # fmt: skip
+    if not told and summary.feasible > 1:
+        about = doubt(summary).replace("`", "")
+        found.append(f"{about[0].upper()}{about[1:]}.")
+    if summary.used_up:
+        found.append(f"All {used_up_text(summary.used_up)}.")
+    return found
 
 
 def _tiles(summary: Summary) -> list[Tile]:
     best, baseline = summary.best, summary.baseline
-    beside = ""
-    if baseline is not None and baseline.objective is not None:
-        beside = f"{baseline.name}: {figure(baseline.objective)}"
+    beside = f"; {baseline.name}: {baseline.text}" if baseline is not None and baseline.scored else ""
     of = f"of {summary.budget_trials}" if summary.budget_trials else ""
     lost = f", {summary.lost} lost" if summary.lost else ""
     left = f", about {duration(summary.seconds_left)} left" if summary.seconds_left is not None else ""
+    error = f"± {best.text.partition(' ± ')[2]}; " if best and " ± " in best.text else ""
     return [
-        Tile(f"{best.objective:.4f}" if best else "-", f"best {summary.objective_name}",
-             f"trial {best.number}{'; ' if beside else ''}{beside}" if best else "no feasible network yet"),
+        Tile(score(best.objective) if best else "-", f"best {summary.objective_name}",
+             f"{error}{summary.chosen_from}; trial {best.number}{beside}" if best else "no feasible network yet"),
         Tile(str(summary.ended), "trials ended", f"{of}{' ' if of else ''}({summary.failed} failed{lost})"),
         Tile(str(summary.feasible), "feasible networks", f"{summary.completed} trained to the end"),
         Tile(percent(summary.silent_share), "silent networks", f"{summary.stopped} stopped early"),
@@ -141,6 +202,33 @@ def _tiles(summary: Summary) -> list[Tile]:
         Tile(percent(summary.busy_share), "of worker time busy", f"{duration(summary.evaluation_seconds)} in all"),
         Tile(rough_duration(summary.seconds), "of search", f"{summary.state}{left}"),
     ]  # fmt: skip
+
+
+def _training_tiles(summary: Summary) -> list[Tile]:
+    """Of a retraining: the search's best candidate, which nobody picked by its test scores."""
+    first = summary.repeats[0]
+    of = f"of {summary.budget_trials}" if summary.budget_trials else ""
+    lost = f", {summary.lost} lost" if summary.lost else ""
+    spread = f"± {score(first.sd)} (standard deviation), " if first.sd is not None else ""
+    return [
+        Tile(score(first.mean) if first.mean is not None else "-", f"mean {summary.objective_name}",
+             f"{spread}{first.seeds}; trial {first.number}, the best of the search"),
+        Tile(str(len(summary.repeats)), "candidates", "each trained with several seeds"),
+        Tile(str(summary.ended), "trainings ended", f"{of}{' ' if of else ''}({summary.failed} failed{lost})"),
+        Tile(percent(summary.busy_share), "of worker time busy", f"{duration(summary.evaluation_seconds)} in all"),
+        Tile(rough_duration(summary.seconds), "of training", summary.state),
+    ]  # fmt: skip
+
+
+def _candidates(found: Sequence[Repeats]) -> list[list[str]]:
+    """Hyperparameters of each candidate of a retraining: the head of a table, then a row a hyperparameter."""
+    if not found:
+        return []
+    names = list(found[0].params)
+    return [
+        ["name", *(f"trial {one.number}" for one in found)],
+        *([name, *(figure(one.params.get(name)) for one in found)] for name in names),
+    ]
 
 
 def _parameters(data: StudyData, summary: Summary) -> list[ParameterRow]:
@@ -152,7 +240,7 @@ def _parameters(data: StudyData, summary: Summary) -> list[ParameterRow]:
     for axis in axes(data):
         best, other = figure(summary.best.params[axis.name]), figure(beside.get(axis.name))
         if axis.choices:
-            rows.append(ParameterRow(axis.name, best, other, ", ".join(axis.choices), ""))
+            rows.append(ParameterRow(axis.name, best, other, _choices(axis.choices), ""))
         else:
             place = (100 * axis.position).round(1).tolist()
             low, high = f"{axis.low:.4g}", f"{axis.high:.4g}"
@@ -164,13 +252,13 @@ def _provenance(data: StudyData) -> list[tuple[str, str]]:
     facts = [(name.replace("_", " ", 1), str(value)) for name, value in data.provenance.items() if str(value)]
     hosts = sorted({worker.host for worker in data.workers.values()})
     facts += [("study", f"{data.name} ({data.study_id})"), ("begun", _moment(data.created_at))]
-    facts += [("runs", str(len(data.sessions))), ("workers on", _some(hosts))]
+    facts += [("runs", str(len(data.sessions))), ("workers on", some(hosts))]
     return facts
 
 
-def _some(names: Iterable[str], most: int = 12) -> str:
-    listed = list(names)
-    return ", ".join(listed[:most]) + (f" and {len(listed) - most} more" if len(listed) > most else "")
+def _choices(choices: Sequence[str]) -> str:
+    shown = some([shortened(choice) for choice in choices], _MOST_CHOICES)
+    return shown if len(choices) <= _MOST_CHOICES else f"{len(choices)} choices: {shown}"
 
 
 def _moment(at: float) -> str:
@@ -182,6 +270,15 @@ def _figure(chart: Chart) -> dict[str, Any]:
 
 
 def _script_json(data: object) -> Markup:
-    """JSON that cannot end the script element that it stands in."""
-    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
+    """JSON that cannot end the script element that it stands in; what is infinite is absent."""
+    text = json.dumps(_finite(data), separators=(",", ":"), allow_nan=False)
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+
+
+def _finite(data: Any) -> Any:
+    """The same with null for numbers that JSON does not have."""
+    if isinstance(data, float):
+        return data if math.isfinite(data) else None
+    if isinstance(data, dict):
+        return {name: _finite(value) for name, value in data.items()}
+    return [_finite(value) for value in data] if isinstance(data, list | tuple) else data

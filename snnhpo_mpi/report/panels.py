@@ -13,8 +13,9 @@ from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter
 from snnhpo_mpi.record import StudyData
 from snnhpo_mpi.report import points
 from snnhpo_mpi.report.along import Along
-from snnhpo_mpi.report.canvas import PAGE_IN, empty, scatter
+from snnhpo_mpi.report.canvas import PAGE_IN, choice_ticks, empty, scatter
 from snnhpo_mpi.report.importance import importances
+from snnhpo_mpi.report.labels import for_matplotlib
 from snnhpo_mpi.report.series import best_tenth
 from snnhpo_mpi.report.summary import objective_label
 from snnhpo_mpi.report.words import rounded
@@ -25,19 +26,21 @@ def draw_hyperparameters(data: StudyData) -> Figure:
     axes = points.axes(data)
     n_rows = max(-(-len(axes) // 4), 1)
     figure = Figure((PAGE_IN, 1.5 * n_rows + 0.5))
-    if not axes or np.isnan(data.objective).all():
-        return empty(figure, "no trial with an objective has ended yet")
+    nothing = points.nothing_drawn(data)
+    if not axes or nothing:
+        return empty(figure, nothing or "the record has no search space")
     panels = figure.subplots(n_rows, 4, sharey=True, squeeze=False)
     for ax, axis in zip(panels.flat, axes, strict=False):
         if axis.choices:
             at = axis.position * len(axis.choices) - 0.5
             jitter = np.random.default_rng(0).uniform(-0.25, 0.25, len(at))
-            ax.set_xticks(range(len(axis.choices)), axis.choices)
             scatter(ax, data, at + jitter, data.objective, size=5)
+            ax.set_xlim(-0.5, len(axis.choices) - 0.5)
+            choice_ticks(ax, axis.choices, list(range(len(axis.choices))), room=26)
         else:
             scatter(ax, data, np.asarray(axis.values, dtype=float), data.objective, size=5)
             _ticks(ax, axis)
-        ax.set_title(axis.name)
+        ax.set_title(for_matplotlib(axis.name, 20))
         ax.tick_params(labelsize=6)
     for ax in panels.flat[len(axes) :]:
         ax.set_axis_off()
@@ -70,7 +73,10 @@ def draw_parallel(data: StudyData) -> Figure:
         style: Any = {"color": points.BEST if best else points.FEASIBLE.colour, "linewidth": 2.0 if best else 0.8}
         label = f"trial {data.number[row]}, the best" if best else None
         ax.plot(at, [axis.position[row] for axis in axes], alpha=1.0 if best else 0.45, label=label, **style)
-    ax.set_xticks(at, [axis.name for axis in axes], rotation=40, ha="right", rotation_mode="anchor")
+    crowded = len(axes) > 30
+    turned: Any = {"rotation": 90 if crowded else 40, "ha": "right", "rotation_mode": "anchor"}
+    turned |= {"va": "center", "fontsize": max(300 / len(axes), 3)} if crowded else {}
+    ax.set_xticks(at, [for_matplotlib(axis.name, 24) for axis in axes], **turned)
     ax.set_yticks([0, 1], ["low", "high"])
     ax.set(ylim=(-0.03, 1.03), ylabel="place in the searched range", title=f"the {len(rows)} best feasible networks")
     figure.legend(loc="outside upper right")
@@ -94,7 +100,7 @@ def draw_importance(data: StudyData) -> Figure:
         unknown = " (too little is known)" if np.isnan(values).all() else ""
         left.barh(at + shift, np.nan_to_num(values), 0.38, color=look.colour, label=f"{label}{unknown}")
     right.barh(at, np.nan_to_num([one.sensitivity for one in found]), 0.6, color=points.BASELINE)
-    left.set_yticks(at, [one.name for one in found])
+    left.set_yticks(at, [for_matplotlib(one.name, 30) for one in found])
     left.set_xlabel("loss of R² when shuffled, in predicting ...")
     right.set_xlabel("inverse lengthscale in the objective's model")
     for ax in (left, right):
@@ -120,12 +126,12 @@ def draw_along(data: StudyData, along: Sequence[Along]) -> Figure:
             look: Any = {"marker": marker, "markersize": 2.5, "linestyle": ""} if axes[one.name].choices else {}
             ax.plot(one.position, y, **({"linestyle": dash, "color": colour, "label": label} | look))
         _place_ticks(ax, axes[one.name])
-        ax.set(title=one.name, ylim=(-0.03, 1.03))
+        ax.set(title=for_matplotlib(one.name, 20), ylim=(-0.03, 1.03))
         ax.yaxis.set_major_formatter(PercentFormatter(1.0))
         ax.tick_params(labelsize=6)
     for ax in panels.flat[len(along) :]:
         ax.set_axis_off()
-    figure.supylabel("feasible, by the models of the constraints", fontsize=8)
+    figure.supylabel("feasible (by the models)", fontsize=8)
     numeric = next((i for i, one in enumerate(along) if not axes[one.name].choices), 0)
     figure.legend(*panels.flat[numeric].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return figure
@@ -134,7 +140,7 @@ def draw_along(data: StudyData, along: Sequence[Along]) -> Figure:
 def _place_ticks(ax: Axes, axis: points.Axis) -> None:
     """Values at places of the range."""
     if axis.choices:
-        ax.set_xticks((np.arange(len(axis.choices)) + 0.5) / len(axis.choices), axis.choices)
+        choice_ticks(ax, axis.choices, ((np.arange(len(axis.choices)) + 0.5) / len(axis.choices)).tolist(), room=26)
         ax.set_xlim(0, 1)
     else:
         ax.set_xticks([0, 1], [rounded(axis.low), rounded(axis.high)])

@@ -13,9 +13,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from snnhpo_mpi.record import StudyData
-from snnhpo_mpi.report import panels, points, repeats, series
+from snnhpo_mpi.report import confusion, panels, points, series, trainings
 from snnhpo_mpi.report.along import Along
-from snnhpo_mpi.report.canvas import COLUMN_IN, PAGE_IN, STYLE, empty, scatter
+from snnhpo_mpi.report.canvas import COLUMN_IN, PAGE_IN, STYLE, empty, save, scatter
+from snnhpo_mpi.report.failing import attempt
+from snnhpo_mpi.report.labels import for_matplotlib
+from snnhpo_mpi.report.repeats import is_retraining
 from snnhpo_mpi.report.summary import best_trials, failures, objective_label, objective_name, saved_seconds, summarise
 from snnhpo_mpi.report.words import percent, time_unit
 
@@ -24,31 +27,49 @@ _MOST_EDGES = 150  # trials a lane that are told apart by white edges
 _MOST_REASONS = 12
 
 
-def write_figures(data: StudyData, folder: Path, formats: Iterable[str], along: Sequence[Along] = ()) -> list[Path]:
-    """Writes every figure in every format; the paths written. A figure that has nothing to show says so instead.
+def write_figures(
+    data: StudyData, folder: Path, formats: Iterable[str], along: Sequence[Along] = ()
+) -> tuple[list[Path], dict[str, str]]:
+    """Writes every figure in every format. A figure that has nothing to show says so instead.
 
     Args:
         data: the study.
         folder: where to.
         formats: ``png``, ``pdf``.
         along: the constraints' models, see ``Along``.
+
+    Returns:
+        The paths written, and of the figures that could not be drawn the reason by name.
+
+    Raises:
+        OSError: the folder cannot be written.
     """
     formats = list(formats)
     written: list[Path] = []
+    failed: dict[str, str] = {}
     if formats:
         folder.mkdir(parents=True, exist_ok=True)
-    drawings: dict[str, Callable[[StudyData], Figure]] = {
-        **DRAWINGS,
-        "feasible": partial(panels.draw_along, along=along),
-    }
-    for name, draw in drawings.items() if formats else ():
-        with mpl.rc_context(STYLE):
-            figure = draw(data)
-            for kind in formats:
-                path = folder / f"{name}.{kind}"
-                figure.savefig(path)
-                written.append(path)
-    return written
+    for name, draw in _drawings(data, along).items() if formats else ():
+        paths = [folder / f"{name}.{kind}" for kind in formats]
+        _, reason = attempt(partial(_write, draw, data, paths))
+        if reason:
+            failed[name] = reason
+        else:
+            written += paths
+    return written, failed
+
+
+def _drawings(data: StudyData, along: Sequence[Along]) -> dict[str, Callable[[StudyData], Figure]]:
+    if is_retraining(data):
+        return RETRAINING
+    return {**DRAWINGS, "feasible": partial(panels.draw_along, along=along)}
+
+
+def _write(draw: Callable[[StudyData], Figure], data: StudyData, paths: Sequence[Path]) -> None:
+    with mpl.rc_context(STYLE):
+        figure = draw(data)
+        for path in paths:
+            save(figure, path)
 
 
 def draw_incumbent(data: StudyData) -> Figure:
@@ -56,23 +77,24 @@ def draw_incumbent(data: StudyData) -> Figure:
     figure = Figure((PAGE_IN, 2.6))
     left, right, spent = figure.subplots(1, 3, sharey=True)
     progress = series.incumbent(data)
-    if np.isnan(data.objective).all():
-        return empty(figure, "no trial with an objective has ended yet")
+    if nothing := points.nothing_drawn(data):
+        return empty(figure, nothing)
     when = series.elapsed(series.windows(data), data.ended_at)
     unit, name = time_unit(progress.seconds[-1])
     scatter(left, data, data.number.astype(float), data.objective)
     scatter(right, data, when / unit, data.objective)
     best: Any = {"color": points.BEST, "linewidth": 1.5, "label": "best feasible so far", "drawstyle": "steps-post"}
     by_number = series.incumbent_by_number(data)
-    left.plot(data.number[by_number.row], by_number.best, **best)
-    right.plot(progress.seconds / unit, progress.best, **best)
+    left.plot(data.number[by_number.row], points.shown(by_number.best), **best)
+    right.plot(progress.seconds / unit, points.shown(progress.best), **best)
     amount, amount_name = time_unit(progress.worker_seconds[-1])
     scatter(spent, data, series.spent_by(progress, data.n_trials) / amount, data.objective)
-    spent.plot(progress.worker_seconds / amount, progress.best, **best)
+    spent.plot(progress.worker_seconds / amount, points.shown(progress.best), **best)
     baseline = summarise(data).baseline
     for ax in (left, right, spent):
-        if baseline is not None and baseline.objective is not None:
-            ax.axhline(baseline.objective, color=points.BASELINE, linestyle="--", linewidth=1, label=baseline.name)
+        if baseline is not None and baseline.scored and points.drawable(np.array(baseline.objective)):
+            look: Any = {"color": points.BASELINE, "linestyle": "--", "linewidth": 1}
+            ax.axhline(baseline.objective, label=for_matplotlib(baseline.name), **look)
     left.set(xlabel="trial", ylabel=objective_label(data))
     left.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
     right.set_xlabel(f"time [{name}]")
@@ -84,17 +106,23 @@ def draw_incumbent(data: StudyData) -> Figure:
 def draw_constraints(data: StudyData) -> Figure:
     """Objective against each constraint."""
     m = len(data.constraint_names)
-    figure = Figure((PAGE_IN if m > 1 else COLUMN_IN, 2.6))
-    if not m or np.isnan(data.constraints).all():
+    n_rows, n_columns = -(-max(m, 1) // 3), min(max(m, 1), 3)
+    figure = Figure((PAGE_IN if m > 1 else COLUMN_IN, 2.3 * n_rows + 0.3))
+    if not m or not points.drawable(data.constraints).any():
         return empty(figure, "no constraint was measured yet")
-    panels = figure.subplots(1, m, sharey=True, squeeze=False)[0]
-    for j, ax in enumerate(panels):
-        ax.axvspan(min(np.nanmin(data.constraints[:, j]), 0), 0, color=points.BASELINE, alpha=0.08, linewidth=0)
+    panels = figure.subplots(n_rows, n_columns, sharey=True, squeeze=False)
+    for ax in panels.flat[m:]:
+        ax.set_axis_off()
+    for j, ax in enumerate(panels.flat[:m]):
+        column = data.constraints[:, j]
+        lowest = float(np.min(column[points.drawable(column)], initial=0.0))
+        ax.axvspan(lowest, 0, color=points.BASELINE, alpha=0.08, linewidth=0)
         ax.axvline(0, color=points.BASELINE, linewidth=1)
-        scatter(ax, data, data.constraints[:, j], data.objective)
-        ax.set_xlabel(f"constraint {data.constraint_names[j]} (feasible: ≤ 0)")
-    panels[0].set_ylabel(objective_label(data))
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=5)
+        scatter(ax, data, column, data.objective)
+        ax.set_xlabel(f"{for_matplotlib(data.constraint_names[j], 26)}\n(feasible: ≤ 0)")
+    for row in panels:
+        row[0].set_ylabel(objective_label(data))
+    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=5)
     return figure
 
 
@@ -163,7 +191,8 @@ def draw_best(data: StudyData) -> Figure:
     left.plot(
         np.arange(1, len(accuracy) + 1), accuracy, "o-", markersize=4, color=points.FEASIBLE.colour, label="training"
     )
-    left.axhline(best[0].objective, color=points.BEST, linestyle="--", linewidth=1, label=objective_name(data))
+    if points.drawable(np.array(best[0].objective)):
+        left.axhline(best[0].objective, color=points.BEST, linestyle="--", linewidth=1, label=objective_name(data))
     left.set(xlabel="epoch", ylabel="accuracy", title=f"trial {best[0].number}")
     left.xaxis.set_major_locator(MaxNLocator(integer=True))
     left.legend()
@@ -172,7 +201,7 @@ def draw_best(data: StudyData) -> Figure:
         width = 0.8 / len(layers)
         colour = (points.FEASIBLE.colour, points.STOPPED.colour, points.BASELINE)[i % 3]
         at = np.arange(len(spikes)) + (i - (len(layers) - 1) / 2) * width
-        right.bar(at, spikes, width, color=colour, label=name.removeprefix("spikes_"))
+        right.bar(at, spikes, width, color=colour, label=for_matplotlib(name.removeprefix("spikes_"), 20))
     right.set(xlabel="class", ylabel="spikes per sample")
     right.xaxis.set_major_locator(MaxNLocator(nbins=12, integer=True))
     right.grid(visible=False, axis="x")
@@ -188,38 +217,12 @@ def draw_failures(data: StudyData) -> Figure:
     if not found:
         return empty(figure, "no trial failed")
     ax = figure.subplots()
-    names = [reason if len(reason) <= 70 else f"{reason[:67]}..." for reason, _ in found]
     ax.barh(range(len(found)), [count for _, count in found], color=points.FAILED.colour)
-    ax.set_yticks(range(len(found)), [name.replace("$", r"\$") for name in names])
+    ax.set_yticks(range(len(found)), [for_matplotlib(reason, 70) for reason, _ in found])
     ax.invert_yaxis()
     ax.set_xlabel("trials failed")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.grid(visible=False, axis="y")
-    return figure
-
-
-def draw_confusion(data: StudyData) -> Figure:
-    """What the best network, or the retrained ones, read instead of each class."""
-    table, title = repeats.best_confusion(data)
-    figure = Figure((COLUMN_IN, 3.1))
-    if table is None:
-        return empty(figure, "no feasible network whose readings are known")
-    share = repeats.shares(table)
-    ax = figure.subplots()
-    image = ax.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    n_classes = len(share)
-    if n_classes <= 12:
-        for i, j in np.argwhere(share >= 0.005):
-            ax.text(j, i, f"{100 * share[i, j]:.0f}", ha="center", va="center", fontsize=6,
-                    color="white" if share[i, j] > 0.5 else "black")  # fmt: skip
-    step = max(1, n_classes // 12)
-    ax.set_yticks(range(0, n_classes, step))
-    ticks = list(range(0, n_classes, step))
-    none = [n_classes] if share.shape[1] > n_classes else []
-    ax.set_xticks(ticks + none, [str(tick) for tick in ticks] + ["none"] * len(none))
-    ax.set(xlabel="class read", ylabel="true class", title=title)
-    ax.grid(visible=False)
-    figure.colorbar(image, ax=ax, format=PercentFormatter(1.0), shrink=0.8)
     return figure
 
 
@@ -233,5 +236,11 @@ DRAWINGS: dict[str, Callable[[StudyData], Figure]] = {
     "parallel": panels.draw_parallel,
     "importance": panels.draw_importance,
     "failures": draw_failures,
-    "confusion": draw_confusion,
+    "confusion": confusion.draw,
+}
+RETRAINING: dict[str, Callable[[StudyData], Figure]] = {
+    "candidates": trainings.draw,
+    "workers": draw_workers,
+    "failures": draw_failures,
+    "confusion": confusion.draw,
 }

@@ -41,6 +41,7 @@ RUNNING = Look("running", "#56B4E9", "d", "diamond-open")
 BEST = "#D55E00"
 BASELINE = "#009E73"
 CROWD = 500
+LARGEST = 1e300  # that can be drawn: figures add margins and multiply
 PAPER = "#F4F8FB"  # where there is nothing; dark on a dark page
 
 
@@ -62,6 +63,24 @@ def thinned(rows: Rows, limit: int) -> Rows:
     if len(rows) <= limit:
         return rows
     return rows[np.linspace(0, len(rows) - 1, limit).round().astype(np.intp)]
+
+
+def drawable(values: Floats) -> NDArray[np.bool_]:
+    """Which values have a place on an axis: finite, and not so large that no margin fits around them."""
+    return np.asarray(np.isfinite(values) & (np.abs(np.nan_to_num(values)) < LARGEST), dtype=np.bool_)
+
+
+def nothing_drawn(data: StudyData) -> str:
+    """Why no objective can be drawn; empty if some can."""
+    if drawable(data.objective).any():
+        return ""
+    ended = not np.isnan(data.objective).all()
+    return "all objectives are infinite or beyond 1e300" if ended else "no trial with an objective has ended yet"
+
+
+def shown(values: Floats) -> Floats:
+    """The values, NaN where one has no place on an axis."""
+    return np.where(drawable(values), values, np.nan)
 
 
 def crowding(n: int) -> tuple[float, float]:

@@ -1,4 +1,6 @@
-"""What the retraining of a search's best configurations gave: mean and spread over the seeds, confusion matrix.
+"""What the retraining of a search's best configurations gave: mean and spread over the seeds, confusion matrices.
+
+Nothing here picks among test scores: the candidates were chosen by the search, and stay in its order.
 
 Notation: K classes; a retraining's trial i is candidate i modulo their count.
 """
@@ -14,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnhpo_mpi.errors import RecordError
-from snnhpo_mpi.record import StudyData, read
-from snnhpo_mpi.report.summary import best_trials
-from snnhpo_mpi.report.words import duration
+from snnhpo_mpi.record import StudyData, exists, read
+from snnhpo_mpi.report.score import score
+from snnhpo_mpi.trial import ParamValue
 
 Floats = NDArray[np.float64]
 
@@ -28,27 +30,48 @@ class Repeats:
     Attributes:
         number: of its trial in the search.
         searched: its objective there.
+        params: its hyperparameters.
         values: of each completed training.
+        trials: numbers of these trainings.
         n_failed: trainings that failed or were lost.
-        confusion: ``K x (K + 1)`` sums over the trainings, a row a true class, the last column for no answer; None
-            where the trainer tells none.
     """
 
     number: int
     searched: float
+    params: Mapping[str, ParamValue]
     values: tuple[float, ...]
+    trials: tuple[int, ...]
     n_failed: int
-    confusion: Floats | None
 
     @property
     def mean(self) -> float | None:
         """Of the completed trainings, None before the first."""
-        return float(np.mean(self.values)) if self.values else None
+        with np.errstate(over="ignore"):
+            return float(np.mean(self.values)) if self.values else None
 
     @property
     def sd(self) -> float | None:
         """Standard deviation between seeds, with n - 1 in its denominator; None of fewer than two."""
-        return float(np.std(self.values, ddof=1)) if len(self.values) > 1 else None
+        with np.errstate(over="ignore", invalid="ignore"):
+            return float(np.std(self.values, ddof=1)) if len(self.values) > 1 else None
+
+    @property
+    def text(self) -> str:
+        """``0.6250 ± 0.1768``, the mean and the standard deviation."""
+        if self.mean is None:
+            return "-"
+        return score(self.mean) if self.sd is None else f"{score(self.mean)} ± {score(self.sd)}"
+
+    @property
+    def seeds(self) -> str:
+        """``2 seeds``, and how many failed."""
+        n = len(self.values)
+        return f"{n} seed{'s' * (n != 1)}{f', {self.n_failed} failed' if self.n_failed else ''}"
+
+
+def is_retraining(data: StudyData) -> bool:
+    """Whether the trials are trainings of given candidates: there is no best among them."""
+    return bool(data.config.get("retrain"))
 
 
 def repeats(data: StudyData) -> list[Repeats]:
@@ -59,33 +82,51 @@ def repeats(data: StudyData) -> list[Repeats]:
         mine = data.number % len(candidates) == i
         done = np.flatnonzero(mine & data.completed)
         n_failed = int((mine & data.ended).sum()) - len(done)
-        tables = [table for row in done if (table := data.curves(int(data.number[row])).get("confusion")) is not None]
-        confusion = np.sum(tables, axis=0) if tables else None
-        values = tuple(data.objective[done].tolist())
-        found.append(Repeats(int(candidate["number"]), float(candidate["objective"]), values, n_failed, confusion))
+        values, trials = tuple(data.objective[done].tolist()), tuple(data.number[done].tolist())
+        number, searched = int(candidate["number"]), float(candidate["objective"])
+        found.append(Repeats(number, searched, candidate["params"], values, trials, n_failed))
     return found
+
+
+def candidate_of(data: StudyData) -> list[int]:
+    """The search's trial that each trial of a retraining repeats."""
+    found = repeats(data)
+    return [found[number % len(found)].number for number in data.number.tolist()]
+
+
+def pooled_confusion(data: StudyData, one: Repeats) -> tuple[Floats | None, int]:
+    """``K x (K + 1)`` sums over a candidate's trainings, a row a true class, the last column for no answer.
+
+    None where the trainer gives none. Also of how many trainings it is the sum.
+    """
+    tables = [table for number in one.trials if (table := data.curves(number).get("confusion")) is not None]
+    return (np.sum(tables, axis=0), len(tables)) if tables else (None, 0)
+
+
+def n_tested(data: StudyData) -> int | None:
+    """Test samples that each training of a retraining was scored on, where the confusion matrices tell."""
+    for one in repeats(data):
+        table, n = pooled_confusion(data, one)
+        if table is not None:
+            return round(float(table.sum()) / n)
+    return None
+
+
+def shares(confusion: Floats) -> Floats:
+    """Rows that add up to 1; the column for no answer is left out where there is always one."""
+    kept = confusion if confusion[:, -1].any() else confusion[:, :-1]
+    divided: Floats = kept / np.maximum(kept.sum(axis=1, keepdims=True), 1.0)
+    return divided
 
 
 def retrainings(data: StudyData) -> list[StudyData]:
     """The retrainings of a search, which lie in its folder."""
     found = []
-    for path in sorted(data.folder.glob("*/journal.jsonl")):
+    for folder in sorted(path for path in data.folder.iterdir() if path.is_dir() and exists(path)):
         with contextlib.suppress(RecordError):
-            if (one := read(path.parent)).config.get("retrain"):
+            if is_retraining(one := read(folder)):
                 found.append(one)
     return found
-
-
-def best_confusion(data: StudyData) -> tuple[Floats | None, str]:
-    """The confusion matrix to show for a study, and what it is of: of its retraining, else of its best network."""
-    for one in [data, *retrainings(data)]:
-        told = repeats(one)
-        if told and told[0].confusion is not None:
-            n = len(told[0].values)
-            return told[0].confusion, f"trial {told[0].number} retrained, {n} seed{'s' * (n > 1)}, test data [%]"
-    best = best_trials(data, 1)
-    table = data.curves(best[0].number).get("confusion") if best else None
-    return table, f"trial {best[0].number}, held-out data [%]" if best else ""
 
 
 def tested_on(data: StudyData) -> str:
@@ -97,46 +138,3 @@ def tested_on(data: StudyData) -> str:
     if name == "digits5000":  # has no official test set
         return "on the digits that the search never trained or scored on"
     return f"on the official test set of {name}"
-
-
-def conclusion(data: StudyData) -> str:
-    """Mean and standard deviation of each candidate, and the confusion matrix of the first."""
-    found = repeats(data)
-    what = "objective" if (data.config.get("trainer") or {}).get("name") == "python" else "test accuracy"
-    lines = [f"{what}, {tested_on(data)}; mean and standard deviation over seeds"]
-    lines.append(f"{'trial':>7}{'search':>10}{'mean':>10}{'s.d.':>9}{'min':>9}{'max':>9}{'n':>5}{'failed':>8}")
-    for one in found:
-        spread = [one.mean, one.sd, min(one.values, default=None), max(one.values, default=None)]
-        cells = [_cell(value) for value in spread]
-        lines.append(
-            f"{one.number:>7}{one.searched:>10.4f}{cells[0]:>10}{cells[1]:>9}{cells[2]:>9}{cells[3]:>9}"
-            f"{len(one.values):>5}{one.n_failed:>8}"
-        )
-    if found and found[0].confusion is not None and len(found[0].confusion) <= 20:
-        lines += ["", f"trial {found[0].number}: of each true class (row), the share read as each class (column) [%]"]
-        lines += confusion_lines(found[0].confusion)
-    if networks := (data.config.get("retrain") or {}).get("networks"):
-        lines.append(f"networks {data.folder / networks}")
-    lines.append(f"record   {data.folder / 'study.h5'}, {duration(float(np.nansum(data.seconds)))} of training")
-    return "\n".join(lines)
-
-
-def confusion_lines(confusion: Floats) -> list[str]:
-    """A confusion matrix as text: rows of whole percents."""
-    share = shares(confusion)
-    classes = [str(j) for j in range(len(confusion))] + (["none"] if share.shape[1] > len(confusion) else [])
-    lines = [" " * 4 + "".join(f"{name:>5}" for name in classes)]
-    for i, row in enumerate(share):
-        lines.append(f"{i:>4}" + "".join(f"{'.' if value < 0.005 else f'{100 * value:.0f}':>5}" for value in row))
-    return lines
-
-
-def shares(confusion: Floats) -> Floats:
-    """Rows that add up to 1; the column for no answer is left out where there is always one."""
-    kept = confusion if confusion[:, -1].any() else confusion[:, :-1]
-    divided: Floats = kept / np.maximum(kept.sum(axis=1, keepdims=True), 1.0)
-    return divided
-
-
-def _cell(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"

@@ -5,7 +5,6 @@ Everything is computed from a ``StudyData`` alone; n is the number of trials ask
 
 from __future__ import annotations
 
-import math
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,29 +16,46 @@ from numpy.typing import NDArray
 
 from snnhpo_mpi.plain import plain
 from snnhpo_mpi.record import StudyData
+from snnhpo_mpi.report.edges import Edge, edges, n_ranges, used_up
 from snnhpo_mpi.report.pace import busy_share, seconds_left
+from snnhpo_mpi.report.repeats import Repeats, is_retraining, repeats
+from snnhpo_mpi.report.score import n_scored, standard_error, with_error
 from snnhpo_mpi.report.series import incumbent, windows
 from snnhpo_mpi.trial import ParamValue, State
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A trial worth a look."""
+    """A trial worth a look; ``n`` samples were scored, None where the trainer is the user's own."""
 
     number: int
     objective: float
     params: Mapping[str, ParamValue]
+    n: int | None = None
+
+    @property
+    def standard_error(self) -> float | None:
+        """Of the objective, by the number of samples alone."""
+        return standard_error(self.objective, self.n)
+
+    @property
+    def text(self) -> str:
+        """``0.6300 ± 0.022``."""
+        return with_error(self.objective, self.standard_error)
 
 
 @dataclass(frozen=True, slots=True)
-class Baseline:
-    """The known configuration that was evaluated as trial 0; ``objective`` None while it runs or if it failed."""
+class Baseline(Found):
+    """The known configuration that was evaluated as trial 0; it was scored only if it was completed."""
 
-    name: str
-    number: int
-    state: str
-    objective: float | None
-    params: Mapping[str, ParamValue]
+    name: str = ""
+    state: str = ""
+    feasible: bool = False
+
+    @property
+    def scored(self) -> bool:
+        """Whether its objective is one, and not what a network had when it was stopped."""
+        return self.state == State.COMPLETED.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +67,11 @@ class Summary:
         budget_trials: trials to be asked, None without such a budget.
         trials: trials asked; the sum of the five that follow and of those not sent out.
         feasible: completed trials that satisfy every constraint.
-        best: the feasible trial with the largest objective.
+        best: the feasible trial with the largest objective; None in a retraining, where nothing may be picked.
+        edges: bounds of the search that the best lies at.
+        n_ranges: hyperparameters that are numbers.
+        used_up: how many configurations the space has, if all of them were asked.
+        repeats: of a retraining: what each candidate gave.
         silent_share: stopped of completed and stopped, None before the first.
         busy_share: of the workers' time between the first dispatch and the last result of each run, what they spent
             evaluating.
@@ -76,6 +96,10 @@ class Summary:
     running: int
     feasible: int
     best: Found | None
+    edges: tuple[Edge, ...]
+    n_ranges: int
+    used_up: int | None
+    repeats: tuple[Repeats, ...]
     baseline: Baseline | None
     silent_share: float | None
     busy_share: float | None
@@ -90,6 +114,13 @@ class Summary:
     def ended(self) -> int:
         """Trials that ended, in whatever way."""
         return self.completed + self.stopped + self.failed + self.lost
+
+    @property
+    def chosen_from(self) -> str:
+        """What the best is the best of: ``best of 33 scores on 500 held-out samples``."""
+        n = self.best.n if self.best else None
+        samples = f" on {n:,} held-out samples" if n else ""
+        return f"best of {self.feasible} scores{samples}" if self.feasible > 1 else f"the only score{samples}"
 
 
 def summarise(data: StudyData, *, now: float | None = None) -> Summary:
@@ -113,6 +144,10 @@ def summarise(data: StudyData, *, now: float | None = None) -> Summary:
         running=counts["running"] if data.live else 0,
         feasible=int(data.feasible.sum()),
         best=best[0] if best else None,
+        edges=edges(data, data.number.tolist().index(best[0].number)) if best else (),
+        n_ranges=n_ranges(data),
+        used_up=used_up(data),
+        repeats=tuple(repeats(data)),
         baseline=_baseline(data),
         silent_share=stopped / (completed + stopped) if completed + stopped else None,
         busy_share=busy_share(data, runs),
@@ -120,7 +155,7 @@ def summarise(data: StudyData, *, now: float | None = None) -> Summary:
         evaluation_seconds=float(np.nansum(data.seconds)),
         saved_seconds=float(np.nansum(saved_seconds(data))),
         seconds_left=seconds_left(data, runs),
-        incumbent=tuple(incumbent(data).best.tolist()),
+        incumbent=() if is_retraining(data) else tuple(incumbent(data).best.tolist()),
         updated_at=data.updated_at,
     )
 
@@ -131,7 +166,8 @@ def status_dict(summary: Summary) -> dict[str, Any]:
     counts = {name: getattr(summary, name) for name in names}
     best = _found_dict(summary.best) if summary.best else None
     shares = {name: getattr(summary, name) for name in ("silent_share", "busy_share", "seconds")}
-    return counts | {"best": best} | shares
+    retrained = {"retrained": [_repeats_dict(one) for one in summary.repeats]} if summary.repeats else {}
+    return counts | {"best": best} | shares | retrained
 
 
 def best_dict(best: Sequence[Found]) -> dict[str, Any]:
@@ -140,7 +176,12 @@ def best_dict(best: Sequence[Found]) -> dict[str, Any]:
 
 
 def best_trials(data: StudyData, k: int) -> list[Found]:
-    """The k feasible trials with the largest objective, the best first; of equals the earliest."""
+    """The k feasible trials with the largest objective, the best first; of equals the earliest.
+
+    None of a retraining: the largest of many scores on the test data would be too good.
+    """
+    if is_retraining(data):
+        return []
     rows = np.flatnonzero(data.feasible)
     order = rows[np.argsort(-data.objective[rows], kind="stable")][:k]
     return [_found(data, int(row)) for row in order]
@@ -175,7 +216,7 @@ def objective_name(data: StudyData) -> str:
     """What people call the objective of this study."""
     if (data.config.get("trainer") or {}).get("name") == "python":
         return "objective"
-    return "test accuracy" if data.config.get("retrain") else "held-out accuracy"
+    return "test accuracy" if is_retraining(data) else "held-out accuracy"
 
 
 def objective_label(data: StudyData) -> str:
@@ -185,11 +226,17 @@ def objective_label(data: StudyData) -> str:
 
 
 def _found_dict(found: Found) -> dict[str, Any]:
-    return {"number": found.number, "objective": found.objective, "params": dict(found.params)}
+    score = {"number": found.number, "objective": found.objective, "params": dict(found.params)}
+    return score | {"standard_error": found.standard_error, "n": found.n}
+
+
+def _repeats_dict(one: Repeats) -> dict[str, Any]:
+    spread = {"mean": one.mean, "sd": one.sd, "n": len(one.values), "failed": one.n_failed}
+    return {"number": one.number, "searched": one.searched} | spread
 
 
 def _found(data: StudyData, row: int) -> Found:
-    return Found(int(data.number[row]), float(data.objective[row]), data.trial(row).params)
+    return Found(int(data.number[row]), float(data.objective[row]), data.trial(row).params, n_scored(data))
 
 
 def _state(data: StudyData) -> str:
@@ -203,6 +250,7 @@ def _baseline(data: StudyData) -> Baseline | None:
     settings = data.config.get("baseline")
     if not settings or data.n_trials == 0 or data.number[0] != 0:
         return None
-    objective = float(data.objective[0])
-    shown = None if math.isnan(objective) else objective
-    return Baseline(settings["name"], 0, str(data.state[0]), shown, data.trial(0).params)
+    found, state = _found(data, 0), str(data.state[0])
+    return Baseline(
+        0, found.objective, found.params, found.n, name=settings["name"], state=state, feasible=bool(data.feasible[0])
+    )

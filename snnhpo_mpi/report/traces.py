@@ -5,6 +5,7 @@ Colours of text and grid are left to the page, which knows whether it is shown l
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,12 +41,21 @@ class Chart:
 
 
 def kinds(
-    data: StudyData, x: series.Floats, y: series.Floats, *, limit: int = MOST_POINTS, size: int = 7
+    data: StudyData,
+    x: series.Floats,
+    y: series.Floats,
+    *,
+    limit: int = MOST_POINTS,
+    size: int = 7,
+    names: Sequence[str] = (),
 ) -> list[Trace]:
-    """Trials as points, a trace a kind; those without both coordinates are left out."""
-    traces = []
+    """Trials as points, a trace a kind; those without two finite coordinates are left out.
+
+    ``names``: n, what is shown of x when it is pointed at, instead of its number.
+    """
+    traces: list[Trace] = []
     for look, rows in points.by_kind(data):
-        drawn = points.thinned(rows[~np.isnan(x[rows]) & ~np.isnan(y[rows])], limit)
+        drawn = points.thinned(rows[points.drawable(x[rows]) & points.drawable(y[rows])], limit)
         if len(drawn):
             opacity, scale = points.crowding(len(drawn))
             edge = {"width": 1.6 * scale if look.symbol.endswith("open") else 0.0, "color": look.colour}
@@ -61,6 +71,9 @@ def kinds(
                  "y": numbers(y[drawn]), "customdata": data.number[drawn].tolist(), "marker": marker,
                  "hovertemplate": "trial %{customdata}<br>%{x}, %{y}<extra>%{fullData.name}</extra>"}
             )  # fmt: skip
+            if names:
+                traces[-1] |= {"text": [names[row] for row in drawn]}
+                traces[-1]["hovertemplate"] = "trial %{customdata}<br>%{text}, %{y}<extra>%{fullData.name}</extra>"
     return traces
 
 
@@ -95,5 +108,6 @@ def bars(begin: Any, end: Any, place: Any, number: Any, look: points.Look, thick
 
 
 def numbers(values: Any) -> list[float | None]:
-    """Five significant digits are what a screen can show; absent is null."""
-    return [None if not np.isfinite(value) else float(f"{value:.5g}") for value in np.asarray(values, dtype=float)]
+    """Five significant digits are what a screen can show; absent is null, and so is what has no place on an axis."""
+    array = np.asarray(values, dtype=float)
+    return [float(f"{v:.5g}") if ok else None for v, ok in zip(array, points.drawable(array), strict=True)]

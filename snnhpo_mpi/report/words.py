@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
+from snnhpo_mpi.config import as_yaml
 from snnhpo_mpi.record import StudyData
-from snnhpo_mpi.report.summary import Found, Summary
-from snnhpo_mpi.trial import ParamValue, State
+from snnhpo_mpi.report.score import score
+from snnhpo_mpi.report.summary import Found
+from snnhpo_mpi.trial import ParamValue
 
 TIME_LEFT = "left "
+LINE_WIDTH = 80  # columns of a terminal
 
 
 def duration(seconds: float) -> str:
@@ -33,8 +37,10 @@ def progress_line(
     running: int,
     best: tuple[float, int] | None,
     seconds_left: float | None,
+    width: int = LINE_WIDTH,
+    retraining: bool = False,
 ) -> str:
-    """``trials 12/80  feasible 5  silent 6  failed 1  running 2  best 0.7130 (trial 9)  left 3 min``.
+    """``trials 12/80  feasible 5  silent 6  failed 1  best 0.7130 (trial 9)  left 3 min``.
 
     Args:
         ended: trials, in whatever state.
@@ -45,18 +51,25 @@ def progress_line(
         running: trials out.
         best: objective and number of the best feasible trial, None before there is one.
         seconds_left: None if nobody knows.
+        width: columns at most; what matters least is left out where they are too few.
+        retraining: nothing is searched, so there is no best, and nothing is silent or feasible.
     """
-    parts = [
-        f"trials {ended}/{budget}" if budget else f"trials {ended}",
-        f"feasible {feasible}",
-        f"silent {stopped}",
-        f"failed {failed}",
-        f"running {running}",
-        f"best {best[0]:.4f} (trial {best[1]})" if best else "best none yet",
-    ]
+    parts = {
+        "trials": f"trials {ended}/{budget}" if budget else f"trials {ended}",
+        "feasible": f"feasible {feasible}",
+        "silent": f"silent {stopped}",
+        "failed": f"failed {failed}",
+        "running": f"running {running}",
+        "best": f"best {score(best[0])} (trial {best[1]})" if best else "best none yet",
+    }
+    if retraining:
+        parts = {name: parts[name] for name in ("trials", "failed", "running")}
     if seconds_left is not None:
-        parts.append(f"{TIME_LEFT}{duration(seconds_left)}")
-    return "  ".join(parts)
+        parts["left"] = f"{TIME_LEFT}{duration(seconds_left)}"
+    least = ["running", *(["failed"] if not failed else []), "silent", "feasible", "failed", "best"]
+    while len(line := "  ".join(parts.values())) > width and least:
+        parts.pop(least.pop(0), None)
+    return line
 
 
 def rough_duration(seconds: float) -> str:
@@ -82,10 +95,25 @@ def percent(share: float | None) -> str:
 
 
 def figure(value: ParamValue | None) -> str:
-    """A hyperparameter's or another value with four significant digits; ``-`` if there is none."""
+    """A hyperparameter's or another value with four significant digits; ``-`` if there is none.
+
+    A text that would pass for a number, for nothing or for another text stands in quotes.
+    """
     if value is None:
         return "-"
+    if isinstance(value, str):
+        return value if _is_word(value) else json.dumps(value, ensure_ascii=False)
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _is_word(text: str) -> bool:
+    if not text or text == "-" or text != text.strip() or not text.isprintable():
+        return False
+    try:
+        float(text)
+    except ValueError:
+        return True
+    return False
 
 
 def rounded(value: float) -> str:
@@ -93,59 +121,10 @@ def rounded(value: float) -> str:
     return f"{float(f'{value:.2g}'):g}"
 
 
-def conclusion(summary: Summary) -> str:
-    """What a study found, in a few lines."""
-    lines = [f"{summary.study}: {_counts(summary)} in {duration(summary.seconds)}"]
-    if summary.best is None:
-        lines.append("no feasible network was found yet")
-    else:
-        lines.append(f"best     trial {summary.best.number}, {summary.objective_name} {summary.best.objective:.4f}")
-        lines += _wrapped([f"{name}={figure(value)}" for name, value in summary.best.params.items()], indent=9)
-    if summary.baseline is not None:
-        lines.append(f"beside   {_beside(summary)}")
-    if summary.silent_share is not None:
-        saved = f"; stopping them early saved {duration(summary.saved_seconds)} of training"
-        lines.append(f"silent   {percent(summary.silent_share)} of the networks{saved if summary.stopped else ''}")
-    if summary.busy_share is not None:
-        lines.append(f"workers  busy {percent(summary.busy_share)} of the time")
-    return "\n".join(lines)
-
-
-def _counts(summary: Summary) -> str:
-    parts = [f"{summary.completed} completed", f"{summary.stopped} stopped early"]
-    parts += [f"{n} {name}" for name in ("failed", "lost") if (n := getattr(summary, name))]
-    return f"{summary.ended} trials ({', '.join(parts)})"
-
-
-def _beside(summary: Summary) -> str:
-    baseline = summary.baseline
-    assert baseline is not None
-    if baseline.objective is None:
-        return f"{baseline.name}: {baseline.state} (trial {baseline.number})"
-    text = f"{baseline.name}: {baseline.objective:.4f} (trial {baseline.number})"
-    if baseline.state != State.COMPLETED.value:
-        return f"{baseline.name}: {baseline.state} at {baseline.objective:.4f} (trial {baseline.number})"
-    if summary.best is None:
-        return text
-    gain = summary.best.objective - baseline.objective
-    if summary.objective_name == "objective":
-        return f"{text}; the best is {gain:+.4g} from it"
-    return f"{text}; the best is {abs(100 * gain):.1f} points {'better' if gain >= 0 else 'worse'}"
-
-
-def _wrapped(words: Sequence[str], indent: int, width: int = 100) -> list[str]:
-    lines = [" " * indent]
-    for word in words:
-        if len(lines[-1]) + len(word) > width and lines[-1].strip():
-            lines.append(" " * indent)
-        lines[-1] += f"{word}  "
-    return [line.rstrip() for line in lines]
-
-
 def as_table(best: Sequence[Found]) -> str:
     """Trials side by side, a line a hyperparameter."""
     rows = [["trial", *(str(found.number) for found in best)]]
-    rows.append(["objective", *(f"{found.objective:.4f}" for found in best)])
+    rows.append(["objective", *(found.text for found in best)])
     rows += [[name, *(figure(found.params.get(name)) for found in best)] for name in best[0].params] if best else []
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     padded = (
@@ -158,13 +137,4 @@ def as_table(best: Sequence[Found]) -> str:
 def as_fixed_block(data: StudyData, found: Found) -> str:
     """A trial's hyperparameters, and the ones that the study held fixed, as the ``fixed:`` block of a configuration."""
     values = {**(data.config.get("fixed") or {}), **found.params}
-    lines = [f"# trial {found.number} of {data.name}: objective {found.objective:.6g}", "fixed:"]
-    return "\n".join([*lines, *(f"  {name}: {_yaml(value)}" for name, value in values.items())])
-
-
-def _yaml(value: ParamValue) -> str:
-    """A value that YAML reads back as the same, whatever it looks like."""
-    if isinstance(value, str):
-        return "'" + value.replace("'", "''") + "'"
-    text = repr(value)
-    return text if "e" not in text or "." in text else text.replace("e", ".0e")
+    return f"# trial {found.number} of {data.name}: objective {found.objective:.6g}\n{as_yaml({'fixed': values})}"

@@ -9,19 +9,19 @@ The class is a ``torch.nn.Module``. It is called as ``Class(input_shape, n_class
 
 and must have, for the configuration to be checked against:
 
-    HYPERPARAMETERS   mapping of the names that it takes to their defaults, besides the trainer's own (``LEARNER``)
+    HYPERPARAMETERS   mapping of the names that it takes to their defaults, without the trainer's own (``LEARNER``)
     LAYERS            names of the layers that it can count
 
 ``forward(spikes)`` takes ``B x T x C x H x W`` of 0 and 1, and returns the output ``B x T x K`` and a mapping from each
-monitored layer to the spikes of each sample in it, ``B``. The output must carry a gradient to the parameters, which
-must be drawn from torch's own generator. In ``eval`` mode the same spikes must give the same output.
+monitored layer to the spikes of each sample in it, ``B``: finite, not negative, without gradient. The output must carry
+a gradient to the parameters, which must be drawn from torch's own generator. In ``eval`` mode the same spikes must give
+the same output. B is that of each batch: the last of an epoch may be smaller.
 """
 
 from __future__ import annotations
 
 import importlib
 import sys
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -30,14 +30,17 @@ import torch
 from torch import Tensor
 
 import snnhpo_mpi.snn.lava_network  # noqa: F401  # lava-dl prints when it is first imported: not in a user's module
-from snnhpo_mpi.config import CategoricalParameter, SlayerSettings, StudyConfig
+from snnhpo_mpi.config import CategoricalParameter, IntParameter, SlayerSettings, StudyConfig
 from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.snn.learner import Learner
 from snnhpo_mpi.snn.parameters import LEARNER, defaults
 from snnhpo_mpi.trial import Params
+from snnhpo_mpi.user_error import said
 
 Shape = tuple[int, int, int]
 Architecture = Callable[[Shape, int, Params, tuple[str, ...]], torch.nn.Module]
-N_TRIED = 2  # silent samples shown to a network before the first trial
+TRAINED, SCORED = (3, 2), (3, 1)  # samples of the batches that a network is tried with before the first trial
+FIRING_SHARE = 0.2  # of the inputs in a step of all but the first sample, which is silent
 
 
 def load_architecture(name: str) -> Architecture:
@@ -52,15 +55,27 @@ def load_architecture(name: str) -> Architecture:
     try:
         found: Any = getattr(importlib.import_module(module_name), class_name)
     except (Exception, SystemExit) as error:  # the user's module may raise anything
-        raise ConfigError(f"trainer.network: {name} cannot be imported: {_said(error)}") from error
+        raise ConfigError(f"trainer.network: {name} cannot be imported: {said(error)}") from error
     if not isinstance(found, type) or not issubclass(found, torch.nn.Module):
         raise ConfigError(f"trainer.network: {name} must be a class, and a torch.nn.Module")
-    if not isinstance(getattr(found, "HYPERPARAMETERS", None), Mapping):
-        raise ConfigError(f"trainer.network: {name} needs HYPERPARAMETERS, a mapping of names to defaults")
-    if not isinstance(getattr(found, "LAYERS", None), tuple | list):
-        raise ConfigError(f"trainer.network: {name} needs LAYERS, a tuple of names")
+    if fault := _undeclared(found):
+        raise ConfigError(f"trainer.network: {name} {fault}")
     architecture: Architecture = found
     return architecture
+
+
+def _undeclared(found: Any) -> str | None:
+    """What is wrong with what a class declares."""
+    if not isinstance(getattr(found, "HYPERPARAMETERS", None), Mapping):
+        return "needs HYPERPARAMETERS, a mapping of names to defaults"
+    if not isinstance(getattr(found, "LAYERS", None), tuple | list):
+        return "needs LAYERS, a tuple of names"
+    for where, names in (("HYPERPARAMETERS", found.HYPERPARAMETERS), ("LAYERS", found.LAYERS)):
+        if odd := [one for one in names if not isinstance(one, str)]:
+            return f"needs names in {where}, found {odd[0]!r}"
+    if own := [one for one in found.HYPERPARAMETERS if one in LEARNER]:
+        return f"has {', '.join(own)} in HYPERPARAMETERS, which the trainer sets: give its value as fixed.{own[0]}"
+    return None
 
 
 def own_defaults(name: str) -> dict[str, Any]:
@@ -70,7 +85,7 @@ def own_defaults(name: str) -> dict[str, Any]:
 
 
 def check_architecture(config: StudyConfig, shape: Shape, n_classes: int) -> None:
-    """Compare an architecture that is not ours with its configuration, build one, and show it silent samples.
+    """Compare an architecture that is not ours with its configuration, build one, and let it learn and read on the CPU.
 
     Args:
         config: a study whose network is ``package.module:Class``.
@@ -78,8 +93,9 @@ def check_architecture(config: StudyConfig, shape: Shape, n_classes: int) -> Non
         n_classes: K.
 
     Raises:
-        ConfigError: a hyperparameter or a monitored layer that the class does not have; it cannot be built or run with
-            the lowest value of everything that is searched, or returns something else than the contract says.
+        ConfigError: a hyperparameter or a monitored layer that the class does not have; it cannot be built, run or
+            learn with the lowest value of everything that is searched, or returns something else than the contract
+            says.
     """
     assert isinstance(config.trainer, SlayerSettings)
     name = config.trainer.network
@@ -88,15 +104,16 @@ def check_architecture(config: StudyConfig, shape: Shape, n_classes: int) -> Non
         raise ConfigError(f"{name}: " + "; ".join(faults))
     params = {**found.HYPERPARAMETERS, **defaults("slayer", name), **config.fixed, **_lowest(config)}
     layers = tuple(monitor.layer for monitor in config.stopping)
-    sizes = N_TRIED, config.trainer.encoding.steps, n_classes
     try:
         network = found(shape, n_classes, params, layers)
-        returned = network(torch.zeros(*sizes[:2], *shape))
+        fault = next(
+            _breaches(network, params, (config.trainer.encoding.steps, *shape), n_classes, layers, config), None
+        )
     except (Exception, SystemExit) as error:
         values = ", ".join(f"{key}={value}" for key, value in params.items())
-        raise ConfigError(f"{name} with {values} raised {_said(error)}") from error
-    if fault := _unlike_contract(returned, sizes, layers):
-        raise ConfigError(f"{name}: forward must return the output and a mapping of counts; {fault}")
+        raise ConfigError(f"{name} with {values} raised {said(error)}") from error
+    if fault is not None:
+        raise ConfigError(f"{name}: {fault}")
 
 
 def _faults(config: StudyConfig, takes: Mapping[str, Any], layers: tuple[str, ...]) -> Iterator[str]:
@@ -117,29 +134,107 @@ def _lowest(config: StudyConfig) -> Params:
     }
 
 
-def _unlike_contract(returned: Any, sizes: tuple[int, int, int], layers: tuple[str, ...]) -> str | None:
-    """What is wrong with a network's answer to ``B`` samples of ``T`` steps and ``K`` classes (``sizes``)."""
+def _breaches(
+    network: Any, params: Params, sample: tuple[int, ...], n_classes: int, layers: tuple[str, ...], config: StudyConfig
+) -> Iterator[str]:
+    """What of the contract a network breaks, as it is trained and then read.
+
+    Args:
+        network: just built.
+        params: its hyperparameters.
+        sample: ``T x C x H x W``.
+        n_classes: K.
+        layers: those monitored.
+        config: of the study, for the sizes of its batches.
+    """
+    if not any(parameter.requires_grad for parameter in network.parameters()):
+        yield "it has no parameters that could learn: a torch.nn.Parameter or a layer of torch as an attribute is one"
+        return
+    learner = Learner(network, params)  # as in a trial, before the first batch
+    for n in (*TRAINED, 1) if _has_batch_of_one(config, params) else TRAINED:
+        spikes = _some_spikes(n, sample)
+        network.train()
+        returned = network(spikes)
+        yield from _in_mode("train", n, returned_faults(returned, n, sample[0], n_classes, layers))
+        if not returned[0].requires_grad:
+            yield "the output has no gradient: a spike must be a surrogate-gradient function of the potential"
+        learner.train(spikes, torch.arange(n) % n_classes)
+        if not any(parameter.grad is not None for parameter in network.parameters()):
+            yield "no parameter gets a gradient from the output"
+    network.eval()
+    with torch.no_grad():
+        for n in SCORED:
+            spikes = _some_spikes(n, sample)
+            returned, again = network(spikes), network(spikes)
+            yield from _in_mode("eval", n, returned_faults(returned, n, sample[0], n_classes, layers))
+            if not torch.equal(returned[0], again[0]):
+                yield (
+                    "in eval mode the same spikes gave another output: dropout is still on, or its neurons begin "
+                    "where the batch before left them"
+                )
+
+
+def _has_batch_of_one(config: StudyConfig, params: Params) -> bool:
+    """Whether some epoch may have a batch of one sample, which a normalisation over the batch cannot learn from."""
+    assert isinstance(config.trainer, SlayerSettings)
+    searched, n_train = config.space.get("batch_size"), config.trainer.dataset.train
+    if isinstance(searched, IntParameter):
+        sizes: list[int] = list(range(searched.low, min(searched.high, n_train) + 1))
+    elif isinstance(searched, CategoricalParameter):
+        sizes = [int(size) for size in searched.choices]
+    else:
+        sizes = [int(params["batch_size"])]
+    return n_train == 1 or any(size == 1 or n_train % size == 1 for size in sizes)
+
+
+def _some_spikes(n: int, sample: tuple[int, ...]) -> Tensor:
+    """``B x T x C x H x W``: a silent sample, and others."""
+    spikes = torch.rand(n, *sample, generator=torch.Generator().manual_seed(n)) < FIRING_SHARE
+    spikes[0] = False
+    return spikes.to(torch.float32)
+
+
+def _in_mode(mode: str, n: int, fault: str | None) -> Iterator[str]:
+    if fault is not None:
+        yield f"in {mode} mode, with {n} sample{'s' * (n > 1)}, {fault}"
+
+
+def returned_faults(returned: Any, n: int, n_steps: int, n_classes: int, layers: tuple[str, ...]) -> str | None:
+    """What is wrong with a network's answer to ``B`` samples of ``T`` steps and ``K`` classes; None for nothing."""
     if not isinstance(returned, tuple) or len(returned) != 2:
-        return f"found {_kind(returned)}"
+        return f"forward must return the output and a mapping of counts, found {_kind(returned)}"
     output, counts = returned
+    sizes = (n, n_steps, n_classes)
     if not isinstance(output, Tensor) or output.shape != sizes:
         return f"the output must be B x T x K = {' x '.join(map(str, sizes))}, found {_kind(output)}"
-    if not output.requires_grad:
-        return "the output has no gradient: a spike must be a surrogate-gradient function of the potential"
+    if not output.isfinite().all():
+        return "the output is not finite"
     if not isinstance(counts, Mapping):
-        return f"the counts are {_kind(counts)}"
-    for layer in layers:
-        if layer not in counts:
-            return f"the monitored layer {layer!r} is not counted"
-        if not isinstance(counts[layer], Tensor) or counts[layer].shape != sizes[:1]:
-            return f"the counts of {layer!r} must be B = {sizes[0]} numbers, found {_kind(counts[layer])}"
+        return f"forward must return the output and a mapping of counts; the counts are {_kind(counts)}"
+    return next((fault for layer in layers if (fault := counts_fault(counts, layer, n))), None)
+
+
+def counts_fault(counts: Mapping[str, Any], layer: str, n: int) -> str | None:
+    """What is wrong with the counts of a monitored layer for ``B`` samples; None for nothing.
+
+    A count that is no number is never below ``alpha``: it would make a silent network feasible.
+    """
+    if layer not in counts:
+        return f"the monitored layer {layer!r} is not counted"
+    found = counts[layer]
+    if not isinstance(found, Tensor) or found.shape != (n,):
+        return f"the counts of {layer!r} must be B = {n} numbers, found {_kind(found)}"
+    if found.requires_grad:
+        return f"the counts of {layer!r} carry a gradient: detach() the spikes before they are counted"
+    if found.is_complex() or not (found.isfinite() & (found >= 0)).all():
+        return f"the counts of {layer!r} must be finite and not negative, found {_extremes(found)}"
     return None
+
+
+def _extremes(found: Tensor) -> str:
+    return ", ".join(f"{value:g}" for value in found.tolist()[:5]) if not found.is_complex() else "complex numbers"
 
 
 def _kind(found: Any) -> str:
     shape = f" of {' x '.join(map(str, found.shape)) or 'one number'}" if isinstance(found, Tensor) else ""
     return f"a {type(found).__name__}{shape}"
-
-
-def _said(error: BaseException) -> str:
-    return traceback.format_exception_only(error)[-1].strip()

@@ -17,7 +17,16 @@ from bindsnet.network.nodes import AdaptiveLIFNodes, DiehlAndCookNodes, Input, L
 from bindsnet.network.topology import Connection
 from torch import Tensor
 
-from snnhpo_mpi.snn.equations import FORMS, INITIAL_WEIGHT, WEIGHT_MAX, WEIGHT_MIN, Form, distance_inhibition, numbers
+from snnhpo_mpi.snn.equations import (
+    FORMS,
+    INITIAL_WEIGHT,
+    WEIGHT_MAX,
+    WEIGHT_MIN,
+    Form,
+    distance_inhibition,
+    numbers,
+    refuse_overflow,
+)
 from snnhpo_mpi.snn.two_layers import Response, TwoLayers
 from snnhpo_mpi.trial import Params
 
@@ -29,6 +38,8 @@ class BindsnetNetwork(TwoLayers):
         self, params: Params, n_inputs: int, dt_ms: float, device: torch.device, form: Form = FORMS["diehl_cook"]
     ) -> None:
         """Build the network, its weights drawn from torch's generator, as ``DiehlCook`` draws them."""
+        refuse_overflow(params, torch.get_default_dtype())
+        self._finite = True
         value = numbers(params)
         n, self._dt_ms, kind = int(value["map_size"]), dt_ms, torch.get_default_dtype()
         self._reset_interval = int(value.get("reset_interval", 0))
@@ -70,6 +81,10 @@ class BindsnetNetwork(TwoLayers):
         theta: Tensor = self._excitatory.theta
         return theta
 
+    @property
+    def _has_finite_potentials(self) -> bool:
+        return self._finite
+
     def _add(self, layer: Nodes, name: str) -> None:
         self._network.add_layer(layer, name)
 
@@ -86,6 +101,7 @@ class BindsnetNetwork(TwoLayers):
             self._network.run({"X": part.clone()}, time=len(part) * self._dt_ms)
             for name, parts in zip(("Ae", "Ai"), recorded, strict=True):
                 parts.append(self._network.monitors[name].get("s").bool())
+                self._finite &= bool(self._network.layers[name].v.isfinite().all())
         excitatory, inhibitory = (torch.cat(parts).transpose(0, 1) for parts in recorded)
         return Response(excitatory, inhibitory)
 

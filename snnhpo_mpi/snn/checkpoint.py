@@ -61,7 +61,7 @@ class Checkpoints:
             "device": device.type,
             "study_seed": config.study.seed,
             "trainer": config.trainer.model_dump(mode="json", exclude={"time_limit"}),
-            "stopping": [monitor.model_dump(mode="json") for monitor in config.stopping],
+            **config.model_dump(mode="json", include={"stopping", "saturation", "chance"}),
             "fixed": dict(config.fixed),
         }
 

@@ -31,12 +31,21 @@ class _Layer:
         v.masked_fill_(over, lif.reset)
         return over
 
+    def is_finite(self) -> Tensor:
+        """Whether all potentials are."""
+        return self._v.isfinite().all()
+
 
 class DenseSteps:
-    """Runs presentations; changes the weights ``M x N`` and the thresholds' rise ``N`` that it is given."""
+    """Runs presentations; changes the weights ``M x N`` and the thresholds' rise ``N`` that it is given.
+
+    Attributes:
+        has_finite_potentials: one bool, whether they were finite at the end of all presentations.
+    """
 
     def __init__(self, constants: Equations, w: Tensor, theta: Tensor) -> None:
         self._eq, self._w, self._theta = constants, w, theta
+        self.has_finite_potentials = torch.ones((), dtype=torch.bool, device=w.device)
         if constants.form.by_distance:
             self._inhibition = distance_inhibition(len(theta), constants.strength_inh).to(w)
 
@@ -69,6 +78,7 @@ class DenseSteps:
                 y.mul_(eq.y_decay).masked_fill_(excitatory[t], 1.0)
                 w.addmm_(arriving.t(), y, alpha=-eq.nu_pre).addmm_(x.t(), fired_e, alpha=eq.nu_post)
                 w.clamp_(WEIGHT_MIN, WEIGHT_MAX)
+        self.has_finite_potentials &= layer_e.is_finite() & layer_i.is_finite()
 
     def _inhibited(self, fired: Tensor) -> Tensor:
         """What spikes ``B x N`` of the inhibitory layer take from the excitatory one, ``B x N`` [mV]."""

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from snnhpo_mpi.snn.dense_steps import DenseSteps
-from snnhpo_mpi.snn.equations import FORMS, INITIAL_WEIGHT, Form, equations, numbers
+from snnhpo_mpi.snn.equations import FORMS, INITIAL_WEIGHT, Form, equations, numbers, refuse_overflow
 from snnhpo_mpi.snn.fused.available import fuses
 from snnhpo_mpi.snn.sparse_steps import SparseSteps
 from snnhpo_mpi.snn.two_layers import Response, TwoLayers
@@ -51,7 +51,11 @@ class DiehlCook(TwoLayers):
             device: where it lives.
             form: which of the networks.
             dtype: of weights and potentials.
+
+        Raises:
+            FloatingPointError: a hyperparameter is no finite number of this type.
         """
+        refuse_overflow(params, dtype)
         value = numbers(params)
         n = int(value["map_size"])
         self._reset_interval = int(value.get("reset_interval", 0))
@@ -71,6 +75,10 @@ class DiehlCook(TwoLayers):
     def theta(self) -> Tensor:
         """See ``TwoLayers``."""
         return self._theta
+
+    @property
+    def _has_finite_potentials(self) -> bool:
+        return bool(self._steps.has_finite_potentials)
 
     def _present(self, spikes: Tensor, learning: bool) -> Response:
         """A presentation begins from rest, and again every ``reset_interval`` steps."""

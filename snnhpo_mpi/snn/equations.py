@@ -126,6 +126,17 @@ def numbers(params: Params) -> dict[str, float]:
     return {name: float(number) for name, number in params.items() if not isinstance(number, str)}
 
 
+def refuse_overflow(params: Params, dtype: torch.dtype) -> None:
+    """Raise where a hyperparameter is no finite number in the type that the network computes with.
+
+    Raises:
+        FloatingPointError: names it.
+    """
+    for name, number in numbers(params).items():
+        if not torch.tensor(number, dtype=torch.float64).to(dtype).isfinite():
+            raise FloatingPointError(f"training diverged: {name} = {number:g} is no finite number in {dtype}")
+
+
 def _blocked_steps(refrac_ms: float, dt_ms: float, dtype: torch.dtype) -> int:
     """Steps after a spike without input: the library counts down by ``dt_ms`` for as long as the count is above 0."""
     left, dt, steps = torch.tensor(refrac_ms, dtype=dtype), torch.tensor(dt_ms, dtype=dtype), 0

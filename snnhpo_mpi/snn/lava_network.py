@@ -68,6 +68,18 @@ class LavaNetwork(torch.nn.Module):
         return x.movedim(-1, 1), counts
 
 
+class _Delay(slayer.axon.Delay):  # type: ignore[misc]  # lava-dl has no types
+    """The library's delay, which cannot learn on maps of 1 x 1 unless they are given to it as neurons in a row."""
+
+    def forward(self, spikes: Tensor) -> Tensor:
+        """``B x C x ... x T`` spikes -> the same, delayed."""
+        if spikes.dim() > 3 and spikes.shape[2:-1].numel() == 1:
+            delayed: Tensor = super().forward(spikes.flatten(1, -2)).view_as(spikes)
+            return delayed
+        delayed = super().forward(spikes)
+        return delayed
+
+
 def _block(layer: Layer, params: Params) -> torch.nn.Module:
     """One layer; only what ``csnn`` draws is drawn from torch's generator."""
     weight = None if layer.kind == "pool" else initial_weight(layer)
@@ -77,7 +89,7 @@ def _block(layer: Layer, params: Params) -> torch.nn.Module:
     if weight is not None:
         block.synapse.weight.data = weight[..., None]  # type: ignore[union-attr]
     if delay is not None:
-        axon = slayer.axon.Delay(max_delay=MAX_DELAY_STEPS)
+        axon = _Delay(max_delay=MAX_DELAY_STEPS)
         axon.delay.data, axon.init = delay, True
         block.delay = axon
     return block

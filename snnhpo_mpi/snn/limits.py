@@ -21,6 +21,7 @@ from torch import Tensor
 
 from snnhpo_mpi.config import ChanceSettings, MonitorSettings, SaturationSettings
 from snnhpo_mpi.snn.activity import Counts, Monitor
+from snnhpo_mpi.snn.firing import most_spikes as most_spikes  # for the trainers, with the rest of what limits them
 
 Shares = NDArray[np.float64]
 Z_99 = 2.326  # of the normal distribution, one-sided
@@ -124,8 +125,3 @@ def saturated_shares(
     return {
         one.layer: (fired[one.layer] >= one.limit * most[one.layer]).double().mean(1).cpu().numpy() for one in settings
     }
-
-
-def most_spikes(n_steps: int, refrac_ms: float, dt_ms: float) -> int:
-    """Spikes that a neuron with this refractory period can fire in ``n_steps``; the first step brings no input."""
-    return max((n_steps - 2) // (1 + math.ceil(refrac_ms / dt_ms)) + 1, 1)

@@ -20,11 +20,12 @@ from torch import Tensor
 
 from snnhpo_mpi.config import EncodingSettings, SlayerSettings, StudyConfig
 from snnhpo_mpi.snn.activity import Activity
-from snnhpo_mpi.snn.architecture import check_architecture, load_architecture, own_defaults
+from snnhpo_mpi.snn.architecture import check_architecture, counts_fault, load_architecture, own_defaults
 from snnhpo_mpi.snn.checkpoint import Checkpoints, Part, RandomState
 from snnhpo_mpi.snn.csnn import LAYOUTS, Csnn, Shape
 from snnhpo_mpi.snn.data import Samples, load, load_final
 from snnhpo_mpi.snn.encode import encoded, input_shape, spike_generator
+from snnhpo_mpi.snn.firing import first_step
 from snnhpo_mpi.snn.kernels.cache import use_kernels
 from snnhpo_mpi.snn.lava_network import LavaNetwork
 from snnhpo_mpi.snn.learner import Learner
@@ -59,6 +60,7 @@ class SlayerTrainer:
         if self._settings.engine == "library":
             use_kernels(device)  # lava-dl would compile them here and now; the fast engine needs none
         self._report = report
+        self._layers = tuple(monitor.layer for monitor in config.stopping)
         read = load if config.retrain is None else load_final
         self._split = read(config.trainer.dataset, config.study.seed, config.trainer.encoding)
         self._input_shape = input_shape(self._split.train_x.shape, config.trainer.encoding)
@@ -70,7 +72,8 @@ class SlayerTrainer:
         """Train, from its checkpoint if there is one, and score unless stopped early.
 
         Raises:
-            FloatingPointError: the loss or its gradient is not finite.
+            FloatingPointError: the loss, its gradient or the output is not finite.
+            ValueError: a network of the user's returned something else than spikes and their counts.
             torch.cuda.OutOfMemoryError: the network does not fit the device.
         """
         torch.manual_seed(trial.seed)  # networks draw from torch's global generators, as lava-dl does
@@ -99,24 +102,41 @@ class SlayerTrainer:
         save_if_wanted(self._config, trial.number, params, self._split, learner.network.state_dict())
         return log.completed(predicted, self._split.held_y.numpy(), self._split.n_classes)
 
+    def _refuse_odd(self, output: Tensor, counts: Mapping[str, Tensor], n: int) -> None:
+        """Raise unless the ``B x K`` output of ``B`` samples and their counts on the CPU can be judged."""
+        if output.shape != (n, self._split.n_classes):
+            wanted, found = f"{n} x {self._split.n_classes}", " x ".join(map(str, output.shape))
+            raise ValueError(
+                f"{self._settings.network}: the output must be samples x classes = {wanted}, found {found}"
+            )
+        for layer in self._layers:
+            if fault := counts_fault(counts, layer, n):
+                raise ValueError(f"{self._settings.network}: {fault}")
+
     def _network(self, params: Params) -> torch.nn.Module:
-        layers = tuple(monitor.layer for monitor in self._config.stopping)
         name, engine = self._settings.network, self._settings.engine
-        network = build_network(name, engine, self._input_shape, self._split.n_classes, params, layers)
+        network = build_network(name, engine, self._input_shape, self._split.n_classes, params, self._layers)
         return network.to(self._device)
 
     def _train_epoch(self, learner: Learner, batch_size: int, generator: torch.Generator, log: TrainingLog) -> None:
-        """Present every training sample once, or until a monitor says stop."""
+        """Present every training sample once, or until a monitor says stop.
+
+        Raises:
+            ValueError: a network of the user's returned something else than spikes and their counts.
+        """
         order = torch.randperm(len(self._split.train_y))
         for batch in torch.split(order, batch_size):
             classes = self._split.train_y[batch]
             samples = self._split.train_x[batch].to(self._device)
             spikes = encoded(samples, self._settings.encoding, generator).to(torch.float32)
-            predicted, counts, output = learner.train(spikes, classes.to(self._device))
+            predicted, found, output = learner.train(spikes, classes.to(self._device))
+            counts = {layer: n.cpu() for layer, n in found.items()}
+            self._refuse_odd(output, counts, len(batch))
             right = (predicted.cpu() == classes).long().numpy()
-            watched, most = self._config.saturation, most_spikes(self._settings.encoding.steps, 0, 1)
-            saturated = saturated_shares(watched, {"output": output}, {"output": most})
-            log.observe({layer: n.cpu().numpy() for layer, n in counts.items()}, classes.numpy(), right, saturated)
+            first = first_step(self._settings.network, "output")
+            most = {"output": most_spikes(self._settings.encoding.steps, 0, 1, first)}
+            saturated = saturated_shares(self._config.saturation, {"output": output}, most)
+            log.observe({layer: counts[layer].numpy() for layer in self._layers}, classes.numpy(), right, saturated)
             if log.should_stop:
                 return
 
@@ -172,8 +192,18 @@ def build_network(
 
 @torch.no_grad()
 def read_classes(network: torch.nn.Module, spikes: Tensor) -> Tensor:
-    """``B x T x C x H x W`` -> ``B`` classes, without dropout."""
+    """``B x T x C x H x W`` -> ``B`` classes, without dropout.
+
+    Raises:
+        FloatingPointError: the output is not finite.
+        ValueError: the output has other samples or steps than the spikes.
+    """
     network.eval()
     output, _ = network(spikes)
+    if output.shape[:2] != spikes.shape[:2]:
+        found = " x ".join(map(str, output.shape))
+        raise ValueError(f"the output of {len(spikes)} samples of {spikes.shape[1]} steps is {found} in eval mode")
+    if not output.isfinite().all():
+        raise FloatingPointError("the output is not finite in eval mode")
     predicted: Tensor = output.sum(1).argmax(1)
     return predicted

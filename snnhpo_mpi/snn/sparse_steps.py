@@ -76,6 +76,10 @@ class _Layer:
             self._blocked.append((free_at, over))
         return over
 
+    def is_finite(self) -> bool:
+        """Whether all potentials are."""
+        return bool(np.isfinite(self._v).all())
+
 
 class _Plasticity:
     """Input spikes of a presentation, their currents, and what learning does to the weights."""
@@ -148,14 +152,20 @@ class _Plasticity:
 
 
 class SparseSteps:
-    """Runs presentations; changes the weights ``M x N`` and the thresholds' rise ``N`` that it is given."""
+    """Runs presentations; changes the weights ``M x N`` and the thresholds' rise ``N`` that it is given.
+
+    Attributes:
+        has_finite_potentials: whether they were finite at the end of all presentations.
+    """
 
     def __init__(self, constants: Equations, w: Tensor, theta: Tensor) -> None:
         self._eq, self._w, self._theta = constants, w, theta.numpy()
+        self.has_finite_potentials = True
         self._n = theta.numel()
         if constants.form.by_distance:
             self._inhibition = distance_inhibition(self._n, constants.strength_inh).to(w).numpy()
 
+    @np.errstate(over="ignore", invalid="ignore")  # what diverges is told by ``has_finite_potentials``
     def run(self, steps: Tensor, excitatory: Tensor, inhibitory: Tensor, learning: bool) -> None:
         """All steps from rest; see ``DenseSteps.run``."""
         eq, theta = self._eq, self._theta
@@ -184,6 +194,7 @@ class SparseSteps:
                 record[t, fired] = True
             if learning and eq.learns:
                 plasticity.learn(t, fired_e)
+        self.has_finite_potentials &= layer_e.is_finite() and layer_i.is_finite()
 
     def _inhibit(self, current: Reals, fired: Spikes) -> None:
         """Take from ``current`` what spikes of the inhibitory layer take."""

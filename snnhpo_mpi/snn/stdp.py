@@ -67,6 +67,7 @@ class StdpTrainer:
         """Train, from its checkpoint if there is one, and score unless stopped early.
 
         Raises:
+            FloatingPointError: the training diverged.
             torch.cuda.OutOfMemoryError: the network does not fit the device.
         """
         gc.collect()  # networks' parts refer to one another: a device's memory must not wait for a sweep by chance
@@ -106,7 +107,11 @@ class StdpTrainer:
         readout: RunningReadout,
         params: Params,
     ) -> None:
-        """Present every training sample once, or until a monitor says stop."""
+        """Present every training sample once, or until a monitor says stop.
+
+        Raises:
+            FloatingPointError: the network has left the finite numbers, which is no silence.
+        """
         for batch in torch.split(order, self._settings.batch_size):
             images = self._split.train_x[batch].to(self._device)
             response = network.train(encoded(images, self._settings.encoding, generator))
@@ -116,7 +121,8 @@ class StdpTrainer:
             counts = {"excitatory": excitatory.per_sample(), "inhibitory": inhibitory.per_sample()}
             log.observe(counts, classes, right, self._saturated(response, params))
             if log.should_stop:
-                return
+                break
+        network.refuse_divergence()
 
     def _saturated(self, response: Response, params: Params) -> dict[str, Shares]:
         """Layer -> ``B``, share of neurons that fire at their limit, where that is watched."""
@@ -140,7 +146,11 @@ class StdpReader:
 
     @torch.inference_mode()
     def predict(self, images: Samples, generator: torch.Generator) -> Ints:
-        """Samples as ``data`` has them -> ``B`` classes, ``ABSTAIN`` where nothing speaks for any."""
+        """Samples as ``data`` has them -> ``B`` classes, ``ABSTAIN`` where nothing speaks for any.
+
+        Raises:
+            FloatingPointError: the network has left the finite numbers.
+        """
         bytes_per_sample = self.encoding.steps * (self.network.w.shape[0] + 2 * self.network.w.shape[1])
         batch_size = max(1, min(SCORE_BATCH, SCORE_BYTES // bytes_per_sample))
         predicted = []
@@ -148,6 +158,7 @@ class StdpReader:
             batch = images[first : first + batch_size].to(self.device)
             response = self.network.score(encoded(batch, self.encoding, generator))
             predicted.append(self.decoder.predict(spike_trains(response.excitatory)))
+        self.network.refuse_divergence()
         return np.concatenate(predicted)
 
     def state(self) -> dict[str, Any]:

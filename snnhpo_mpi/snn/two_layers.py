@@ -30,6 +30,11 @@ class TwoLayers(ABC):
     def theta(self) -> Tensor:
         """Rise of the excitatory thresholds [mV], ``N``."""
 
+    @property
+    @abstractmethod
+    def _has_finite_potentials(self) -> bool:
+        """Whether potentials were finite at the end of all presentations so far."""
+
     @abstractmethod
     def _present(self, spikes: Tensor, learning: bool) -> Response:
         """Present a batch ``B x T x C x H x W``."""
@@ -49,6 +54,20 @@ class TwoLayers(ABC):
             spikes: ``B x T x C x H x W`` bool.
         """
         return self._present(spikes, learning=False)
+
+    def refuse_divergence(self) -> None:
+        """Raise if the network has left the finite numbers: such neurons never fire, or always do.
+
+        It waits for the device, so not to be asked at every batch.
+
+        Raises:
+            FloatingPointError: says what is not finite.
+        """
+        for what, values in (("weights", self.w), ("adaptive thresholds", self.theta)):
+            if not values.isfinite().all():
+                raise FloatingPointError(f"training diverged: {what} are not finite")
+        if not self._has_finite_potentials:
+            raise FloatingPointError("training diverged: membrane potentials are not finite")
 
     def state_dict(self) -> dict[str, Tensor]:
         """What outlasts a batch."""

@@ -240,6 +240,40 @@ class ToyTrainer:
         time.sleep(300)
         return good
 
+    def changes_everything(self, good: Outcome, folder: str) -> Outcome:
+        os.chdir(folder)
+        os.umask(0o777)
+        os.environ["LEFT_BEHIND"] = "1"
+        del os.environ["PATH"]
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+            signal.signal(number, signal.SIG_DFL)
+        signal.alarm(1)
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        sys.stdout.close()
+        sys.stderr = None  # type: ignore[assignment]
+        for fd in (0, 1, 2):
+            os.close(fd)
+        self.taken = [os.open(os.devnull, os.O_RDONLY) for _ in range(2)]
+        return good
+
+    def looks_around(self, good: Outcome, _: str) -> Outcome:
+        mask = os.umask(0o22)
+        os.umask(mask)
+        print("said on stdout")
+        sys.stderr.write("said on stderr\n")
+        os.write(2, b"written\n")
+        found = {
+            "folder": Path.cwd().stat().st_ino,
+            "mask": mask,
+            "left_behind": "LEFT_BEHIND" in os.environ,
+            "path": "PATH" in os.environ,
+            "sigterm": signal.getsignal(signal.SIGTERM) is signal.SIG_DFL,
+            "sigint": signal.getsignal(signal.SIGINT) is signal.default_int_handler,
+            "blocked": len(signal.pthread_sigmask(signal.SIG_BLOCK, ())),
+            "alarm": signal.alarm(0),
+        }
+        return replace(good, metrics=found)
+
     def environment(self, good: Outcome, _: str) -> Outcome:
         names = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "PMI_RANK")
         metrics = {name: float(os.environ.get(name, -1)) for name in names}

@@ -100,7 +100,7 @@ def test_progress_comes_before_the_result(shared):
         ("sys_exit", "SystemExit: 3"),
         ("nan", "the objective is nan"),
         ("inf_constraint", "the constraints are [inf]"),
-        ("two_constraints", "1 constraints are configured, evaluate returned 2"),
+        ("two_constraints", "1 constraint is configured, evaluate returned 2"),
         ("no_outcome", "evaluate returned dict"),
         ("asks_for_input", "EOFError"),
     ],
@@ -297,3 +297,38 @@ def test_nothing_of_it_is_left_when_a_search_ends(log):
     search = Search(n_workers=2, evaluator=toy_evaluator(log=log))
     search.run()
     assert all(_gone(int(outcome.metrics["pid"])) for outcome in search.record.outcomes.values())
+
+
+def test_a_trial_finds_the_process_as_the_first_one_found_it(start, log, tmp_path):
+    evaluator = _ready(start())
+    first = _evaluate(evaluator, "looks_around").metrics
+    assert _evaluate(evaluator, f"changes_everything:{tmp_path}").state is State.COMPLETED
+    time.sleep(1.2)  # its alarm
+    assert _evaluate(evaluator, "looks_around").metrics == first
+    assert first["path"] and first["sigint"] and not first["left_behind"] and not first["sigterm"]
+    assert log.read_text() == "said on stdout\nsaid on stderr\nwritten\n" * 2
+
+
+def test_streams_that_were_closed_with_all_other_files_are_the_void_and_nobody_elses_file(start, log):
+    evaluator = _ready(start())
+    _evaluate(evaluator, "fine")
+    script = (
+        "import os\n"
+        "from snnhpo_mpi.comm.surroundings import Surroundings\n"
+        "around = Surroundings()\n"
+        "os.closerange(0, 4096)\n"
+        "other = os.open('other', os.O_CREAT | os.O_RDWR)\n"
+        "around.restore()\n"
+        "print('lost', flush=True)\n"
+        "assert os.fstat(1).st_rdev == os.stat(os.devnull).st_rdev\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=log.parent, check=False, capture_output=True)
+    assert done.returncode == 0
+    assert (log.parent / "other").read_bytes() == b""
+
+
+def test_a_fresh_process_for_each_trial():
+    search = Search(evaluator=toy_evaluator(fresh_process=True))
+    assert search.run().value == "complete"
+    pids = {outcome.metrics["pid"] for outcome in search.record.outcomes.values()}
+    assert len(pids) == 4

@@ -10,6 +10,7 @@ import pytest
 from comm_toys import CountingOptimizer, MemoryRecord
 
 from snnhpo_mpi.comm.dismissal import dismiss
+from snnhpo_mpi.comm.failures import Failures
 from snnhpo_mpi.comm.master import Ending, Master, MasterSettings
 from snnhpo_mpi.comm.messages import (
     Beat,
@@ -89,12 +90,12 @@ class Workers:
         return [(rank, message.trial.number) for rank, message in self.sent if isinstance(message, Run)]
 
 
-def _master(workers: Workers, waiting=(), time_left=lambda: None, record=None, **settings):
+def _master(workers: Workers, waiting=(), time_left=lambda: None, record=None, failures=None, **settings):
     optimizer, record = CountingOptimizer(), record or MemoryRecord()
     for trial in waiting:
         optimizer.adopt(trial)
-    master = Master(workers, Proposer(optimizer), record, MasterSettings(**settings), waiting, time_left)
-    return master, optimizer, record
+    parts = (workers, Proposer(optimizer), record, MasterSettings(**settings), waiting, time_left)
+    return Master(*parts, failures=failures), optimizer, record
 
 
 def test_a_budget_is_spent_exactly_and_every_trial_ends_once():
@@ -319,6 +320,41 @@ def test_the_search_ends_when_no_worker_is_left(parting, ending, exit_code):
     assert record.outcomes == {}
 
 
+def _failing(*fine: int) -> Callable[[int, Message], list[Message]]:
+    """Workers whose trials fail but for these."""
+
+    def answer(rank: int, message: Message) -> list[Message]:
+        if isinstance(message, Run) and message.trial.number not in fine:
+            return [Result(Outcome(message.trial.number, State.FAILED, error="no"), 0.1)]
+        return _fine(rank, message)
+
+    return answer
+
+
+def test_too_many_failures_in_a_row_end_the_search_and_all_are_recorded():
+    master, _, record = _master(Workers(2, _failing(2)), budget=50, failures=Failures(4))
+    assert master.run() is Ending.FAILURES
+    assert Ending.FAILURES.exit_code == 1
+    assert len(record.outcomes) == 3 + 4 * 3  # after "failed, failed, completed" a row of 12 is too long
+
+
+def test_after_too_many_failures_the_running_trials_are_waited_for_and_one_that_finishes_lets_the_search_go_on():
+    slow: list[int] = []
+
+    def answer(rank, message):
+        if isinstance(message, Run) and rank == 2 and not slow:
+            slow.append(message.trial.number)
+            workers.after(0.5, rank, _result(message.trial.number))
+            return []
+        fails = not slow or slow[0] not in record.outcomes
+        return _failing()(rank, message) if fails else _fine(rank, message)
+
+    workers = Workers(3, answer)
+    master, _, record = _master(workers, budget=20, failures=Failures(4))
+    assert master.run() is Ending.COMPLETE
+    assert sum(outcome.state is State.FAILED for outcome in record.outcomes.values()) in range(4, 7)
+
+
 def test_a_rank_that_never_says_hello_is_lost():
     workers = Workers(3)
     workers.inbox.popleft()
@@ -415,6 +451,17 @@ def test_a_trial_still_running_at_the_end_of_time_stays_open():
     assert master.run() is Ending.OUT_OF_TIME
     assert time.monotonic() - began < 1.0
     assert record.outcomes == {}
+
+
+@pytest.mark.parametrize(("is_budget", "ending"), [(True, Ending.COMPLETE), (False, Ending.OUT_OF_TIME)])
+def test_the_end_of_the_time_is_that_of_the_budget_if_it_is_all_there_is(is_budget, ending, caplog):
+    began = time.monotonic()
+    master, _, record = _master(
+        Workers(2), time_left=lambda: 0.3 - (time.monotonic() - began), stop_before_end_s=0.1, time_is_budget=is_budget
+    )
+    assert master.run() is ending
+    assert record.outcomes
+    assert "stopping (out of time): " in caplog.text
 
 
 def test_an_error_of_the_optimizer_ends_the_search():

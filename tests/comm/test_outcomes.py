@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from snnhpo_mpi.comm.messages import MESSAGE_LIMIT, Result, encode
+from snnhpo_mpi.comm.messages import MESSAGE_LIMIT, MessageError, Result, decode, encode
 from snnhpo_mpi.comm.outcomes import checked, failed, fitted, raised, ruins_process, shortened
 from snnhpo_mpi.trial import Outcome, State
 
@@ -26,7 +26,10 @@ def test_a_good_outcome_passes_unchanged():
         (replace(GOOD, constraints=(0.0,)), "2 constraints are configured, evaluate returned 1"),
         (replace(GOOD, constraints=(0.0, math.nan)), "the constraints are [0.0, nan], not all finite"),
         (replace(GOOD, state=State.LOST), "evaluate returned the state lost, which is rank 0's to give"),
-        (replace(GOOD, metrics={"a": "b"}), "evaluate returned an Outcome that is not made of numbers"),
+        (replace(GOOD, objective="high"), "the objective is 'high', not a number"),
+        (replace(GOOD, objective=True), "the objective is True, not a number"),
+        (replace(GOOD, constraints=(0.0, None)), "one of the constraints is None, not a number"),
+        (replace(GOOD, constraints=0.5), "evaluate returned an Outcome that is not made of numbers"),
         (replace(GOOD, state="fine"), "evaluate returned an Outcome that is not made of numbers"),
     ],
 )
@@ -41,6 +44,27 @@ def test_a_failed_answer_keeps_its_metrics_and_has_no_numbers_to_learn_from():
     assert outcome.metrics == {"seconds": 1.0}
     outcome = checked(replace(GOOD, state=State.FAILED, error="diverged"), 3, n_constraints=2)
     assert (outcome.objective, outcome.constraints, outcome.error) == (None, (), "diverged")
+
+
+def test_odd_metrics_and_curves_are_left_out_with_a_note_and_cost_the_trial_nothing():
+    odd = {"flag": True, "none": None, "text": "high", "nan": math.nan, "huge": 10**400, "nested": {"a": 1}}
+    curves = {"good": [1, 2], "words": ["a"], "one": 3.0, "huge": [10**400]}
+    outcome = checked(replace(GOOD, metrics=odd | GOOD.metrics, curves=curves), 3, n_constraints=2)
+    assert (outcome.state, outcome.objective, outcome.constraints) == (State.COMPLETED, 0.5, (0.1, -0.1))
+    assert outcome.metrics == {"flag": 1.0, "seconds": 1.0}
+    assert outcome.curves == {"good": [1.0, 2.0]}
+    assert outcome.notes[:2] == (
+        "metrics['none'] is None, not a number: it is not recorded",
+        "metrics['text'] is 'high', not a number: it is not recorded",
+    )
+    assert len(outcome.notes) == 5  # of eight
+    assert decode(encode(Result(outcome, 0.0))) == Result(outcome, 0.0)
+
+
+def test_a_message_with_a_number_that_no_float_holds_is_no_message():
+    line = encode(Result(GOOD, 0.0)).replace(b"0.5", b"9" * 400)
+    with pytest.raises(MessageError):
+        decode(line)
 
 
 def test_numpy_numbers_and_arrays_become_plain_ones():

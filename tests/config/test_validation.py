@@ -72,6 +72,8 @@ def test_every_monitor_names_a_constraint() -> None:
         ("low: 20,", "low: 0,", "line 13, key space.map_size.low: at least 2 is allowed, found 0"),
         ("nu_pre:", "nu_prae:", "line 14, key space.nu_prae: is not a hyperparameter of this network; did you"),
         ("2gram", "4gram", 'line 15, key space.decoder.choices.2: one of all, vote, 2gram, 3gram, log, svm is'),
+        ("[all, vote, 2gram]", "[1, vote, 1.0]", "line 15, key space.decoder: a choice stands twice: 1 and 1.0 are"),
+        ("[all, vote, 2gram]", "[vote, all, vote]", "a choice stands twice: 'vote' and 'vote' are the same value"),
         ("e_reset", "map_size", "line 11, key fixed.map_size: is searched too"),
         ("layer: excitatory", "layer: exitatory", "'exitatory' is not monitored; did you mean excitatory?"),
         ("1h 30min", "10min", "key budget.wall_time: must be more than stop_before_end (600 s)"),

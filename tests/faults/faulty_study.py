@@ -21,7 +21,7 @@ PACKAGE = Path(snnhpo_mpi.__file__).parents[1]
 FUNCTION = HERE / "faulty.py"
 CONFIG = """\
 study: {{name: faulty, seed: {seed}}}
-budget: {{trials: {trials}, stop_before_end: {stop_before_end}}}
+budget: {{trials: {trials}, stop_before_end: {stop_before_end}, max_failures: 0}}
 optimizer: {{name: random}}
 trainer: {{name: python, function: "{function}:evaluate", constraints: [cliff], time_limit: {time_limit}}}
 workers: {{threads: 1, heartbeat_timeout: 3s}}

@@ -132,12 +132,42 @@ def test_a_damaged_line_behind_the_snapshot_is_a_loss_that_the_user_must_accept(
     assert len(replayed(folder)) >= len(EVENTS) - 3
 
 
+def test_a_damaged_header_is_rebuilt_from_a_session_where_there_is_no_snapshot(folder: Path) -> None:
+    (folder / "study.h5").write_bytes(b"not HDF5")
+    before = read(folder)
+    damage_line(folder, 0)
+    data = read(folder)
+    assert any("first line" in notice and "nothing is lost" in notice for notice in data.notices)
+    assert (data.study_id, data.name, data.constraint_names) == (before.study_id, before.name, before.constraint_names)
+    assert replayed(folder) == EVENTS
+    assert resumed(folder) == EVENTS
+    assert [line.n for line in scan(folder / "journal.jsonl")][:3] == [0, 1, 2]
+
+
+def test_lines_that_stand_twice_are_left_out(folder: Path) -> None:
+    path = folder / "journal.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines, *lines[-3:]]))
+    assert any("second time" in notice for notice in read(folder).notices)
+    assert replayed(folder) == EVENTS
+    assert resumed(folder) == EVENTS
+
+
+def test_a_header_that_was_taken_out_is_rebuilt_too(folder: Path) -> None:
+    (folder / "study.h5").unlink()
+    path = folder / "journal.jsonl"
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[1:]))
+    assert replayed(folder) == EVENTS
+    assert resumed(folder) == EVENTS
+
+
 def test_both_files_damaged_is_an_error_that_says_so(folder: Path) -> None:
     (folder / "study.h5").write_bytes(b"not HDF5")
     damage_line(folder, 0)
-    with pytest.raises(RecordError, match="lost"):
+    damage_line(folder, 1)
+    with pytest.raises(RecordError, match=r"study\.h5 is damaged"):
         read(folder)
-    with pytest.raises(RecordError, match=r"sed -i|lost"):
+    with pytest.raises(RecordError, match="is lost"):
         fake_study.resume(folder)
 
 
@@ -147,6 +177,36 @@ def test_the_snapshot_of_another_study_is_not_used(folder: Path, tmp_path: Path)
     assert "another study" in read(folder).notices[0]
     assert replayed(folder) == EVENTS
     assert resumed(folder) == EVENTS
+    kept = read(folder / "study-aside-1.h5")
+    assert kept.n_trials == 3 and not kept.notices
+    assert list(kept.events()) == list(read(other).events())
+
+
+def test_a_damaged_snapshot_is_kept_when_a_new_one_is_made(folder: Path) -> None:
+    (folder / "study.h5").write_bytes(b"a file of somebody else")
+    assert resumed(folder) == EVENTS
+    assert (folder / "study-aside-1.h5").read_bytes() == b"a file of somebody else"
+
+
+def test_a_loss_that_is_accepted_leaves_the_damaged_journal_where_it_can_be_found(folder: Path) -> None:
+    damage_line(folder, 20)
+    before = (folder / "journal.jsonl").read_bytes()
+    with pytest.raises(RecordError, match="--accept-damage"):
+        fake_study.resume(folder)
+    record = fake_study.resume(folder, accept_damage=True)
+    assert any("journal-aside-1.jsonl" in notice for notice in record.notices)
+    record.close("complete")
+    assert (folder / "journal-aside-1.jsonl").read_bytes() == before
+    assert read(folder).notices == ()
+    assert all(event in EVENTS for event in replayed(folder))
+
+
+def test_a_study_is_not_begun_over_the_file_of_somebody_else(tmp_path: Path) -> None:
+    (tmp_path / "journal.jsonl").write_text('{"my": "own notes"}')
+    record = fake_study.create(tmp_path)
+    assert any("holds no study; it is kept" in notice for notice in record.notices)
+    record.close("complete")
+    assert (tmp_path / "journal-aside-1.jsonl").read_text() == '{"my": "own notes"}'
 
 
 def test_another_schema_is_refused_with_its_number(folder: Path) -> None:

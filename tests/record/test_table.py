@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from typing import Any
+
 import fake_study
 import numpy as np
 import pytest
 
 from snnhpo_mpi.record.entries import Header, Proposed, Session, WorkerSeen
-from snnhpo_mpi.record.table import Table, choices, extend
+from snnhpo_mpi.record.table import Table, extend
 from snnhpo_mpi.trial import Asked, Ended, Outcome, Started, State, Trial
 
 EMPTY = Table(Header("id", "name", ("c",), 0.0))
@@ -89,12 +91,43 @@ def test_figures_of_the_optimizer_may_change_their_shape(figures: list[float], e
     np.testing.assert_array_equal(extend(EMPTY, entries).columns["optimizer/f"], expected)
 
 
-def test_choices_of_mixed_type_come_back_in_their_own() -> None:
-    session = Session(0.0, "", fake_study.CONFIG, {})
-    table = extend(EMPTY, [session, asked(0, decoder=3, map_size=20), asked(1, decoder="all, of them", map_size=400)])
-    find = choices(fake_study.CONFIG)["decoder"]
-    assert [find(text) for text in table.columns["trials/params/decoder"].tolist()] == [3, "all, of them"]
-    assert table.columns["trials/params/map_size"].dtype == np.int64
+def with_choices(*choices: float | str) -> dict[str, Any]:
+    return {"space": {"k": {"type": "categorical", "choices": list(choices)}, "m": {"type": "int"}}}
+
+
+@pytest.mark.parametrize(
+    "choices", [(3, "all, of them"), (1, "1"), (2.0, "2.0"), ("", " ", "\0", "a\0"), (1e5, "100000.0")]
+)
+def test_every_choice_comes_back_as_it_was_evaluated(choices: tuple[float | str, ...]) -> None:
+    entries = [asked(number, k=choice, m=20) for number, choice in enumerate(choices)]
+    table = extend(EMPTY, [Session(0.0, "", with_choices(*reversed(choices)), {}), *entries])
+    found = [table.param("k", row) for row in range(len(choices))]
+    assert [(type(one), one) for one in found] == [(type(one), one) for one in choices]
+    assert table.columns["trials/params/k"].tolist() == list(reversed(range(len(choices))))
+    assert table.columns["trials/params/m"].dtype == np.int64
+
+
+def test_a_choice_keeps_its_value_when_the_configuration_changes_and_when_it_is_none_of_it() -> None:
+    entries = [
+        Session(0.0, "", with_choices("a", 1), {}),
+        asked(0, k=1),
+        asked(1, k="a"),
+        Session(1.0, "", with_choices("b", 1.0, "a"), {}),
+        asked(2, k=1.0),
+        asked(3, k="b"),
+        asked(4, k="neither"),
+    ]
+    table = extend(EMPTY, entries)
+    expected = [1, "a", 1.0, "b", "neither"]
+    assert [(type(one), one) for one in expected] == [
+        (type(found), found) for found in map(table.param, ["k"] * 5, range(5))
+    ]
+    assert table.choices["k"] == ("a", 1, "b", 1.0, "neither")
+
+
+def test_without_a_configuration_every_value_is_kept_as_it_is() -> None:
+    table = extend(EMPTY, [asked(0, k=3), asked(1, k="3"), asked(2, k=2.5)])
+    assert [table.param("k", row) for row in range(3)] == [3, "3", 2.5]
 
 
 def test_workers_and_sessions_are_events_too() -> None:

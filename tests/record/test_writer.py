@@ -291,11 +291,14 @@ def test_the_file_opens_with_plain_h5py_and_has_the_schema(tmp_path: Path) -> No
 
     folder = fake_study.written(tmp_path / "s", 20)
     with h5py.File(folder / "study.h5", "r") as file:
-        assert file.attrs["schema"] == 1 and file.attrs["name"] == "fake"
+        assert file.attrs["schema"] == 2 and file.attrs["name"] == "fake"
         assert json.loads(file.attrs["resolved_config"])["study"]["seed"] == 1
         assert file["trials/number"][:].tolist() == list(range(20))
         assert set(file["trials"]) >= {"number", "state", "rank", "seed", "x", "objective", "constraints", "asked_at"}
-        assert file["trials/params/decoder"][0] in (b"all", b"vote", b"2gram", b"3")
+        decoders = file["trials/params/decoder"]
+        choices = json.loads(decoders.attrs["choices"])
+        assert choices == ["all", "vote", "2gram", 3]
+        assert [choices[i] for i in decoders] == [fake_study.trial(n).params["decoder"] for n in range(20)]
         assert file["trials/constraints"].shape == (20, 2)
         assert file["optimizer/lengthscales"].shape == (20, fake_study.SPACE.dim)
         assert file["curves/0/train_accuracy"].ndim == 1

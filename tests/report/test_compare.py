@@ -8,6 +8,7 @@ import fake_study
 import numpy as np
 import pytest
 
+from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.record import StudyData, read
 from snnhpo_mpi.report import compare
 from snnhpo_mpi.report.summary import summarise
@@ -76,3 +77,45 @@ def test_the_figure_draws_any_studies(studies: list[StudyData], chosen: list[int
     assert (tmp_path / "new" / "compare.png").read_bytes().startswith(b"\x89PNG")
     left, _ = compare.draw(compared).axes
     assert [line.get_label() for line in left.lines] == [one.label for one in compared]
+
+
+def test_unlike_objectives_are_said_and_share_no_levels(studies: list[StudyData]) -> None:
+    own = {"name": "python", "function": "loss.py:evaluate", "constraints": []}
+    other = replace(studies[1], config={**studies[1].config, "trainer": own})
+    compared = compare.compare([studies[0], other])
+    (note, *_) = compare.notes(compared)
+    assert "not the same thing" in note and "loss.py:evaluate" in note and "digits5000" in note
+    assert compared[0].reached == ()
+    table = compare.as_table(compared)
+    assert "objective held-out accuracy objective" in " ".join(table.split())
+    assert compare.as_dict(compared)["notes"] == compare.notes(compared)
+    assert compare.draw(compared).axes[0].get_ylabel() == "best feasible objective (not the same)"
+    assert compare.notes(compare.compare(studies[:2])) == []
+
+
+def test_other_limits_of_a_constraint_and_other_data_are_said(studies: list[StudyData]) -> None:
+    monitors = [{**monitor, "beta": 0.3} for monitor in studies[0].config["stopping"]]
+    loose = replace(studies[1], config={**studies[1].config, "stopping": monitors})
+    (note,) = compare.notes(compare.compare([studies[0], loose]))
+    assert "the constraints differ" in note and "beta 0.3" in note and "beta 0.1" in note
+    mnist = {"name": "stdp", "dataset": {"name": "mnist", "train": 1000, "held_out": 500}}
+    (note,) = compare.notes(
+        compare.compare([studies[0], replace(studies[1], config={**studies[1].config, "trainer": mnist})])
+    )
+    assert "of mnist" in note
+
+
+def test_each_best_has_its_standard_error(studies: list[StudyData]) -> None:
+    best = summarise(studies[0]).best
+    assert best is not None
+    one = compare.as_dict(compare.compare(studies[:1]))["studies"][0]
+    assert one["n"] == 500
+    assert one["standard_error"] == pytest.approx((best.objective * (1 - best.objective) / 500) ** 0.5)
+    line = next(line for line in compare.as_table(compare.compare(studies)).splitlines() if "standard error" in line)
+    assert line.split()[-2:] == ["-", "-"] and float(line.split()[-4]) == pytest.approx(one["standard_error"], rel=0.05)
+
+
+def test_a_retraining_is_not_compared(studies: list[StudyData]) -> None:
+    again = replace(studies[1], config={**studies[1].config, "retrain": {"candidates": [], "networks": None}})
+    with pytest.raises(ConfigError, match="is a retraining"):
+        compare.compare([studies[0], again])

@@ -63,6 +63,49 @@ def test_optuna_sees_the_same_study(done: StudyData, tmp_path: Path) -> None:
             assert trial.duration.total_seconds() == pytest.approx(done.seconds[row], abs=0.01)
 
 
+def exported(study: StudyData, folder: Path) -> Any:
+    optuna = pytest.importorskip("optuna")
+    (path,) = export(study, folder, ["optuna"])
+    storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(path)))
+    return optuna.load_study(study_name="fake", storage=storage).trials
+
+
+def test_metrics_replace_no_fact_of_the_trial_in_optuna(done: StudyData, tmp_path: Path) -> None:
+    names = ("seed", "rank", "state", "metric seed", "constraint silent_excitatory", "number", "params", "objective")
+    metrics = {name: np.full(done.n_trials, 7.0 + i) for i, name in enumerate(names)}
+    rows = np.flatnonzero(done.ended)
+    for trial, row in zip(exported(replace(done, metrics=metrics), tmp_path), rows, strict=True):
+        attributes = trial.user_attrs
+        assert (trial.number, attributes["seed"]) == (done.number[row], done.seed[row])
+        assert (attributes["rank"], attributes["state"]) == (done.rank[row], done.state[row])
+        if not np.isnan(done.constraints[row, 0]):
+            assert attributes["constraint silent_excitatory"] == done.constraints[row, 0]
+            assert attributes["metric constraint silent_excitatory"] == 11.0
+        assert (attributes["metric seed"], attributes["metric metric seed"]) == (7.0, 10.0)
+        assert (attributes["metric rank"], attributes["metric state"], attributes["number"]) == (8.0, 9.0, 12.0)
+        assert trial.params == done.trial(row).params
+
+
+def test_metrics_and_hyperparameters_of_any_name_are_columns_of_their_own(done: StudyData, tmp_path: Path) -> None:
+    names = ("seed", "objective", "state", "number", "error", "constraint_silent_excitatory", "a/b", "", "Seed")
+    metrics = {name: np.full(done.n_trials, 7.0 + i) for i, name in enumerate(names)}
+    (path,) = export(replace(done, metrics=metrics), tmp_path, ["csv"])
+    table = pd.read_csv(path)
+    assert table.columns.is_unique
+    assert table["seed"].tolist() == done.seed.tolist() and table["number"].tolist() == done.number.tolist()
+    for i, name in enumerate(names):
+        assert (table[f"metrics_{name}"] == 7.0 + i).all()
+
+
+def test_two_constraints_of_one_name_from_an_old_record_both_count_in_optuna(done: StudyData, tmp_path: Path) -> None:
+    twice = replace(done, constraint_names=("silent", "silent"))
+    for trial, row in zip(exported(twice, tmp_path), np.flatnonzero(done.ended), strict=True):
+        if not np.isnan(done.constraints[row, 0]):
+            assert trial.system_attrs["constraints"] == done.constraints[row].tolist()
+            assert trial.user_attrs["constraint silent"] == done.constraints[row, 0]
+            assert trial.user_attrs["constraint constraint silent"] == done.constraints[row, 1]
+
+
 @pytest.mark.parametrize("options", [{"n": 0}, {"n": 1}, {"n": 8, "state": State.FAILED}, {"n": 9, "live": True}])
 def test_every_format_takes_any_study(tmp_path: Path, options: dict[str, Any]) -> None:
     formats = [name for name, package in (("csv", "pandas"), ("parquet", "pyarrow"), ("optuna", "optuna"))

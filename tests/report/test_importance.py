@@ -29,6 +29,20 @@ def test_an_interaction_is_seen_in_both_of_its_columns() -> None:
     assert min(lost[0], lost[2]) > 0.5 > 0.1 > lost[1]
 
 
+@pytest.mark.parametrize("scale", [1e-300, 1e-5, -1e-5, 9e299, 1.7e308])
+def test_the_scale_of_the_objective_does_not_matter(scale: float) -> None:
+    X = np.random.default_rng(0).random((100, 3))
+    y = np.round(X[:, 1] + 0.3 * X[:, 0], 3)
+    np.testing.assert_allclose(permutation(X, y / 2 * scale), permutation(X, y), rtol=1e-6, atol=1e-9)
+
+
+def test_infinite_objectives_are_left_out() -> None:
+    X = np.random.default_rng(0).random((100, 3))
+    y = X[:, 1].copy()
+    strange = np.concatenate([y, [np.inf, -np.inf, np.nan]])
+    np.testing.assert_array_equal(permutation(np.concatenate([X, X[:3]]), strange), permutation(X, y))
+
+
 @pytest.mark.parametrize("y", [np.zeros(60), np.empty(0), np.arange(FEWEST_TRIALS - 1.0)])
 def test_too_little_is_not_judged(y: np.ndarray) -> None:
     assert np.isnan(permutation(np.random.default_rng(0).random((len(y), 2)), y)).all()

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -76,6 +77,32 @@ def test_a_worker_without_a_trial_is_idle(tmp_path: Path) -> None:
     fake_study.LIVE[-1].maintain()
     (row,) = (line for line in live.as_text(read(folder)).splitlines() if "GPU 7" in line)
     assert row.split()[:2] == ["9", "idle"] and row.endswith("GPU 7 on node09")
+
+
+def test_after_a_resume_only_the_workers_of_this_run_are_shown(tmp_path: Path) -> None:
+    folder = fake_study.written(tmp_path / "s", 20, live=True)
+    data = read(folder)
+    before = data.sessions[-1]
+    resumed = replace(data, sessions=(before, replace(before, began=replace(before.began, at=time.time()))))
+    assert "GPU" in live.as_text(data) and "GPU" not in live.as_text(resumed)
+    newcomer = replace(next(iter(data.workers.values())), rank=7, device="GPU 9", at=time.time() + 1)
+    text = live.as_text(replace(resumed, workers=data.workers | {7: newcomer}))
+    assert text.count("GPU") == 1 and "GPU 9" in text
+
+
+def test_lines_of_the_log_on_how_the_search_stands_are_left_to_the_view(tmp_path: Path) -> None:
+    folder = fake_study.written(tmp_path / "s", 20, live=True)
+    logged(folder, rank_000="12:00:00 INFO one\n12:00:01 INFO trials 4/10  feasible 1\n", rank_001="trials 7\n")
+    assert live.last_log_lines(folder) == ["  0| 12:00:00 one", "  1| trials 7"]
+
+
+def test_a_progress_line_with_its_state_fits_a_terminal(tmp_path: Path) -> None:
+    summary = summarise(read(fake_study.written(tmp_path / "s", 30)))
+    wide = replace(
+        summary, budget_trials=10**6, completed=10**6, feasible=10**5, stopped=10**5, state="no workers left"
+    )
+    line = live.progress_line(wide)
+    assert len(line) <= 80 and line.endswith("  no workers left")
 
 
 def test_a_tall_terminal_shows_all(tmp_path: Path) -> None:

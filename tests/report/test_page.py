@@ -14,8 +14,20 @@ import pytest
 from matplotlib.figure import Figure
 
 from snnhpo_mpi.record import StudyData, Worker, read
-from snnhpo_mpi.report import charts, live, page, plots, points, repeats, series, traces
-from snnhpo_mpi.report.summary import best_trials, summarise
+from snnhpo_mpi.report import (
+    charts,
+    conclusion,
+    confusion,
+    export,
+    live,
+    page,
+    plots,
+    points,
+    series,
+    traces,
+    words,
+)
+from snnhpo_mpi.report.summary import best_trials, status_dict, summarise
 from snnhpo_mpi.trial import Asked, Ended, Outcome, Started, State, Trial
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
@@ -55,7 +67,8 @@ class Elements(HTMLParser):
 
 
 def test_the_page_of_any_study_is_whole_and_asks_nothing_of_a_network(data: StudyData, tmp_path: Path) -> None:
-    path = page.write_page(data, tmp_path / "report")
+    path, failed = page.write_page(data, tmp_path / "report")
+    assert failed == {}
     html = path.read_text(encoding="utf-8")
     elements = Elements(html).found
     assert [attrs for tag, attrs in elements if attrs.get("src") or tag == "link"] == []
@@ -86,15 +99,16 @@ def test_the_terminal_view_fits_80_columns(data: StudyData) -> None:
 
 def test_figures_are_written_in_the_formats_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = read(fake_study.written(tmp_path / "s", 20))
-    assert plots.write_figures(data, tmp_path / "none", []) == []
+    assert plots.write_figures(data, tmp_path / "none", []) == ([], {})
     assert not (tmp_path / "none").exists()
     some = {name: plots.DRAWINGS[name] for name in ("workers", "hyperparameters")}
     monkeypatch.setattr(plots, "DRAWINGS", some)
-    pictures = plots.write_figures(data, tmp_path / "figures", ["png"])
+    pictures, _ = plots.write_figures(data, tmp_path / "figures", ["png"])
     assert [path.name for path in pictures] == ["workers.png", "hyperparameters.png", "feasible.png"]
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures)
     monkeypatch.setattr(plots, "DRAWINGS", {"silence": plots.draw_silence})
-    document, _ = plots.write_figures(data, tmp_path / "figures", ["pdf"])
+    (document, _), failed = plots.write_figures(data, tmp_path / "figures", ["pdf"])
+    assert failed == {}
     assert document.read_bytes().startswith(b"%PDF")
 
 
@@ -103,7 +117,7 @@ def test_what_a_config_or_an_error_says_is_escaped(tmp_path: Path) -> None:
     space["decoder"] = space["decoder"] | {"choices": ("all", EVIL, "2gram", 3)}
     configuration = fake_study.config(space=space, baseline={"name": EVIL, "params": {}}, note=EVIL)
     with_errors = fake_study.written(tmp_path / "s", 16, configuration=configuration, state=State.FAILED)
-    data = read(fake_study.written(tmp_path / "t", 40, configuration=configuration))
+    data = read(fake_study.written(tmp_path / "t", 40, configuration=configuration, state=State.COMPLETED))
     for html in (page.render_page(read(with_errors)), page.render_page(data)):
         assert EVIL not in html and "<img" not in html
         assert "alert(1)" in html  # it is shown, as text
@@ -162,44 +176,78 @@ def test_many_points_are_drawn_small_and_few_large() -> None:
     assert max(points.crowding(points.CROWD + 1)) < 0.75
 
 
-def test_the_page_of_a_retraining_shows_its_own_numbers(tmp_path: Path) -> None:
+def test_the_page_of_a_retraining_shows_its_own_numbers_and_no_best(tmp_path: Path) -> None:
     search = fake_study.written(tmp_path / "s", 40)
-    retrained(search)
-    html = page.render_page(read(search / "retrain"))
-    assert "Final trainings of the best" in html and "best test accuracy" in html and "held-out" not in html
-    assert '<h2 id="retrained">' in html and "0.6250" in html  # the mean of 0.5 and 0.75
+    retrained(search, n_candidates=2)
+    data = read(search / "retrain")
+    html = page.render_page(data)
+    first, second = best_trials(read(search), 2)
+    assert "Final trainings of the best" in html and "mean test accuracy" in html and "held-out" not in html
+    assert "<b>0.6250</b>" in html and "± 0.1768 (standard deviation), 2 seeds" in html  # of 0.5 and 0.75
+    assert "best test accuracy" not in html and "best feasible so far" not in html and ">max<" not in html
+    figures = figures_of(html)
+    assert set(figures) == {"candidates", "confusion", "confusion1", "workers"}
+    assert figures["candidates"]["traces"][0]["y"] == [
+        f"trial {n}" for n in (first.number, second.number) for _ in "12"
+    ]
+    for one in (first, second):  # each has its own hyperparameters and its own confusion matrix
+        assert f'<th class="number">trial {one.number}</th>' in html
+        assert f"Trial {one.number}, 2 seeds together, test data" in html
+        assert f'<td class="number">{words.figure(one.params["norm"])}</td>' in html
+    assert figures["confusion"]["traces"][0]["z"] != figures["confusion1"]["traces"][0]["z"]
 
 
-def retrained(search: Path) -> None:
-    """A retraining in the folder of a search, as the program records it."""
-    best = best_trials(read(search), 1)[0]
-    candidate = {"number": best.number, "objective": best.objective, "params": dict(best.params)}
-    configuration = fake_study.config(retrain={"candidates": [candidate], "networks": None}, stopping=[])
+def retrained(search: Path, n_candidates: int = 1) -> None:
+    """A retraining in the folder of a search, as the program records it: two seeds of each candidate."""
+    best = best_trials(read(search), n_candidates)
+    candidates = [{"number": one.number, "objective": one.objective, "params": dict(one.params)} for one in best]
+    configuration = fake_study.config(retrain={"candidates": candidates, "networks": None}, stopping=[])
     record = fake_study.create(search / "retrain", configuration)
-    table = [[9.0, 1.0, 0.0], [3.0, 5.0, 2.0]]
-    for number, accuracy in enumerate((0.5, 0.75)):
-        again = Trial(number, best.params, number)
-        outcome = Outcome(number, State.COMPLETED, accuracy, (-0.1, -0.1), {}, {"confusion": table})
+    table = np.array([[9.0, 1.0, 0.0], [3.0, 5.0, 2.0]])
+    for number in range(2 * n_candidates):
+        candidate, seed = number % n_candidates, number // n_candidates
+        again = Trial(number, best[candidate].params, number)
+        confusion = {"confusion": (table + 10 * candidate).tolist()}
+        outcome = Outcome(number, State.COMPLETED, 0.5 + 0.25 * seed, (-0.1, -0.1), {}, confusion)
         record.append(Asked(again, 1.0), Started(number, 1, 2.0), Ended(outcome, 1, 3.0, 1.0))
     record.close("complete")
 
 
-def test_a_retraining_is_in_the_report_of_its_search(tmp_path: Path) -> None:
+def test_a_retraining_is_in_the_report_of_its_search_apart_from_held_out_data(tmp_path: Path) -> None:
     search = fake_study.written(tmp_path / "s", 40)
     before = page.render_page(read(search))
-    assert "trained again" not in before and "confusion" not in figures_of(before)
+    assert "trained again" not in before and "too good by chance: snnhpo retrain says what it is" in before
     retrained(search)
     data = read(search)
     html = page.render_page(data)
-    assert "0.6250" in html and "0.1768" in html  # mean and standard deviation of 0.5 and 0.75
-    (heat,) = figures_of(html)["confusion"]["traces"]
-    assert heat["z"] == [[0.9, 0.1, 0.0], [0.3, 0.5, 0.2]]
-    assert heat["x"] == ["0", "1", "none"] and heat["y"] == ["0", "1"]
-    assert plots.draw_confusion(data).axes[0].get_title().endswith("retrained, 2 seeds, test data [%]")
-    text = repeats.conclusion(read(search / "retrain"))
-    assert "0.6250" in text and "0.1768" in text
+    number = best_trials(data, 1)[0].number
+    assert f"Retrained: trial {number}, test accuracy 0.6250 ± 0.1768 (mean and standard deviation of 2 seeds" in html
+    assert "too good by chance" not in html
+    assert set(figures_of(html)) == set(figures_of(before))  # none shows test data
+    assert "no feasible network whose" in plots.DRAWINGS["confusion"](data).texts[0].get_text()
+    assert f"retrain  trial {number}, test accuracy 0.6250 ± 0.1768" in conclusion.conclusion(data)
+
+
+def test_the_conclusion_of_a_retraining_has_means_and_no_maximum(tmp_path: Path) -> None:
+    search = fake_study.written(tmp_path / "s", 40)
+    retrained(search)
+    data = read(search / "retrain")
+    text = conclusion.conclusion(data)
+    assert "0.6250" in text and "0.1768" in text and "max" not in text and "0.7500" not in text
     assert "digits that the search never" in text
     assert text.splitlines()[-3:-1] == ["   0   90   10    .", "   1   30   50   20"]
+    (heat,) = confusion.charts(data)[0].traces
+    assert heat["z"] == [[0.9, 0.1, 0.0], [0.3, 0.5, 0.2]]
+    assert heat["x"] == ["0", "1", "none"] and heat["y"] == ["0", "1"]
+    assert confusion.draw(data).axes[0].get_title().endswith("2 seeds together, test data [%]")
+    status = live.as_text(data)
+    assert "0.6250 ± 0.1768 (2 seeds)" in status and "best" not in status and "0.7500" not in status
+    assert status_dict(summarise(data))["best"] is None
+    assert [path.name for path in plots.write_figures(data, tmp_path / "f", ["png"])[0]] == [
+        "candidates.png", "workers.png", "failures.png", "confusion.png",
+    ]  # fmt: skip
+    frame = export.trials_frame(data)
+    assert set(frame.candidate) == {best_trials(read(search), 1)[0].number}
 
 
 def test_the_best_tenth_are_the_best_feasible_ones_at_least_five(tmp_path: Path) -> None:

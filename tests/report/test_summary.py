@@ -10,7 +10,7 @@ import pytest
 
 from snnhpo_mpi.config import load_config
 from snnhpo_mpi.record import StudyData, read
-from snnhpo_mpi.report import words
+from snnhpo_mpi.report import conclusion, words
 from snnhpo_mpi.report.summary import (
     best_dict,
     best_trials,
@@ -99,6 +99,18 @@ def test_busy_share_counts_idle_gaps_between_first_dispatch_and_last_result(tmp_
     assert summarise(data).busy_share == pytest.approx((10 + 2 + 8) / (2 * 20))
 
 
+def test_a_trial_whose_end_is_damaged_is_not_busy_for_ever(tmp_path: Path) -> None:
+    data = story(
+        tmp_path / "s",
+        asked(0), asked(1), asked(2),
+        Started(0, 1, 10.0), Started(1, 1, 30.0), ended(1, 1, 40.0, 10.0), Started(2, 1, 60.0), ended(2, 1, 70.0, 10.0),
+    )  # fmt: skip
+    data = replace(data, losses=("journal.jsonl is damaged",))
+    assert summarise(data).busy_share == pytest.approx((20 + 10 + 10) / 60)
+    last = story(tmp_path / "t", asked(0), asked(1), Started(0, 1, 10.0), ended(0, 1, 20.0, 5.0), Started(1, 1, 21.0))
+    assert summarise(replace(last, losses=("damaged",))).busy_share == pytest.approx(5 / 10)
+
+
 def test_running_trials_keep_their_workers_busy(tmp_path: Path) -> None:
     data = story(tmp_path / "s", asked(0), Started(0, 1, 10.0), live=True)
     assert summarise(data, now=50.0).busy_share == pytest.approx(1.0)
@@ -142,7 +154,7 @@ def test_status_has_the_agreed_keys_and_is_json(done: StudyData) -> None:
     status = json.loads(json.dumps(status_dict(summarise(done))))
     names = "study state trials completed stopped failed lost running feasible best silent_share busy_share seconds"
     assert set(status) == set(names.split())
-    assert set(status["best"]) == {"number", "objective", "params"}
+    assert set(status["best"]) == {"number", "objective", "params", "standard_error", "n"}
     assert json.loads(json.dumps(best_dict(best_trials(done, 2))))["best"][0] == status["best"]
 
 
@@ -176,10 +188,10 @@ def test_the_baseline_is_trial_0_of_a_study_that_has_one(tmp_path: Path) -> None
     baseline = summarise(data).baseline
     assert baseline is not None
     assert (baseline.name, baseline.number, baseline.params) == ("defaults", 0, fake_study.trial(0).params)
-    completed = replace(baseline, state="completed", objective=0.4321)
-    text = words.conclusion(replace(summarise(data), baseline=completed))
+    completed = replace(baseline, state="completed", objective=0.4321, feasible=True)
+    text = conclusion.of_search(replace(summarise(data), baseline=completed), tmp_path)
     best = best_trials(data, 1)[0].objective
-    assert f"defaults: 0.4321 (trial 0); the best is {100 * (best - 0.4321):.1f} points better" in text
+    assert f"defaults: 0.4321 ± 0.022 (trial 0); the best is {100 * (best - 0.4321):.1f} points better" in text
 
 
 def test_the_objective_of_ones_own_function_is_not_called_accuracy(done: StudyData) -> None:
@@ -190,7 +202,7 @@ def test_the_objective_of_ones_own_function_is_not_called_accuracy(done: StudyDa
 
 def test_the_conclusion_says_what_the_demo_must(done: StudyData) -> None:
     summary = summarise(done)
-    text = words.conclusion(summary)
+    text = conclusion.conclusion(done)
     assert summary.best is not None
     for part in (f"trial {summary.best.number}", f"{summary.best.objective:.4f}", "map_size=", "of training", "busy"):
         assert part in text

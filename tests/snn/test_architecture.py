@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from snnhpo_mpi import cli
-from snnhpo_mpi.check import describe
 from snnhpo_mpi.config import StudyConfig, load_config
 from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.parts import build_optimizer, build_trainer
@@ -108,7 +107,7 @@ def test_the_trainer_s_own_hyperparameters_are_checked_without_importing_it(fold
 )
 def test_what_it_does_not_have_is_a_mistake_of_the_configuration(folder: Path, wrong: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        list(describe(example(wrong), import_function=True))
+        build_trainer(example(wrong), "cpu", lambda progress: None)
 
 
 @pytest.mark.parametrize(
@@ -116,13 +115,13 @@ def test_what_it_does_not_have_is_a_mistake_of_the_configuration(folder: Path, w
     [
         ("import torch", "import torch, sys; sys.exit(3)", "cannot be imported: SystemExit: 3"),
         ('LAYERS = ("output",)', "", "needs LAYERS, a tuple of names"),
-        ("torch.ones(n_classes)", "torch.ones(params['width'])", "own:Own with .*gain=0.5.* raised KeyError: 'width'"),
+        ("torch.ones(n_classes)", "torch.ones(params['width'])", "gain=0.5.* KeyError: 'width' .own.py, line 10"),
         (FORWARD, "return spikes @ self.w, {}", "own:Own with .* raised RuntimeError"),
-        (FORWARD, "return spikes.flatten(3).sum(3) * self.w", "found a Tensor of 2 x 8 x 10"),
-        (FORWARD, "return spikes.flatten(2) * self.w[0], {}", "B x T x K = 2 x 8 x 10, found a Tensor of 2 x 8 x 784"),
+        (FORWARD, "return spikes.flatten(3).sum(3) * self.w", "found a Tensor of 3 x 8 x 10"),
+        (FORWARD, "return spikes.flatten(2) * self.w[0], {}", "B x T x K = 3 x 8 x 10, found a Tensor of 3 x 8 x 784"),
         (FORWARD, FORWARD.replace("* self.w", "* (self.w > 2)"), "the output has no gradient"),
         (FORWARD, FORWARD.replace("'output'", "'out'"), "the monitored layer 'output' is not counted"),
-        (FORWARD, FORWARD.replace("flatten(1).sum(1)", "sum()"), "'output' must be B = 2 numbers, found .* one number"),
+        (FORWARD, FORWARD.replace("flatten(1).sum(1)", "sum()"), "'output' must be B = 3 numbers, found .* one number"),
     ],
 )  # fmt: skip
 def test_a_class_that_breaks_the_contract_is_told(folder: Path, old: str, new: str, message: str) -> None:
@@ -138,6 +137,114 @@ def test_a_class_that_breaks_the_contract_is_told(folder: Path, old: str, new: s
         ],
     )
     with pytest.raises(ConfigError, match=message):
-        list(describe(config, import_function=True))
-    with pytest.raises(ConfigError, match=message):
         build_trainer(config, "cpu", lambda progress: None)
+
+
+def own(folder: Path, old: str, new: str, *overrides: str) -> StudyConfig:
+    """A study of ``Own`` with another line."""
+    assert old in OWN
+    (folder / "own.py").write_text(OWN.replace(old, new))
+    settings = ["trainer.network=own:Own", "stopping.0.layer=output", "space={gain: {type: float, low: 0.5, high: 1}}"]
+    return load_config(Path("mine.yaml"), [*SMALL, *settings, *overrides])
+
+
+COUNT = "spikes.flatten(1).sum(1)"
+OUTPUT = "spikes.flatten(3).sum(3) * self.w"
+
+
+def counting(text: str) -> str:
+    return FORWARD.replace(COUNT, text)
+
+
+def putting_out(text: str) -> str:
+    return FORWARD.replace(OUTPUT, text)
+
+
+@pytest.mark.parametrize(
+    ("new", "message"),
+    [
+        (counting("(spikes.flatten(1).sum(1) * self.w[0])"), "the counts of 'output' carry a gradient: detach"),
+        (counting(f"{COUNT} * float('nan')"), "in train mode, with 3 samples, the counts .* finite .* found nan"),
+        (counting(f"{COUNT} / 0.0"), "the counts of 'output' must be finite and not negative"),
+        (counting(f"-1 - {COUNT}"), "the counts of 'output' must be finite and not negative, found -1,"),
+        (counting("torch.zeros(3)"), "in train mode, with 2 samples, the counts of 'output' must be B = 2 numbers"),
+        (counting(f"{COUNT}[:, None]"), "must be B = 3 numbers, found a Tensor of 3 x 1"),
+        (counting("3.0"), "must be B = 3 numbers, found a float"),
+        (counting(f"({COUNT} if self.training else {COUNT} / 0)"), "in eval mode, with 3 samples, the counts"),
+        (FORWARD.replace("return ", "return 3 if not self.training else "), "in eval mode, .* found a int"),
+        (putting_out(f"({OUTPUT})[:, : 8 if self.training else 7]"), "in eval mode, .* B x T x K = 3 x 8 x 10, found"),
+        (putting_out(f"({OUTPUT}) + (0 if self.training else float('nan'))"), "in eval mode, .* output is not finite"),
+        (putting_out(f"(({OUTPUT}) / 0.0)"), "in train mode, .* the output is not finite"),
+        (putting_out(f"({OUTPUT}) * torch.rand(())"), "in eval mode the same spikes gave another output"),
+        (putting_out(f"({OUTPUT}).squeeze()"), "in eval mode, with 1 sample, the output .* = 1 x 8 x 10"),
+        (putting_out("torch.ones(*spikes.shape[:2], 10, requires_grad=True)"), "no parameter gets a gradient"),
+    ],
+)  # fmt: skip
+def test_a_network_that_would_fail_or_lie_in_every_trial_is_refused(folder: Path, new: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=f"own:Own.*{message}"):
+        build_trainer(own(folder, FORWARD, new), "cpu", lambda progress: None)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("torch.nn.Parameter(torch.ones(n_classes))", "torch.ones(n_classes)", "has no parameters that could learn"),
+        ('{"gain": 1.0}', "{3: 1.0}", "own:Own needs names in HYPERPARAMETERS, found 3"),
+        ('("output",)', "(1, 2)", "own:Own needs names in LAYERS, found 1"),
+        ('{"gain": 1.0}', '{"gain": 1.0, "epochs": 9}', "has epochs in HYPERPARAMETERS, .* value as fixed.epochs"),
+        (FORWARD, f"raise ValueError('odd')\n        {FORWARD}", r"ValueError: odd \(own.py, line 13: raise V"),
+        ("import torch", "import torch\nx = = 3", r"imported: SyntaxError: invalid syntax \(own.py, line 3: x = = 3\)"),
+    ],
+)  # fmt: skip
+def test_a_class_that_cannot_be_what_it_should_is_refused(folder: Path, old: str, new: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        build_trainer(own(folder, old, new), "cpu", lambda progress: None)
+
+
+def test_a_batch_of_one_is_tried_in_training_only_where_there_may_be_one(folder: Path) -> None:
+    normalised = FORWARD.replace("return ", "assert len(spikes) > 1 or not self.training; return ")
+    with pytest.raises(ConfigError, match="AssertionError"):
+        build_trainer(own(folder, FORWARD, normalised, "fixed.batch_size=19"), "cpu", lambda progress: None)
+    with pytest.raises(ConfigError, match="AssertionError"):
+        searched = "space.batch_size={type: int, low: 18, high: 20}"
+        build_trainer(own(folder, FORWARD, normalised, searched), "cpu", lambda progress: None)
+    build_trainer(own(folder, FORWARD, normalised, "fixed.batch_size=18"), "cpu", lambda progress: None)
+
+
+@pytest.mark.parametrize(
+    ("new", "message"),
+    [
+        (counting(f"{COUNT} * (float('nan') if len(spikes) > 9 else 1)"), "the counts of 'output' must be finite"),
+        (putting_out(f"({OUTPUT}) * (1 if self.training or len(spikes) < 9 else float('nan'))"), "not finite in eval"),
+        (putting_out(f"({OUTPUT})[: 9 if not self.training else 99]"), "10 samples of 8 steps is 9 x 8 x 10 in eval"),
+    ],
+)
+def test_what_goes_wrong_later_fails_the_trial(folder: Path, new: str, message: str) -> None:
+    trainer = build_trainer(own(folder, FORWARD, new), "cpu", lambda progress: None)
+    with pytest.raises((ValueError, FloatingPointError), match=message):
+        trainer.evaluate(Trial(0, {"gain": 1.0}, 1))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("import torch", "import torch, os; os._exit(0)", "own:Own ended its process .exit code 0. while"),
+        (FORWARD, "__import__('os').kill(__import__('os').getpid(), 9)", "own:Own ended its process .signal 9."),
+        (FORWARD, "raise SystemExit(0)", "raised SystemExit: 0 .own.py, line 13"),
+        (counting("torch.zeros(3)"), None, "must be B = 2 numbers"),
+    ],
+)  # fmt: skip
+def test_check_survives_whatever_a_network_does(
+    folder: Path, old: str, new: str | None, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own(folder, *((old, new) if new else (FORWARD, old)))
+    settings = ["trainer.network=own:Own", "stopping.0.layer=output", "space={gain: {type: float, low: 0.5, high: 1}}"]
+    arguments = [part for setting in (*SMALL, *settings) for part in ("--set", setting)]
+    assert cli.main(["check", "mine.yaml", "--import", *arguments]) == 2
+    assert re.search(message, capsys.readouterr().err)
+
+
+def test_what_a_network_prints_is_no_part_of_the_check(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (folder / "mynet.py").write_text(f"print('chatter')\n{PYTHON}")
+    assert cli.main(["check", "mine.yaml", "--import"]) == 0
+    assert "chatter" not in capfd.readouterr().out

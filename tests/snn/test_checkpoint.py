@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from snnhpo_mpi.config import StudyConfig
+from snnhpo_mpi.config import ChanceSettings, SaturationSettings, StudyConfig
 from snnhpo_mpi.snn import checkpoint
 from snnhpo_mpi.snn.checkpoint import Checkpoints, RandomState
 from snnhpo_mpi.trial import State, Trial
@@ -135,6 +135,12 @@ def test_a_checkpoint_counts_for_its_own_training_only(tmp_path: Path) -> None:
     assert restored(tmp_path, Trial(7, TRIAL.params, 4)) == -1
     assert restored(tmp_path, Trial(7, {"nu_pre": 0.2, "decoder": "all"}, 3)) == -1
     assert restored(tmp_path, settings=config(map_size=30)) == -1
+    for rule in (
+        {"saturation": (SaturationSettings(layer="inhibitory"),)},
+        {"chance": ChanceSettings(after_epochs=2)},
+        {"stopping": ()},
+    ):
+        assert restored(tmp_path, settings=config().model_copy(update=rule)) == -1  # counted by other rules
     other_budget = config().model_copy(update={"budget": config().budget.model_copy(update={"trials": 9})})
     assert restored(tmp_path, settings=other_budget) == 5
 

@@ -145,6 +145,21 @@ def test_spikes_and_gradients_are_those_of_plain_lava_dl(layout):
         torch.testing.assert_close(grad, their_grads[name])
 
 
+@pytest.mark.parametrize("kernels", [{"c1_k": 12}, {"c1_k": 9, "c2_k": 2}, {"c1_k": 12, "c1_filters": 1}])
+def test_maps_of_one_neuron_learn_as_in_the_fast_engine(kernels):
+    networks, x, _ = pair("mnist", threshold=0.1, dropout=0.0, **kernels)
+    gradients = []
+    for network in networks:
+        output, counts = network(x)
+        assert counts["output"].sum() > 10
+        (output * torch.arange(N_STEPS)[:, None]).sum().backward()
+        gradients.append({name: p.grad.flatten() for name, p in learnt(network).items()})
+    assert gradients[0].keys() == gradients[1].keys()
+    for name, grad in gradients[0].items():
+        torch.testing.assert_close(grad, gradients[1][name])
+    assert gradients[0]["blocks.c1.delay.delay"].abs().max() > 0
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_twenty_updates_in_double_precision_give_lava_dls_spikes_and_weights(layout):
     from snnhpo_mpi.snn.learner import Learner

@@ -11,14 +11,18 @@ import numpy as np
 import pytest
 import torch
 
+from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.snn.data.cache import key_of, staged
+from snnhpo_mpi.snn.data.part import Source
+
+SOURCES = (Source("/data/digits", 12, "ab", "the published file"),)
 
 
 def writer(made: list[int]):
     def write(path: Path) -> list[int]:
         made.append(1)
         np.save(path, np.arange(12, dtype=np.uint8).reshape(3, 4))
-        return [2, 1, 0]
+        return [2, 1, 0], SOURCES
 
     return write
 
@@ -26,14 +30,14 @@ def writer(made: list[int]):
 def test_samples_are_made_once_and_mapped(cache: Path) -> None:
     made: list[int] = []
     for _ in range(3):
-        samples, classes = staged("digits", "k", writer(made))
-        assert torch.equal(samples, torch.arange(12, dtype=torch.uint8).reshape(3, 4))
-        assert classes.tolist() == [2, 1, 0]
+        part = staged("digits", "k", writer(made))
+        assert torch.equal(part.x, torch.arange(12, dtype=torch.uint8).reshape(3, 4))
+        assert part.y.tolist() == [2, 1, 0] and part.sources == SOURCES
     assert len(made) == 1
     assert sorted(path.name for path in cache.iterdir()) == ["digits_k.json", "digits_k.lock", "digits_k.npy"]
     assert cache.stat().st_mode & 0o077 == 0
-    samples[:] = 0  # of this process alone
-    assert staged("digits", "k", writer(made))[0].sum() == 66
+    part.x[:] = 0  # of this process alone
+    assert staged("digits", "k", writer(made)).x.sum() == 66
 
 
 @pytest.mark.parametrize("damage", ["samples", "facts", "length"])
@@ -44,7 +48,7 @@ def test_a_damaged_entry_is_made_anew(cache: Path, damage: str, caplog: pytest.L
     raw = bytearray(file.read_bytes())
     raw[-3] ^= 1
     file.write_bytes(raw[:-5] if damage != "samples" else raw)
-    assert staged("digits", "k", writer(made))[0].sum() == 66
+    assert staged("digits", "k", writer(made)).x.sum() == 66
     assert len(made) == 2 and "damaged and made anew" in caplog.text
 
 
@@ -65,7 +69,7 @@ def count_and_write(path: Path) -> list[int]:
 
 
 def stage(_: int) -> int:
-    return int(staged("digits", "k", count_and_write)[0].sum())
+    return int(staged("digits", "k", count_and_write).x.sum())
 
 
 def test_ranks_that_come_together_wait_for_the_first(cache: Path) -> None:
@@ -86,14 +90,29 @@ def test_the_key_follows_the_files_and_what_is_made_of_them(tmp_path: Path) -> N
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away")
-def test_what_another_user_put_into_a_public_folder_is_not_read(cache: Path) -> None:
+def test_what_another_user_put_into_a_public_folder_is_not_read(cache: Path, caplog: pytest.LogCaptureFixture) -> None:
+    made: list[int] = []
+    staged("digits", "k", writer(made))
     cache.parent.chmod(0o777)
-    cache.mkdir()
     os.chown(cache, 12345, -1)
-    with pytest.raises(PermissionError, match="belongs to another user; SNNHPO_CACHE"):
-        staged("digits", "k", writer([]))
+    assert staged("digits", "k", writer(made)).x.sum() == 66
+    assert len(made) == 2 and "belongs to another user; SNNHPO_CACHE names another cache" in caplog.text
     cache.parent.chmod(0o755)  # a group's own place
-    assert len(staged("digits", "k", writer([]))[0]) == 3
+    assert len(staged("digits", "k", writer(made)).x) == 3 and len(made) == 2
+
+
+def test_without_a_cache_each_rank_makes_the_samples_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("SNNHPO_CACHE", "/dev/null/cache")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    part = staged("digits", "k", writer([]))
+    assert part.x.sum() == 66 and part.sources == SOURCES
+    assert "each rank of this node reads digits by itself: " in caplog.text
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setattr("tempfile.tempdir", "/dev/null/temporary")
+    with pytest.raises(ConfigError, match=r"digits cannot be made ready: .* SNNHPO_CACHE and TMPDIR name"):
+        staged("digits", "k", writer([]))
 
 
 def test_a_process_that_was_killed_while_writing_is_no_obstacle(cache: Path) -> None:
@@ -104,5 +123,5 @@ def test_a_process_that_was_killed_while_writing_is_no_obstacle(cache: Path) -> 
         "staged('digits', 'k', write)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == -9
-    assert staged("digits", "k", writer([]))[0].sum() == 66
+    assert staged("digits", "k", writer([])).x.sum() == 66
     assert json.loads((cache / "digits_k.json").read_text())["classes"] == [2, 1, 0]

@@ -1,12 +1,14 @@
 """Event-based data: the layouts on the disk, tonic's transforms, the cache, damaged files."""
 
 import re
+import shutil
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
-from recording_files import random_events, write_all, write_gesture
+from recording_files import random_events, write_all, write_gesture, write_nmnist
 
 from snnhpo_mpi.config import DatasetSettings, EncodingSettings
 from snnhpo_mpi.errors import ConfigError
@@ -80,9 +82,7 @@ def test_downsampling_merges_squares() -> None:
 def test_the_cache_is_made_once_and_mended_when_damaged(data: Path, tmp_path: Path, monkeypatch, caplog) -> None:
     made: list[str] = []
     real = binned.binned
-    monkeypatch.setattr(
-        binned, "binned", lambda recording, *rest: made.append(recording.path.name) or real(recording, *rest)
-    )
+    monkeypatch.setattr(binned, "binned", lambda events, *rest: made.append(str(len(events))) or real(events, *rest))
     first = load(settings("nmnist", data), 1, STEPS)
     assert len(made) == 12
     again = load(settings("nmnist", data), 2, STEPS)
@@ -138,7 +138,160 @@ def test_the_overview_tells_what_is_here_and_verifying_reads_it_all(data: Path) 
     lines = "\n".join(overview(data))
     assert "here (12 training recordings)" in lines and "here (5,000 samples)" in lines
     assert re.search(r"mnist .*not below", lines)
-    assert list(verify("nmnist", data)) == [
-        "nmnist train: 12 recordings, 3,600 events, 2 classes of 6 to 6",
-        "nmnist test: 4 recordings, 1,200 events, 2 classes of 2 to 2",
-    ]
+    train, train_files, test, _ = verify("nmnist", data)
+    assert train == "nmnist train: 12 recordings, 3,600 events, 2 classes of 6 to 6"
+    assert test == "nmnist test: 4 recordings, 1,200 events, 2 classes of 2 to 2"
+    assert f"{data}/NMNIST/Train: 18,000 bytes, sha256 " in train_files
+    assert train_files.endswith("12 recordings; not the published files (60,000 recordings)")
+
+
+GESTURE = "DVSGesture/ibmGestureTrain/user02_led/9.npy"
+
+
+def write_column(path: Path, column: int, value: float) -> None:
+    rows = np.load(path)
+    rows[17, column] = value
+    np.save(path, rows)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        (3, np.nan, "time of event 17 is nan s: 0 to 86400 s are possible"),
+        (3, np.inf, "time of event 17 is inf s"),
+        (3, -1.0, "time of event 17 is -0.001 s"),
+        (3, 1e300, "time of event 17 is 1e+297 s"),
+        (0, np.nan, "x of event 17 is nan: whole numbers from 0 to 127 are possible"),
+        (1, 128, "y of event 17 is 128: whole numbers from 0 to 127 are possible"),
+        (0, 3.5, "x of event 17 is 3.5: whole numbers"),
+        (2, 2, "polarity of event 17 is 2: whole numbers from 0 to 1 are possible"),
+    ],
+)
+def test_an_event_that_is_none_is_named_with_its_recording(data: Path, column: int, value: float, message: str) -> None:
+    write_column(data / GESTURE, column, value)
+    with pytest.raises(ConfigError, match=re.escape(f"{data / GESTURE}: {message}")):
+        load(settings("dvsgesture", data), 1, STEPS)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (np.zeros((3, 5)), "found 3 x 5 of float64"),
+        (np.zeros((3, 4), complex), "found 3 x 4 of complex128"),
+        (np.array(["a"]), "found 1 of <U1"),
+        (np.float64(3), "found a single value of float64"),
+        (np.zeros((0, 4)), "holds no events"),
+    ],
+)
+def test_an_array_that_is_no_recording_is_said_as_it_is(data: Path, wrong: np.ndarray, message: str) -> None:
+    np.save(data / GESTURE, wrong)
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        load(settings("dvsgesture", data), 1, STEPS)
+
+
+def rewrite_shd(path: Path, name: str, value: object) -> None:
+    with h5py.File(path, "r+") as file:
+        del file[name]
+        file[name] = value
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (np.zeros((12, 1)), "labels must be a row of whole numbers, found 12 x 1 of float64"),
+        ([b"one"] * 12, "labels must be a row of whole numbers, found 12 of "),
+        (3, "labels must be a row of whole numbers, found a single value of int64"),
+        ([0, 1, 2, 3.5] * 3, "recording 3: its label is 3.5, not a whole number"),
+        ([0, np.nan] * 6, "recording 1: its label is nan, not a whole number"),
+        ([0, 20] * 6, "recording 1: class 20 is not one of shd: 0 to 19 are"),
+        ([0, -1] * 6, "recording 1: class -1 is not one of shd"),
+        ([0] * 11, "11 labels, but times and units are (12,) and (12,) recordings: damaged"),
+    ],
+)
+def test_odd_labels_of_shd_are_refused(data: Path, labels: object, message: str) -> None:
+    path = data / "SHD/shd_train.h5"
+    rewrite_shd(path, "labels", labels)
+    with pytest.raises(ConfigError, match=re.escape(str(path)) + ".*" + re.escape(message)):
+        load(settings("shd", data), 1, STEPS)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("units", [700] * 40, "unit of event 0 is 700: whole numbers from 0 to 699 are possible"),
+        ("units", [1, 2], "has 40 times, but unit of 2 events: damaged"),
+        ("times", [np.inf] * 40, "time of event 0 is inf s: 0 to 86400 s are possible"),
+        ("times", [0.1] * 39 + [np.nan], "time of event 39 is nan s"),
+        ("times", [], "has 0 times, but unit of 40 events"),
+    ],
+)
+def test_faults_in_a_recording_of_shd_name_it(data: Path, column: str, value: list[float], message: str) -> None:
+    path = data / "SHD/shd_train.h5"
+    with h5py.File(path, "r+") as file:
+        file[f"spikes/{column}"][3] = np.array(value)
+    with pytest.raises(ConfigError, match=re.escape(f"{path}, recording 3: {message}")):
+        load(settings("shd", data), 1, STEPS)
+
+
+def test_a_file_that_lacks_an_array_of_shd_is_named(data: Path) -> None:
+    path = data / "SHD/shd_train.h5"
+    with h5py.File(path, "r+") as file:
+        del file["spikes/units"]
+        file.create_group("spikes/units")
+    with pytest.raises(ConfigError, match="has no spikes/units: no file of SHD"):
+        load(settings("shd", data), 1, STEPS)
+
+
+def test_hidden_files_are_no_recordings(data: Path) -> None:
+    for name in ("._00000.bin", ".DS_Store"):
+        (data / "NMNIST/Train/3" / name).write_bytes(b"Mac OS X")
+    (data / "NMNIST/Train/._3").mkdir()
+    write_nmnist(data / "NMNIST/Train/.trash/7.bin", random_events(0))
+    assert len(load(settings("nmnist", data), 1, STEPS).train_x) == 8
+    assert len(recordings("nmnist", data, "train")) == 12
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda path: path.symlink_to("/nowhere/0.bin"), "is a symbolic link to /nowhere/0.bin, which is not there"),
+        (lambda path: path.mkdir(), "is a folder, where a recording is a file"),
+        (lambda path: path.touch(), "is empty: damaged"),
+        (lambda path: path.write_bytes(b"12345678"), "8 bytes are no whole number of events of 5 bytes"),
+        (lambda path: path.write_bytes(b"\x00\xf0\x00\x00\x00"), "holds no events"),
+    ],
+)
+def test_what_is_no_recording_is_named(data: Path, spoil, message: str) -> None:
+    path = data / "NMNIST/Train/3/00002.bin"
+    path.unlink()
+    spoil(path)
+    with pytest.raises(ConfigError, match=re.escape(f"{path}: {message}")):
+        load(settings("nmnist", data), 1, STEPS)
+    with pytest.raises(ConfigError, match=re.escape(f"{path}: {message}")):
+        list(verify("nmnist", data))
+
+
+def test_recordings_that_stand_twice_are_told(data: Path) -> None:
+    folder = data / "NMNIST/Train/3"
+    shutil.copy(folder / "00002.bin", folder / "00002 copy.bin")
+    (source,) = load(settings("nmnist", data), 1, STEPS).sources
+    assert "1 of them have the same events as another, such as" in source.note
+
+
+def test_the_checksum_follows_content_and_names_not_the_place(data: Path, tmp_path: Path) -> None:
+    (first,) = load(settings("nmnist", data), 1, STEPS).sources
+    shutil.copytree(data, tmp_path / "copy")
+    (copy,) = load(settings("nmnist", tmp_path / "copy"), 1, STEPS).sources
+    assert copy.path == f"{tmp_path}/copy/NMNIST/Train" and copy.sha256 == first.sha256
+    write_nmnist(data / "NMNIST/Train/3/00002.bin", random_events(99))
+    assert load(settings("nmnist", data), 1, STEPS).sources[0].sha256 != first.sha256
+
+
+def test_recordings_are_read_where_no_cache_can_be_written(
+    data: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = load(settings("nmnist", data), 1, STEPS)
+    monkeypatch.setenv("SNNHPO_CACHE", "/dev/null/cache")
+    again = load(settings("nmnist", data), 1, STEPS)
+    assert torch.equal(first.train_x[torch.arange(8)], again.train_x[torch.arange(8)])
+    assert "each rank of this node reads nmnist by itself: " in caplog.text

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from snnhpo_mpi.config import StudyConfig
+from snnhpo_mpi.config import SaturationSettings, StudyConfig
 from snnhpo_mpi.snn.parameters import defaults
 from snnhpo_mpi.trial import State, Trial
 
@@ -48,6 +48,17 @@ def test_a_network_trained_to_the_end_is_scored_on_held_out_data():
     assert len(outcome.curves["train_accuracy"]) == 2
     assert len(outcome.curves["silent_rate_output"]) == 6  # batches of 8, 8 and 4 in each of two epochs
     assert len(outcome.curves["spikes_output"]) == 10
+
+
+def test_an_output_that_fires_whenever_it_can_is_saturated_although_spikes_reach_it_late():
+    eager = {"threshold": 0.02, "threshold_step": 0.0, "current_decay": 1.0, "voltage_decay": 1.0, "dropout": 0.0}
+    eager |= {"refractory_decay": 1.0, "learning_rate": 1e-6}
+    watching = config(LIVELY | eager, ()).model_copy(
+        update={"saturation": (SaturationSettings(layer="output", share=0.1, limit=0.9),)}
+    )
+    outcome = evaluate(watching)  # of 12 steps, the output can fire in the last 7
+    assert outcome.state is State.STOPPED
+    assert outcome.constraints == (pytest.approx(0.9),)
 
 
 def test_a_silent_network_is_stopped_early_and_not_scored():

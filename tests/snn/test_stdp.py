@@ -196,3 +196,58 @@ def test_saturation_and_chance_stop_training_and_are_constraints() -> None:
     outcome = trainer.evaluate(Trial(1, PARAMS | wild, 7))
     assert outcome.state is State.STOPPED
     assert outcome.constraints[2] > 0
+
+
+DIVERGES = {
+    "norm": [np.nan, 1e39],
+    "e_reset": [np.nan, 1e39, -1e39],
+    "i_rest": [np.inf],
+    "nu_post": [1e39],
+    "theta_plus": [3e38],  # finite itself: two spikes of it are not
+    "strength_inh": [3e38],
+}
+
+
+@pytest.mark.parametrize("engine", ["fast", "library"])
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in DIVERGES.items() for value in values])
+def test_a_training_that_leaves_the_finite_numbers_fails_and_is_not_taken_for_silent(engine, name, value) -> None:
+    from snnhpo_mpi.snn.stdp import StdpTrainer
+
+    settings = config(64, 10)
+    settings = settings.model_copy(update={"trainer": settings.trainer.model_copy(update={"engine": engine})})
+    trainer = StdpTrainer(settings, "cpu", lambda progress: None)
+    with pytest.raises(FloatingPointError, match=r"training diverged: .*finite"):
+        trainer.evaluate(Trial(0, PARAMS | {name: value}, 7))
+
+
+@pytest.mark.parametrize("name", ["w", "theta", "v"])
+@pytest.mark.parametrize("engine", ["sparse", "dense", "library"])
+def test_every_engine_tells_what_is_not_finite(engine, name) -> None:
+    import torch
+
+    from snnhpo_mpi.snn.bindsnet_network import BindsnetNetwork
+    from snnhpo_mpi.snn.dense_steps import DenseSteps
+    from snnhpo_mpi.snn.diehl_cook import DiehlCook
+    from snnhpo_mpi.snn.equations import FORMS, equations
+    from snnhpo_mpi.snn.parameters import defaults
+
+    params = (
+        defaults("stdp", "diehl_cook")
+        | {"map_size": 5}
+        | ({"strength_inh": 3e38, "e_refrac": 0} if name == "v" else {})
+    )
+    kind = BindsnetNetwork if engine == "library" else DiehlCook
+    network = kind(params, 9, 1.0, torch.device("cpu"))
+    if engine == "dense":
+        constants = equations(params, FORMS["diehl_cook"], 1.0, torch.float32)
+        network._steps = DenseSteps(constants, network.w, network.theta)
+    spikes = torch.ones(3, 30, 1, 3, 3, dtype=torch.bool)
+    with torch.inference_mode(), np.errstate(over="ignore", invalid="ignore"):
+        network.refuse_divergence()
+        if name == "v":
+            network.score(spikes)
+        else:
+            getattr(network, name)[1] = np.nan
+        words = {"w": "weights", "theta": "adaptive thresholds", "v": "membrane potentials"}
+        with pytest.raises(FloatingPointError, match=f"{words[name]} are not finite"):
+            network.refuse_divergence()

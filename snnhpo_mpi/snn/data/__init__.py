@@ -5,6 +5,7 @@ Official test sets are read for final trainings only, which no search makes.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -15,9 +16,12 @@ from snnhpo_mpi.config import DatasetSettings, EncodingSettings
 from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.snn.data import digits, idx
 from snnhpo_mpi.snn.data.binned import Rows, read_binned
+from snnhpo_mpi.snn.data.folder import data_folder
+from snnhpo_mpi.snn.data.part import Part, Source
 from snnhpo_mpi.snn.data.recordings import SENSORS
 from snnhpo_mpi.snn.data.split import Indices, stratified_split
 
+log = logging.getLogger(__name__)
 Samples = torch.Tensor | Rows
 IMAGE_DIM = 4  # axes of images; recordings have one more
 
@@ -32,6 +36,7 @@ class Split:
         held_x: ``M x C x H x W`` uint8.
         held_y: ``M`` int64.
         n_classes: K.
+        sources: the files that were read.
     """
 
     train_x: Samples
@@ -39,6 +44,7 @@ class Split:
     held_x: Samples
     held_y: torch.Tensor
     n_classes: int
+    sources: tuple[Source, ...] = ()
 
 
 def load(dataset: DatasetSettings, seed: int, encoding: EncodingSettings | None = None) -> Split:
@@ -52,10 +58,8 @@ def load(dataset: DatasetSettings, seed: int, encoding: EncodingSettings | None 
     Raises:
         ConfigError: data are missing, damaged or fewer than asked for; the message says what to put where.
     """
-    x, y = _read(dataset, encoding, "train")
-    train, held = _split(dataset, y, seed)
-    classes = torch.from_numpy(y)
-    return Split(_rows(x, train), classes[train], _rows(x, held), classes[held], _n_classes(dataset, y))
+    part = _read(dataset, encoding, "train")
+    return _as_split(part, part, *_split(dataset, part.y, seed), _n_classes(dataset, part))
 
 
 def load_final(dataset: DatasetSettings, seed: int, encoding: EncodingSettings | None = None) -> Split:
@@ -75,57 +79,86 @@ def load_final(dataset: DatasetSettings, seed: int, encoding: EncodingSettings |
     Raises:
         ConfigError: as ``load``, or nothing is left to test on.
     """
-    x, y = _read(dataset, encoding, "train")
+    part = _read(dataset, encoding, "train")
     if dataset.name != "digits5000":
-        test_x, test_y = _read(dataset, encoding, "test")
-        held = np.arange(len(test_y))
-        return Split(
-            _rows(x, np.arange(len(y))), torch.from_numpy(y), _rows(test_x, held), torch.from_numpy(test_y),
-            _n_classes(dataset, y),
-        )  # fmt: skip
-    touched = np.zeros(len(y), dtype=bool)
-    touched[np.concatenate(_split(dataset, y, seed))] = True
+        return _tested_officially(dataset, part, _read(dataset, encoding, "test"))
+    touched = np.zeros(len(part.y), dtype=bool)
+    touched[np.concatenate(_split(dataset, part.y, seed))] = True
     if touched.all():
         raise ConfigError(
-            f"trainer.dataset: the search trained or scored on all {len(y)} samples of {dataset.name}: "
+            f"trainer.dataset: the search trained or scored on all {len(part.y)} samples of {dataset.name}: "
             "none is left to test on"
         )
     train, test = np.flatnonzero(touched), np.flatnonzero(~touched)
-    classes = torch.from_numpy(y)
-    return Split(_rows(x, train), classes[train], _rows(x, test), classes[test], _n_classes(dataset, y))
+    return _as_split(part, part, train, test, _n_classes(dataset, part))
 
 
-def _read(dataset: DatasetSettings, encoding: EncodingSettings | None, part: str) -> tuple[Samples, Indices]:
+def _tested_officially(dataset: DatasetSettings, train: Part, test: Part) -> Split:
+    n_classes = _n_classes(dataset, train)
+    refuse_unlike(train, test, n_classes)
+    return _as_split(train, test, np.arange(len(train.y)), np.arange(len(test.y)), n_classes)
+
+
+def refuse_unlike(train: Part, test: Part, n_classes: int) -> None:
+    """Raise unless what is learnt from one part can be tested on the other.
+
+    Raises:
+        ConfigError: names the test part's file, and what is unlike.
+    """
+    images, *labels = (source.path for source in test.sources)
+    if train.x.shape[1:] != test.x.shape[1:]:
+        sizes = [" x ".join(map(str, part.x.shape[1:])) for part in (test, train)]
+        raise ConfigError(f"{images}: samples of {sizes[0]}, those of {train.sources[0].path} are {sizes[1]}")
+    if (foreign := test.y >= n_classes).any():
+        index = int(foreign.argmax())
+        raise ConfigError(
+            f"{(labels or [images])[0]}: the label of sample {index} is {test.y[index]}, the training labels are "
+            f"0 to {n_classes - 1}"
+        )
+    if train.sources[0].sha256 == test.sources[0].sha256:
+        log.warning("%s: the test samples are the training samples", images)
+
+
+def _read(dataset: DatasetSettings, encoding: EncodingSettings | None, part: str) -> Part:
     """All samples of the training or the official test part."""
-    match dataset.name:
-        case "digits5000":
-            x, y = digits.read()
-        case "mnist" | "fashion_mnist":
-            return idx.read_staged(dataset, part)
-        case "nmnist" | "dvsgesture" | "shd":
-            assert encoding is not None
-            return read_binned(dataset, encoding, part)
-        case _:
-            assert_never(dataset.name)
-    return torch.from_numpy(x), y
+    try:
+        match dataset.name:
+            case "digits5000":
+                return digits.read_part()
+            case "mnist" | "fashion_mnist":
+                return idx.read_staged(dataset.name, data_folder(dataset), part)
+            case "nmnist" | "dvsgesture" | "shd":
+                assert encoding is not None
+                return read_binned(dataset.name, data_folder(dataset), encoding, part)
+            case _:
+                assert_never(dataset.name)
+    except OSError as error:  # a folder that may not be entered, a file server that is gone
+        raise ConfigError(f"{error.filename or dataset.name}: {error.strerror or error}") from error
 
 
-def _rows(x: Samples, rows: Indices) -> Samples:
+def _as_split(train: Part, held: Part, train_rows: Indices, held_rows: Indices, n_classes: int) -> Split:
+    """Rows of one or two parts."""
+    sources = train.sources if held is train else (*train.sources, *held.sources)
+    train_y, held_y = torch.from_numpy(train.y)[train_rows], torch.from_numpy(held.y)[held_rows]
+    return Split(_rows(train.x, train_rows), train_y, _rows(held.x, held_rows), held_y, n_classes, sources)
+
+
+def _rows(x: torch.Tensor, rows: Indices) -> Samples:
     """Some samples: a copy of images, a view of recordings, which other processes share."""
     index = torch.from_numpy(rows)
-    return Rows(x, index) if isinstance(x, torch.Tensor) and x.dim() > IMAGE_DIM else x[index]
+    return Rows(x, index) if x.dim() > IMAGE_DIM else x[index]
 
 
-def _n_classes(dataset: DatasetSettings, y: Indices) -> int:
+def _n_classes(dataset: DatasetSettings, part: Part) -> int:
     """K, of the whole set if it is known: a part of it may lack some."""
-    return SENSORS[dataset.name].n_classes if dataset.name in SENSORS else int(y.max()) + 1
+    return SENSORS[dataset.name].n_classes if dataset.name in SENSORS else int(part.y.max()) + 1
 
 
 def _split(dataset: DatasetSettings, y: Indices, seed: int) -> tuple[Indices, Indices]:
     wanted = dataset.train + dataset.held_out
     if wanted > len(y):
         raise ConfigError(
-            f"trainer.dataset: {dataset.train} training and {dataset.held_out} held-out samples were asked for, "
+            f"trainer.dataset.train: {dataset.train} training and {dataset.held_out} held-out samples were asked for, "
             f"{dataset.name} has {len(y)} in all"
         )
     return stratified_split(y, dataset.train, dataset.held_out, seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,11 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from snnhpo_mpi.config import DatasetSettings, EncodingSettings
+from snnhpo_mpi.config import EncodingSettings
 from snnhpo_mpi.snn.data.cache import key_of, staged
-from snnhpo_mpi.snn.data.events import bin_steps, denoise, downsample
-from snnhpo_mpi.snn.data.folder import data_folder
-from snnhpo_mpi.snn.data.recordings import SENSORS, Recording, recordings
+from snnhpo_mpi.snn.data.events import Events, bin_steps, denoise, downsample
+from snnhpo_mpi.snn.data.part import Part, Source
+from snnhpo_mpi.snn.data.recordings import SENSORS, Recording, find_part, recordings
+from snnhpo_mpi.snn.data.recordings_source import Copies, source_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,43 +44,49 @@ class Rows:
         return torch.Size((len(self.rows), *self.shared.shape[1:]))
 
 
-def read_binned(dataset: DatasetSettings, encoding: EncodingSettings, part: str) -> tuple[Tensor, NDArray[np.int64]]:
+def read_binned(name: str, root: Path, encoding: EncodingSettings, part: str) -> Part:
     """All recordings of a part, binned.
 
     Args:
-        dataset: which and where.
+        name: of the data set.
+        root: its folder.
         encoding: of the name ``events``.
         part: train or test.
 
     Returns:
-        ``N x C x H x W x ceil(T / 8)`` uint8, mapped from the cache, and classes ``N``.
+        ``N x C x H x W x ceil(T / 8)`` uint8, mapped from the cache, with classes and files.
 
     Raises:
         ConfigError: data are missing or damaged.
-        OSError: the cache cannot be written.
     """
-    found = recordings(dataset.name, data_folder(dataset), part)
-    key = key_of([dataset.name, encoding.model_dump(mode="json")], (recording.path for recording in found))
-    write = partial(_write, name=dataset.name, encoding=encoding, found=found)
-    return staged(f"{dataset.name}_{part}", key, write)
+    found = recordings(name, root, part)
+    key = key_of([name, part, encoding.model_dump(mode="json")], (recording.path for recording in found))
+    make = partial(_make, name, find_part(name, root, part), part, encoding, found)
+    return staged(name, key, make)
 
 
-def _write(path: Path, name: str, encoding: EncodingSettings, found: list[Recording]) -> list[int]:
-    """Bin all recordings into a file; their classes."""
+def _make(
+    name: str, place: Path, part: str, encoding: EncodingSettings, found: list[Recording], path: Path
+) -> tuple[list[int], tuple[Source, ...]]:
+    """Bin all recordings into a file; their classes and where they lie."""
     n_channels, height, width = SENSORS[name].shape
     factor = encoding.downsample
     shape = n_channels, -(-height // factor), -(-width // factor)
     total = (len(found), *shape, -(-encoding.steps // 8))
     bits = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=total)
+    with path.open("r+b") as file:  # a disk that is full says so here; a mapped page would kill the process
+        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    copies = Copies()
     for row, recording in enumerate(found):
-        bits[row] = binned(recording, shape, encoding)
+        events = recording.read()
+        copies.note(recording, events)
+        bits[row] = binned(events, shape, encoding)
     bits.flush()
-    return [recording.label for recording in found]
+    return [recording.label for recording in found], (source_of(name, place, part, found, copies),)
 
 
-def binned(recording: Recording, shape: tuple[int, int, int], encoding: EncodingSettings) -> NDArray[np.uint8]:
+def binned(events: Events, shape: tuple[int, int, int], encoding: EncodingSettings) -> NDArray[np.uint8]:
     """One recording as bits, ``C x H x W x ceil(T / 8)``."""
-    events = recording.read()
     if encoding.denoise_ms:
         events = denoise(events, round(encoding.denoise_ms * 1000))
     window_us = None if encoding.window_ms is None else round(encoding.window_ms * 1000)

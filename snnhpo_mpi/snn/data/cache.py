@@ -1,8 +1,8 @@
 """The cache of a node: data sets made ready once, and mapped into memory, where all ranks of the node share them.
 
-An entry is two files: ``<name>_<key>.npy``, the samples, and ``<name>_<key>.json``, written last, with classes and
-checksum. The key covers the files that the samples come from (names, sizes, times) and what was made of them, so that
-other data never meet an old entry. Whoever comes first holds a lock while it writes; the others wait for it.
+An entry is two files: ``<name>_<key>.npy``, the samples, and ``<name>_<key>.json``, written last, with classes,
+checksum and the files that were read. The key covers these files (names, sizes, times) and what was made of them, so
+that other data never meet an old entry. Whoever comes first holds a lock while it writes; the others wait for it.
 """
 
 from __future__ import annotations
@@ -13,43 +13,61 @@ import hashlib
 import json
 import logging
 import os
+import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
-from snnhpo_mpi.scratch import cache_folder
+from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.scratch import CACHE, cache_folder
+from snnhpo_mpi.snn.data.part import Part, Source
 
 log = logging.getLogger(__name__)
-FORMAT = 1
+FORMAT = 2
+Make = Callable[[Path], tuple[Iterable[int], tuple[Source, ...]]]
 
 
-def staged(name: str, key: str, write: Callable[[Path], Iterable[int]]) -> tuple[Tensor, NDArray[np.int64]]:
-    """Samples and classes from the cache, which gets them first if it has not got them.
+def staged(name: str, key: str, make: Make) -> Part:
+    """A part of a data set from the cache of this node, made ready first if it is not there.
+
+    A cache that cannot be written costs time and memory, not the search: each rank then makes the part for itself.
 
     Args:
-        name: of the data set and its part.
+        name: of the data set.
         key: of what the samples are made from and how (``key_of``).
-        write: writes all samples, ``N x ...`` uint8, into the ``.npy`` file that it is given; returns ``N`` classes.
-
-    Returns:
-        ``N x ...`` uint8, mapped from the cache, and classes ``N``.
+        make: writes all samples, ``N x ...`` uint8, into the ``.npy`` file that it is given; returns ``N`` classes and
+            the files it read.
 
     Raises:
-        OSError: the cache cannot be written.
+        ConfigError: the samples cannot be written anywhere.
     """
     cache = cache_folder(os.environ)
+    try:
+        return _shared(cache, name, key, make)
+    except OSError as error:
+        log.warning("each rank of this node reads %s by itself: %s; %s names another cache", name, error, CACHE)
+    try:
+        with tempfile.TemporaryDirectory(prefix="snnhpo-") as folder:
+            _write(entry := Path(folder) / name, make)
+            part = _load(entry)  # mapped: it outlives its name
+    except OSError as error:
+        raise ConfigError(f"{name} cannot be made ready: {error}; {CACHE} and TMPDIR name other folders") from error
+    assert part is not None
+    return part
+
+
+def _shared(cache: Path, name: str, key: str, make: Make) -> Part:
     cache.mkdir(mode=0o700, parents=True, exist_ok=True)
     _check_owner(cache)
     entry = cache / f"{name}_{key}"
     with _lock(entry):
         if (found := _load(entry)) is None:
             log.info("%s goes into the cache of this node: %s", name, cache)
-            _write(entry, write)
+            _write(entry, make)
             found = _load(entry)
     if found is None:
         raise OSError(f"{entry}.npy cannot be read back just after it was written")
@@ -69,7 +87,7 @@ def _check_owner(cache: Path) -> None:
     """Raise where somebody else could have put the cache: its name in a folder that all may write to is known."""
     stat = cache.stat()
     if cache.parent.stat().st_mode & 0o002 and stat.st_uid != os.getuid():
-        raise PermissionError(f"{cache} belongs to another user; SNNHPO_CACHE names another place")
+        raise PermissionError(f"{cache} belongs to another user")
 
 
 @contextlib.contextmanager
@@ -81,13 +99,14 @@ def _lock(entry: Path) -> Iterator[None]:
         yield
 
 
-def _load(entry: Path) -> tuple[Tensor, NDArray[np.int64]] | None:
+def _load(entry: Path) -> Part | None:
     """A whole entry, None if there is none or it is damaged."""
     try:
         told = json.loads(entry.with_suffix(".json").read_text(encoding="utf-8"))
         # Copy on write: torch wants memory that it may write to, and the file stays as it is.
         samples = np.load(entry.with_suffix(".npy"), mmap_mode="c", allow_pickle=False)
         classes = np.array(told["classes"], dtype=np.int64)
+        sources = tuple(Source(**source) for source in told["sources"])
         if zlib.crc32(samples.reshape(-1).data) != told["crc32"]:
             raise ValueError("its checksum is wrong")
     except FileNotFoundError:
@@ -95,17 +114,21 @@ def _load(entry: Path) -> tuple[Tensor, NDArray[np.int64]] | None:
     except (OSError, ValueError, KeyError, TypeError) as error:
         log.warning("%s.npy: the cache entry is damaged and made anew: %s", entry, error)
         return None
-    return torch.from_numpy(samples), classes
+    return Part(torch.from_numpy(samples), classes, sources)
 
 
-def _write(entry: Path, write: Callable[[Path], Iterable[int]]) -> None:
+def _write(entry: Path, make: Make) -> None:
     """Make an entry; it is there as a whole or not at all."""
     beside = [entry.with_name(f"{entry.name}.{os.getpid()}.new.{kind}") for kind in ("npy", "json")]
     samples, facts = beside
     try:
-        classes = write(samples)
-        crc32 = zlib.crc32(np.load(samples, mmap_mode="r", allow_pickle=False).reshape(-1).data)
-        facts.write_text(json.dumps({"classes": [int(label) for label in classes], "crc32": crc32}), encoding="utf-8")
+        classes, sources = make(samples)
+        told = {
+            "classes": [int(label) for label in classes],
+            "crc32": zlib.crc32(np.load(samples, mmap_mode="r", allow_pickle=False).reshape(-1).data),
+            "sources": [asdict(source) for source in sources],
+        }
+        facts.write_text(json.dumps(told), encoding="utf-8")
         samples.replace(entry.with_suffix(".npy"))
         facts.replace(entry.with_suffix(".json"))
     finally:

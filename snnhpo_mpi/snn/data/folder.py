@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import re
 from pathlib import Path
 
-from snnhpo_mpi.config import DatasetSettings
+from snnhpo_mpi.config import DatasetSettings, expanded
 from snnhpo_mpi.errors import ConfigError
 
 
@@ -18,12 +16,39 @@ def data_folder(dataset: DatasetSettings) -> Path:
     """
     if dataset.path is None:
         raise ConfigError(f"trainer.dataset.path: {dataset.name} needs the folder of its files")
-    expanded = os.path.expandvars(Path(dataset.path).expanduser())
-    if unset := re.search(r"\$\{?\w+", expanded):
-        raise ConfigError(
-            f"trainer.dataset.path: {dataset.path}: the variable {unset.group()} is not set; it names the folder of "
-            f"your data sets (snnhpo data list tells what belongs there)"
-        )
-    if not Path(expanded).is_dir():
-        raise ConfigError(f"trainer.dataset.path: there is no folder {expanded}")
-    return Path(expanded)
+    try:
+        return folder_at(dataset.path, "trainer.dataset.path")
+    except ConfigError as error:
+        raise ConfigError(f"{error}; it names the folder of your data sets (see snnhpo data list)") from None
+
+
+def folder_at(path: str, named_by: str) -> Path:
+    """A folder of the user's.
+
+    Args:
+        path: may begin with ``~`` and hold environment variables.
+        named_by: key, option or variable that names it, for the message.
+
+    Raises:
+        ConfigError: there is no such folder.
+    """
+    folder = expanded(path, named_by)
+    try:
+        if folder.is_dir():
+            return folder
+    except OSError as error:  # a folder above it that may not be entered
+        raise ConfigError(f"{named_by}: {path[:200]}: {error.strerror}") from error
+    raise ConfigError(f"{named_by}: there is no folder {folder}")
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is such a file or folder.
+
+    Raises:
+        ConfigError: it is a symbolic link to something that is not there.
+    """
+    if path.exists():
+        return True
+    if path.is_symlink():
+        raise ConfigError(f"{path}: is a symbolic link to {path.readlink()}, which is not there")
+    return False

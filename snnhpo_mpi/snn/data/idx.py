@@ -1,12 +1,14 @@
 """MNIST and Fashion-MNIST in their usual idx files, raw or gzipped, as torchvision and the original site lay them out.
 
 Format: two zero bytes, element type (8 = unsigned byte), number of dimensions, each as a big-endian uint32, data.
+
+Whoever has images of their own may lay them out like this too: what is not published is read, and said to be so.
 """
 
 from __future__ import annotations
 
 import gzip
-import logging
+import hashlib
 import math
 import zlib
 from pathlib import Path
@@ -14,77 +16,89 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from snnhpo_mpi.config import DatasetSettings
 from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.snn.data.cache import key_of, staged
-from snnhpo_mpi.snn.data.folder import data_folder
+from snnhpo_mpi.snn.data.folder import is_there
+from snnhpo_mpi.snn.data.part import Part, Source
+from snnhpo_mpi.snn.data.published import note_of
 
-log = logging.getLogger(__name__)
-IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
-TEST_IMAGES, TEST_LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
+FILES = {
+    "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+    "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
+}
 OWN_FOLDER = {"mnist": "MNIST/raw", "fashion_mnist": "FashionMNIST/raw"}  # below the path, as torchvision writes
+_MAGIC = b"\x00\x00\x08"
+_GZIP = b"\x1f\x8b"
 
 
-def read_training_set(dataset: DatasetSettings) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Read the official training set.
-
-    Returns:
-        Images ``N x 1 x H x W`` and classes ``N``.
-
-    Raises:
-        ConfigError: files are missing or damaged.
-    """
-    return _read_pair(dataset, IMAGES, LABELS)
-
-
-def read_test_set(dataset: DatasetSettings) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Read the official test set, as ``read_training_set``."""
-    return _read_pair(dataset, TEST_IMAGES, TEST_LABELS)
-
-
-def read_staged(dataset: DatasetSettings, part: str) -> tuple[Tensor, NDArray[np.int64]]:
+def read_staged(name: str, root: Path, part: str) -> Part:
     """A part by way of the node's cache: only the first of its ranks reads the files, from wherever they are.
 
     Args:
-        dataset: which and where.
+        name: of the data set.
+        root: its folder.
         part: train or test.
 
     Returns:
-        Images ``N x 1 x H x W`` uint8 and classes ``N``.
+        Images ``N x 1 x H x W``, classes and files.
 
     Raises:
-        ConfigError: files are missing or damaged.
+        ConfigError: files are missing, damaged, another data set's, or their labels cannot be learnt.
     """
-    read = read_training_set if part == "train" else read_test_set
-    names = (IMAGES, LABELS) if part == "train" else (TEST_IMAGES, TEST_LABELS)
-    files = [find(data_folder(dataset), dataset.name, name) for name in names]
 
-    def write(path: Path) -> NDArray[np.int64]:
-        images, labels = read(dataset)
-        np.save(path, images)
-        return labels
+    def make(path: Path) -> tuple[list[int], tuple[Source, ...]]:
+        read_now = read(name, root, part)
+        np.save(path, read_now.x.numpy())
+        return read_now.y.tolist(), read_now.sources
 
-    try:
-        return staged(f"{dataset.name}_{part}", key_of(dataset.name, files), write)
-    except OSError as error:
-        log.warning("each rank of this node reads %s by itself: %s", dataset.name, error)
-        images, labels = read(dataset)
-        return torch.from_numpy(images), labels
+    files = [find(root, name, file_name) for file_name in FILES[part]]
+    return staged(name, key_of([name, part], files), make)
 
 
-def _read_pair(
-    dataset: DatasetSettings, image_file: str, label_file: str
-) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    root = data_folder(dataset)
-    images = read_idx(find(root, dataset.name, image_file))
-    labels = read_idx(find(root, dataset.name, label_file))
+def read(name: str, root: Path, part: str) -> Part:
+    """A part from its files; arguments, result and errors are those of ``read_staged``."""
+    files = [find(root, name, file_name) for file_name in FILES[part]]
+    images, labels = map(read_idx, files)
+    sources = tuple(map(_source, (name, name), FILES[part], files, (images, labels)))
     if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):
         raise ConfigError(
-            f"{root}: {image_file} and {label_file} do not belong together: {images.shape} and {labels.shape}"
+            f"{files[0]} and {files[1]} do not belong together: they hold {_shape(images)} and {_shape(labels)} numbers"
         )
-    return images[:, None], labels.astype(np.int64)
+    if part == "train":
+        _refuse_gaps(files[1], labels)
+    return Part(torch.from_numpy(images[:, None]), labels.astype(np.int64), sources)
+
+
+def _source(name: str, usual: str, file: Path, array: NDArray[np.uint8]) -> Source:
+    sha256 = hashlib.sha256(_header(array) + array.tobytes()).hexdigest()
+    return Source(str(file.resolve()), file.stat().st_size, sha256, note_of(str(file), name, usual, sha256))
+
+
+def _header(array: NDArray[np.uint8]) -> bytes:
+    return _MAGIC + bytes([array.ndim]) + np.array(array.shape, ">u4").tobytes()
+
+
+def _shape(array: NDArray[np.uint8]) -> str:
+    return " x ".join(f"{size:,}" for size in array.shape)
+
+
+def _refuse_gaps(file: Path, labels: NDArray[np.uint8]) -> None:
+    """Raise unless the labels are 0 to K - 1, each of which occurs: one stray label would add classes without samples.
+
+    Raises:
+        ConfigError: names the first label above a gap.
+    """
+    counts = np.bincount(labels)
+    if len(counts) < 2:
+        raise ConfigError(f"{file}: all labels are 0: two classes are the fewest to learn")
+    if not counts.all():
+        missing = int(counts.argmin())
+        index = int(np.argmax(labels > missing))
+        raise ConfigError(
+            f"{file}: the label of sample {index} is {labels[index]}, but no sample has the label {missing}: "
+            "labels must be 0, 1, 2 ... without a gap"
+        )
 
 
 def find(root: Path, name: str, file_name: str) -> Path:
@@ -95,7 +109,7 @@ def find(root: Path, name: str, file_name: str) -> Path:
     """
     for folder in (OWN_FOLDER[name], "raw", "."):
         for suffix in ("", ".gz"):
-            if (file := root / folder / f"{file_name}{suffix}").is_file():
+            if is_there(file := root / folder / f"{file_name}{suffix}"):
                 return file
     raise ConfigError(
         f"{root}: {file_name} (or {file_name}.gz) is needed here or in {OWN_FOLDER[name]}, as torchvision downloads "
@@ -104,19 +118,48 @@ def find(root: Path, name: str, file_name: str) -> Path:
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
-    """Read one idx file of unsigned bytes.
+    """Read one idx file of unsigned bytes: images or labels.
 
     Raises:
-        ConfigError: the file is truncated or not of this format.
+        ConfigError: the file is truncated, empty or not of this format.
     """
-    try:
-        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError, zlib.error) as error:
-        raise ConfigError(f"{path}: damaged or unreadable: {error}") from error
-    if len(raw) < 4 or raw[:3] != b"\x00\x00\x08" or len(raw) < 4 + 4 * raw[3]:
+    raw = _content(path)
+    if len(raw) < 4 or raw[:3] != _MAGIC:
         raise ConfigError(f"{path}: not an idx file of unsigned bytes")
-    shape = tuple(int(size) for size in np.frombuffer(raw, ">u4", count=raw[3], offset=4))
-    data = raw[4 + 4 * raw[3] :]
+    n_axes = raw[3]
+    if n_axes not in (1, 3):
+        raise ConfigError(f"{path}: announces {n_axes} dimensions: images have 3 of them, labels 1")
+    if len(raw) < (start := 4 + 4 * n_axes):
+        raise ConfigError(f"{path}: ends within its header: damaged")
+    shape = tuple(np.frombuffer(raw, ">u4", count=n_axes, offset=4).tolist())
+    data = raw[start:]
     if len(data) != math.prod(shape):
         raise ConfigError(f"{path}: {math.prod(shape)} bytes of data are announced, {len(data)} are there: damaged")
+    if not len(data):
+        raise ConfigError(
+            f"{path}: holds {'images' if n_axes == 3 else 'labels'} of {' x '.join(map(str, shape))}: none"
+        )
     return np.frombuffer(data, np.uint8).reshape(shape).copy()
+
+
+def _content(path: Path) -> bytes:
+    """What a file holds, uncompressed if its name ends in ``.gz``.
+
+    Raises:
+        ConfigError: it cannot be read, or its name does not say whether it is compressed.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path}: unreadable: {error.strerror}") from error
+    if not raw:
+        raise ConfigError(f"{path}: is empty: damaged")
+    is_named_so = path.suffix == ".gz"
+    if raw.startswith(_GZIP) and not is_named_so:
+        raise ConfigError(f"{path}: is compressed by gzip, which its name does not say: rename it to {path.name}.gz")
+    if raw.startswith(_MAGIC) and is_named_so:
+        raise ConfigError(f"{path}: is not compressed, although its name says so: rename it to {path.stem}")
+    try:
+        return gzip.decompress(raw) if is_named_so else raw
+    except (OSError, EOFError, zlib.error) as error:
+        raise ConfigError(f"{path}: is no whole gzip file: damaged") from error

@@ -9,17 +9,22 @@ Sources: Orchard et al. 2015 (N-MNIST); Amir et al. 2017 (DVS128 Gesture); Crame
 
 from __future__ import annotations
 
+import contextlib
+import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from snnhpo_mpi.errors import ConfigError
-from snnhpo_mpi.snn.data.events import Events, in_order
+from snnhpo_mpi.snn.data.columns import Column, events_of
+from snnhpo_mpi.snn.data.events import Events
+from snnhpo_mpi.snn.data.folder import is_there
 
 OVERFLOW_ROW, OVERFLOW_US = 240, 2**13  # an N-MNIST event of this row says that the clock went round
 
@@ -33,21 +38,28 @@ class Sensor:
         n_classes: K of the whole set.
         folders: below the data folder, where its files may lie.
         parts: files or folders of the training and of the official test part, in such a folder.
+        n_published: recordings of the published training and test part.
     """
 
     shape: tuple[int, int, int]
     n_classes: int
     folders: tuple[str, ...]
-    parts: dict[str, str]
+    parts: Mapping[str, str]
+    n_published: Mapping[str, int]
 
 
 SENSORS = {
-    "nmnist": Sensor((2, 34, 34), 10, ("NMNIST", "."), {"train": "Train", "test": "Test"}),
-    "dvsgesture": Sensor(
-        (2, 128, 128), 11, ("DVSGesture", "."), {"train": "ibmGestureTrain", "test": "ibmGestureTest"}
+    "nmnist": Sensor(
+        (2, 34, 34), 10, ("NMNIST", "."), {"train": "Train", "test": "Test"}, {"train": 60_000, "test": 10_000}
     ),
-    "shd": Sensor((1, 1, 700), 20, ("SHD", "."), {"train": "shd_train.h5", "test": "shd_test.h5"}),
-}
+    "dvsgesture": Sensor(
+        (2, 128, 128), 11, ("DVSGesture", "."), {"train": "ibmGestureTrain", "test": "ibmGestureTest"},
+        {"train": 1077, "test": 264},
+    ),
+    "shd": Sensor(
+        (1, 1, 700), 20, ("SHD", "."), {"train": "shd_train.h5", "test": "shd_test.h5"}, {"train": 8156, "test": 2264}
+    ),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +68,13 @@ class Recording:
 
     Attributes:
         path: its file.
+        name: that of its file, or also its place in the file; for messages.
         label: its class.
-        read: gives its events, or raises ``ConfigError`` with the file's name.
+        read: gives its events, or raises ``ConfigError`` with its name.
     """
 
     path: Path
+    name: str
     label: int
     read: Callable[[], Events]
 
@@ -73,7 +87,7 @@ def find_part(name: str, root: Path, part: str) -> Path:
     """
     sensor = SENSORS[name]
     for folder in sensor.folders:
-        if (found := root / folder / sensor.parts[part]).exists():
+        if is_there(found := root / folder / sensor.parts[part]):
             return found
     raise ConfigError(
         f"{root}: {sensor.folders[0]}/{sensor.parts[part]} is needed here, as tonic extracts it: "
@@ -85,94 +99,117 @@ def recordings(name: str, root: Path, part: str) -> list[Recording]:
     """All recordings of a part, in an order that does not depend on the machine.
 
     Raises:
-        ConfigError: there are none, or a file has no class.
+        ConfigError: there are none, or one has no class.
     """
     place = find_part(name, root, part)
     found = list(_shd(place) if name == "shd" else _files(name, place))
     if not found:
         raise ConfigError(f"{place}: holds no recordings of {name}")
+    n_classes = SENSORS[name].n_classes
     for recording in found:
-        if not 0 <= recording.label < SENSORS[name].n_classes:
-            raise ConfigError(f"{recording.path}: class {recording.label} is not one of {name}")
+        if not 0 <= recording.label < n_classes:
+            raise ConfigError(
+                f"{recording.name}: class {recording.label} is not one of {name}: 0 to {n_classes - 1} are"
+            )
     return found
 
 
 def _files(name: str, place: Path) -> Iterator[Recording]:
     pattern, read = ("*/*.bin", _read_nmnist) if name == "nmnist" else ("user*/*.npy", _read_gesture)
     for path in sorted(place.glob(pattern)):
+        if any(part.startswith(".") for part in path.relative_to(place).parts):
+            continue  # macOS leaves a hidden ._00000.bin with each file that it copies
+        if is_there(path) and path.is_dir():
+            raise ConfigError(f"{path}: is a folder, where a recording is a file")
         label = path.parent.name if name == "nmnist" else path.stem
-        if not re.fullmatch(r"\d+", label):
+        if not re.fullmatch(r"[0-9]{1,9}", label):
             raise ConfigError(f"{path}: its class {label!r} is no number")
-        yield Recording(path, int(label), partial(read, path))
+        yield Recording(path, str(path), int(label), partial(read, path))
 
 
 def _read_nmnist(path: Path) -> Events:
     raw = np.frombuffer(_bytes(path), np.uint8)
-    if not len(raw) or len(raw) % 5:
+    if len(raw) % 5:
         raise ConfigError(f"{path}: {len(raw)} bytes are no whole number of events of 5 bytes: damaged")
     x, y, high, middle, low = (raw[i::5].astype(np.int64) for i in range(5))
     overflow = y == OVERFLOW_ROW
     t_us = ((high & 127) << 16 | middle << 8 | low) + OVERFLOW_US * np.cumsum(overflow)
-    return _checked(path, "nmnist", Events(x, y, high >> 7, t_us)[~overflow])
+    x, y, polarity, t_us = (column[~overflow] for column in (x, y, high >> 7, t_us))
+    return events_of(str(path), _on_sensor("nmnist", x, y, polarity), t_us, units_per_s=1e6)
+
+
+def _on_sensor(name: str, x: Column, y: Column, polarity: Column) -> dict[str, tuple[Column, int]]:
+    """What ``events_of`` takes."""
+    n_channels, height, width = SENSORS[name].shape
+    return {"x": (x, width), "y": (y, height), "polarity": (polarity, n_channels)}
 
 
 def _read_gesture(path: Path) -> Events:
+    content = _bytes(path)
     try:
-        rows = np.load(path, allow_pickle=False)
+        rows = np.load(io.BytesIO(content), allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise ConfigError(f"{path}: damaged or unreadable: {error}") from error
-    if rows.ndim != 2 or rows.shape[1] != 4 or not np.issubdtype(rows.dtype, np.number) or not np.isfinite(rows).all():
-        raise ConfigError(f"{path}: rows of x, y, polarity and time are needed, found {rows.dtype} of {rows.shape}")
-    x, y, channel = (rows[:, column].astype(np.int64) for column in range(3))
-    return _checked(path, "dvsgesture", Events(x, y, channel, (rows[:, 3] * 1000).astype(np.int64)))
+        raise ConfigError(f"{path}: is no whole NumPy array of numbers: damaged") from error
+    if not isinstance(rows, np.ndarray) or rows.ndim != 2 or rows.shape[1] != 4 or rows.dtype.kind not in "iuf":
+        found = f"{_shape(rows)} of {rows.dtype}" if isinstance(rows, np.ndarray) else "several arrays"
+        raise ConfigError(f"{path}: rows of x, y, polarity and time are needed, found {found}")
+    x, y, polarity, time_ms = rows.T
+    return events_of(str(path), _on_sensor("dvsgesture", x, y, polarity), time_ms, units_per_s=1000)
 
 
 def _shd(path: Path) -> Iterator[Recording]:
-    import h5py
-
-    try:
-        with h5py.File(path, "r") as file:
-            labels = file["labels"][:]
-            n_recordings = {len(file["spikes/times"]), len(file["spikes/units"]), len(labels)}
-    except (OSError, KeyError) as error:
-        raise ConfigError(f"{path}: damaged or no file of SHD: {error}") from error
-    if len(n_recordings) != 1:
-        raise ConfigError(f"{path}: times, units and labels are not of the same number of recordings: damaged")
+    with _opened_shd(path) as file:
+        labels = np.asarray(file["labels"][()])
+        shapes = [file[f"spikes/{column}"].shape for column in ("times", "units")]
+    if labels.ndim != 1 or labels.dtype.kind not in "iuf":
+        raise ConfigError(f"{path}: labels must be a row of whole numbers, found {_shape(labels)} of {labels.dtype}")
+    if shapes != [labels.shape] * 2:
+        raise ConfigError(
+            f"{path}: {len(labels)} labels, but times and units are {shapes[0]} and {shapes[1]} recordings: damaged"
+        )
     for index, label in enumerate(labels):
-        yield Recording(path, int(label), partial(_read_shd, path, index))
+        where = f"{path}, recording {index}"
+        if not np.isfinite(label) or label != np.floor(label):
+            raise ConfigError(f"{where}: its label is {label:g}, not a whole number")
+        yield Recording(path, where, int(label), partial(_read_shd, path, index))
 
 
 def _read_shd(path: Path, index: int) -> Events:
+    with _opened_shd(path) as file:
+        times, units = (np.asarray(file[f"spikes/{column}"][index]) for column in ("times", "units"))
+    where = f"{path}, recording {index}"
+    if any(column.ndim != 1 or column.dtype.kind not in "iuf" for column in (times, units)):
+        raise ConfigError(f"{where}: times and units must be rows of numbers, found {times.dtype} and {units.dtype}")
+    n_channels, height, n_units = SENSORS["shd"].shape
+    none = np.zeros(len(times), dtype=np.int64)
+    on_sensor = {"unit": (units, n_units), "row": (none, height), "channel": (none, n_channels)}
+    return events_of(where, on_sensor, times, units_per_s=1)
+
+
+@contextlib.contextmanager
+def _opened_shd(path: Path) -> Iterator[Any]:
+    """The open HDF5 file, in which all data sets of SHD are there."""
     import h5py
 
     try:
         with h5py.File(path, "r") as file:
-            times, units = file["spikes/times"][index], file["spikes/units"][index]
-    except (OSError, KeyError) as error:
-        raise ConfigError(f"{path}: recording {index} is damaged: {error}") from error
-    t_us = (np.asarray(times, dtype=np.float64) * 1e6).astype(np.int64)
-    none = np.zeros(len(t_us), dtype=np.int64)
-    return _checked(path, "shd", Events(np.asarray(units, dtype=np.int64), none, none, t_us))
+            for name in ("spikes/times", "spikes/units", "labels"):
+                if not isinstance(file.get(name), h5py.Dataset):
+                    raise ConfigError(f"{path}: has no {name}: no file of SHD")
+            yield file
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:  # HDF5's own words help nobody
+        raise ConfigError(f"{path}: damaged, or no HDF5 file") from error
+
+
+def _shape(array: NDArray[Any]) -> str:
+    return " x ".join(map(str, array.shape)) or "a single value"
 
 
 def _bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        content = path.read_bytes()
     except OSError as error:
-        raise ConfigError(f"{path}: unreadable: {error}") from error
-
-
-def _checked(path: Path, name: str, events: Events) -> Events:
-    """Events in order of time; all of them on the sensor."""
-    sizes: list[tuple[str, NDArray[np.int64], int]] = [
-        (axis, values, size)
-        for axis, values, size in zip(
-            ("polarity", "y", "x"), (events.channel, events.y, events.x), SENSORS[name].shape, strict=True
-        )
-    ]
-    if not len(events):
-        raise ConfigError(f"{path}: holds no events: damaged")
-    for axis, values, size in sizes:
-        if len(values) != len(events) or values.min() < 0 or values.max() >= size:
-            raise ConfigError(f"{path}: {axis} from {values.min()} to {values.max()}, 0 to {size - 1} are possible")
-    return in_order(events)
+        raise ConfigError(f"{path}: unreadable: {error.strerror}") from error
+    if not content:
+        raise ConfigError(f"{path}: is empty: damaged")
+    return content

@@ -25,10 +25,15 @@ CURRENT_BYTES = 2**28  # of input spikes as numbers and of their currents, where
 
 
 class FusedSteps:
-    """Runs presentations; changes the weights ``M x N`` and the thresholds' rise ``N`` that it is given."""
+    """Runs presentations; changes the weights ``M x N`` and the thresholds' rise ``N`` that it is given.
+
+    Attributes:
+        has_finite_potentials: one bool, whether they were finite at the end of all presentations.
+    """
 
     def __init__(self, constants: Equations, w: Tensor, theta: Tensor) -> None:
         self._eq, self._w, self._theta = constants, w, theta
+        self.has_finite_potentials = torch.ones((), dtype=torch.bool, device=w.device)
         self._seed = torch.empty(1, dtype=torch.int64, device=w.device)
         self._lessons: dict[tuple[int, int], _Lesson] = {}
 
@@ -48,6 +53,7 @@ class FusedSteps:
         lesson = self._lessons[size]
         lesson.spikes.copy_(steps)
         lesson.run()
+        self.has_finite_potentials &= lesson.state.is_finite()
         excitatory.copy_(lesson.excitatory)
         inhibitory.copy_(lesson.inhibitory)
 
@@ -61,6 +67,7 @@ class FusedSteps:
             arriving[begin - first + 1 :] = steps[begin : first - 1 + len(arriving)]
             currents = arriving @ self._w
             _launch_neurons(self._eq, state, excitatory, inhibitory, currents, self._theta, None, self._seed, first)
+        self.has_finite_potentials &= state.is_finite()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +88,10 @@ class _State:
         state.rest(eq)
         return state
 
+    def is_finite(self) -> Tensor:
+        """Whether all potentials are."""
+        return self.v_e.isfinite().all() & self.v_i.isfinite().all()
+
     def rest(self, eq: Equations) -> None:
         self.v_e.fill_(eq.e.rest)
         self.v_i.fill_(eq.i.rest)
@@ -95,6 +106,7 @@ class _Lesson:
         spikes: ``T x B x M`` uint8, of the input; to be filled before ``run``.
         excitatory: ``T x B x N`` uint8, spikes of the latest presentation.
         inhibitory: the same.
+        state: at the end of the latest presentation.
     """
 
     def __init__(self, eq: Equations, w: Tensor, theta: Tensor, seed: Tensor, size: tuple[int, int]) -> None:
@@ -103,7 +115,7 @@ class _Lesson:
         self.spikes = torch.empty(n_steps, n_samples, m, dtype=torch.uint8, device=w.device)
         records = torch.empty(2, n_steps, n_samples, n, dtype=torch.uint8, device=w.device)
         self.excitatory, self.inhibitory = records.unbind()
-        self._state = _State.at_rest(eq, n_samples, w)
+        self.state = _State.at_rest(eq, n_samples, w)
         self._x = w.new_empty(2, n_samples, m).unbind()
         n_blocks = triton.cdiv(m, ROWS)
         self._n_blocks = triton.cdiv(n_blocks, MOST_PARTS)  # of a part
@@ -126,13 +138,13 @@ class _Lesson:
         self._has_run = True
 
     def _launch(self) -> None:
-        self._state.rest(self._eq)
+        self.state.rest(self._eq)
         for part in (self._x[0], self._currents, self._counts):
             part.zero_()
         self._rise[0].copy_(self._theta)
         for t in range(len(self.spikes)):
             _launch_neurons(
-                self._eq, self._state, self.excitatory, self.inhibitory, self._currents, self._rise, self._counts,
+                self._eq, self.state, self.excitatory, self.inhibitory, self._currents, self._rise, self._counts,
                 self._seed, t,
             )  # fmt: skip
             self._launch_synapses(t)
@@ -142,7 +154,7 @@ class _Lesson:
         eq, (m, n) = self._eq, self._w.shape
         grid = (len(self._currents), triton.cdiv(n, COLUMNS))
         synapses[grid](
-            self.spikes[t], self.excitatory[t], self._x[t % 2], self._x[1 - t % 2], self._state.y, self._w,
+            self.spikes[t], self.excitatory[t], self._x[t % 2], self._x[1 - t % 2], self.state.y, self._w,
             self._currents, self.spikes.shape[1], m, n, self._n_blocks, eq.nu_pre, eq.nu_post, eq.x_decay,
             WEIGHT_MIN, WEIGHT_MAX, LEARNS=eq.learns, ROWS=ROWS, COLUMNS=COLUMNS, SAMPLES=SAMPLES,
         )  # fmt: skip

@@ -1,0 +1,85 @@
+"""Texts of a configuration that name something outside of it: paths, functions, networks."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from snnhpo_mpi.errors import ConfigError
+
+MAX_PATH_BYTES, MAX_NAME_BYTES = 4095, 255  # of Linux: PATH_MAX without its end, NAME_MAX
+NETWORKS = ("csnn", "csnn_gesture", "dense")
+_MODULE = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
+
+
+def path_text(text: str) -> str:
+    """A path as written, if a file can have it.
+
+    Raises:
+        ValueError: empty, too long, or with characters that no path has.
+    """
+    if not text.strip():
+        raise ValueError("a path is needed")
+    if "\0" in text:
+        raise ValueError("a path without the character NUL is needed")
+    if len(text.encode()) > MAX_PATH_BYTES:
+        raise ValueError(f"a path of at most {MAX_PATH_BYTES} bytes is needed, this one has {len(text.encode())}")
+    if (longest := max(len(name.encode()) for name in text.split("/"))) > MAX_NAME_BYTES:
+        raise ValueError(f"names in a path have at most {MAX_NAME_BYTES} bytes, one of these has {longest}")
+    return text
+
+
+def expanded(text: str, key: str) -> Path:
+    """A path of the configuration, with ``~`` and environment variables filled in.
+
+    Args:
+        text: as written.
+        key: of the configuration, for messages.
+
+    Raises:
+        ConfigError: a variable is not set, there is no such user, or no file can have that path.
+    """
+    path = os.path.expandvars(text)
+    if unset := re.search(r"\$\{?\w+", path):
+        raise ConfigError(f"{key}: {text}: the variable {unset.group()} is not set")
+    try:
+        return Path(path_text(path)).expanduser()
+    except RuntimeError:
+        raise ConfigError(f"{key}: {text}: the home folder of {path.split('/')[0]} is not known") from None
+    except ValueError as error:
+        raise ConfigError(f"{key}: {text[:60]}: {error}") from None
+
+
+def function_target(text: str) -> str:
+    """``package.module:function`` or ``path/to/file.py:function``, as written.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    source, colon, name = text.rpartition(":")
+    if not colon or not source or not name:
+        raise ValueError("package.module:function or path/to/file.py:function is needed")
+    if source.endswith(".py"):
+        path_text(source)
+    elif not _MODULE.fullmatch(source):
+        raise ValueError(f"{source!r} is neither a file that ends in .py nor a module such as package.module")
+    if "." in name and _MODULE.fullmatch(name):
+        raise ValueError(f"{name} lies inside of something else: a function of the module itself is needed")
+    if not name.isidentifier():
+        raise ValueError(f"{name!r} cannot be the name of a function")
+    return text
+
+
+def network_name(text: str) -> str:
+    """One of our networks, or ``package.module:Class``, as written.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    source, colon, name = text.partition(":")
+    is_file = source.endswith(".py")
+    if text in NETWORKS or (colon and _MODULE.fullmatch(source) and name.isidentifier() and not is_file):
+        return text
+    hint = f"; a file is named as a module, {Path(source).stem}:{name or 'Class'}" if is_file else ""
+    raise ValueError(f"{', '.join(NETWORKS)} or a class of one's own as package.module:Class is needed{hint}")

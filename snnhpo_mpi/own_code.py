@@ -1,0 +1,85 @@
+"""A user's own function or network, tried in a process of its own before any trial: it may do and raise anything."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, NoReturn
+
+from snnhpo_mpi import child
+from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.user_error import said
+
+LIMIT_S = 900.0  # as long as an evaluator may take to start
+REASON_CHARACTERS = 4000  # as JSON at most 48,000 bytes, which a pipe takes at once
+ANSWER_BYTES = 1 << 16
+
+
+def try_out(key: str, what: str, attempt: str, arguments: Sequence[Any]) -> None:
+    """Run an attempt in a process of its own.
+
+    Args:
+        key: of the configuration that names the code, for messages.
+        what: the code's name.
+        attempt: ``module:function``, of ours, that imports and tries the code; raises ``ConfigError`` if it is unfit.
+        arguments: of the function, which JSON can hold.
+
+    Raises:
+        ConfigError: it is unfit, raised something else, or ended the process.
+    """
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)  # something that it started may hold the other end
+    with open(reading, "rb", buffering=0) as answer:  # noqa: PTH123 - a descriptor
+        code = _run(json.dumps([attempt, *arguments]).encode(), writing, f"{key}: {what}")
+        text = answer.read(ANSWER_BYTES) if code == 0 else None
+    if not text:
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        raise ConfigError(f"{key}: {what} ended its process ({how}) while it was imported and tried")
+    if reason := json.loads(text):
+        raise ConfigError(reason)
+
+
+def _run(order: bytes, writing: int, which: str) -> int:
+    """The exit code of the process, which ends with all that it started."""
+    call = f"from snnhpo_mpi.own_code import main; main({writing}, {os.getpid()})"
+    try:
+        # What it prints is no result of ours.
+        process = child.spawn(call, order, stdout=sys.__stderr__, pass_fds=(writing,))
+    finally:
+        os.close(writing)
+    try:
+        return process.wait(LIMIT_S)
+    except subprocess.TimeoutExpired:
+        raise ConfigError(f"{which} was not imported and tried within {LIMIT_S:g} s") from None
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def main(answer: int, parent: int) -> NoReturn:
+    """The process: makes the attempt and writes the reason why it failed, or null.
+
+    Args:
+        answer: descriptor to write to.
+        parent: the process to end with.
+    """
+    child.die_with(parent)
+    reason = None
+    try:
+        attempt, *arguments = json.load(sys.stdin.buffer)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        module, _, function = attempt.partition(":")
+        getattr(import_module(module), function)(*arguments)
+    except ConfigError as error:
+        reason = str(error)
+    except BaseException as error:  # SystemExit and KeyboardInterrupt too
+        reason = said(error)
+    os.write(answer, json.dumps(reason and reason[:REASON_CHARACTERS]).encode())
+    os._exit(0)  # whatever threads and exit handlers it left

@@ -1,0 +1,46 @@
+"""The training or the test part of a data set as it was read, and the files it was read from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+NOT_PUBLISHED = "not the published files"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file, or a folder of recordings.
+
+    Attributes:
+        path: where it is.
+        n_bytes: its size on the disk.
+        sha256: checksum of its content, uncompressed; of a folder: of the names and contents of its recordings.
+        note: what is known about it, such as whether it is the published one.
+    """
+
+    path: str
+    n_bytes: int
+    sha256: str
+    note: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.n_bytes:,} bytes, sha256 {self.sha256}, {self.note}"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Samples and classes, and where they come from.
+
+    Attributes:
+        x: ``N x ...`` uint8.
+        y: ``N`` classes.
+        sources: the files that were read.
+    """
+
+    x: Tensor
+    y: NDArray[np.int64]
+    sources: tuple[Source, ...]
