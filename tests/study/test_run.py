@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from snnhpo_mpi.config import load
 from snnhpo_mpi.record import read
 from snnhpo_mpi.study import run as study
 
@@ -340,7 +341,7 @@ def test_a_conclusion_that_fails_leaves_a_complete_study_complete(
     monkeypatch.chdir(toy)
     monkeypatch.setattr("sys.path", [*sys.path])
     said: list[str] = []
-    request = study.Request(lambda: study.from_file(Path("toy.yaml")), resume=True, conclude=lambda folder: str(1 // 0))
+    request = study.Request(lambda: load(Path("toy.yaml")), resume=True, conclude=lambda folder: str(1 // 0))
     for _ in range(2):  # as it ends, and found complete
         assert study.run(request, said.append) == 0
     assert caplog.text.count("results/toy is complete; only its conclusion failed: ZeroDivisionError") == 2
@@ -352,7 +353,7 @@ def test_logs_that_cannot_be_written_do_not_end_the_search(snnhpo: Program, toy:
     (toy / "results" / "toy" / "logs").write_text("a file")
     done = snnhpo("run", "toy.yaml", "--trials", "2")
     assert done.returncode == 0, done.stderr
-    assert "no log in results/toy/logs/rank_000.log" in done.stderr and "Traceback" not in done.stderr
+    assert f"no log in {toy}/results/toy/logs/rank_000.log" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_a_function_that_cannot_be_imported_ends_the_search_with_the_reason(snnhpo: Program, toy: Path) -> None:
