@@ -22,15 +22,16 @@ ALLOWED = {
     "host": {"errors"},
     "user_error": set(),
     "comm": {"errors", "host.launchers", "trial"},
-    "master": {"comm", "trial"},
-    "worker": {"comm", "config", "errors", "host.subprocesses", "trial"},
-    "optim": {"errors", "space", "trial"},
+    "interfaces": {"trial"},
+    "master": {"comm", "interfaces", "trial"},
+    "worker": {"comm", "config", "errors", "host.subprocesses", "interfaces", "trial"},
+    "optim": {"errors", "interfaces", "space", "trial"},
     "snn": {"config", "errors", "host.scratch", "hyperparameters", "trial", "user_error"},
     "record": {"errors", "host.subprocesses", "space", "trial"},
     "analysis": {"config", "errors", "optim", "plain_text", "record", "space", "trial"},
     "report": {"analysis", "config.as_yaml", "errors", "plain_text", "record", "trial"},
     "study": {"comm", "config", "errors", "host", "hyperparameters", "master", "optim", "plain_text", "record"}
-    | {"analysis", "report", "snn", "space", "trial", "user_error", "worker"},
+    | {"analysis", "interfaces", "report", "snn", "space", "trial", "user_error", "worker"},
     "bench": {"arguments", "comm", "config", "errors", "host.process_tuning", "hyperparameters", "master", "optim"}
     | {"record", "snn", "space", "trial", "worker"},
     "cli": {"analysis", "arguments", "bench", "config", "errors", "host", "plain_text", "record", "report"}

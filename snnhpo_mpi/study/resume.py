@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from snnhpo_mpi.config import StudyConfig
 from snnhpo_mpi.errors import RecordError
 from snnhpo_mpi.host.provenance import provenance
+from snnhpo_mpi.interfaces import Optimizer
 from snnhpo_mpi.master.failures import Failures
 from snnhpo_mpi.master.loop import Ending
-from snnhpo_mpi.master.proposer import N_TOLD, Optimizer, Proposer
+from snnhpo_mpi.master.proposer import N_TOLD, Proposer
 from snnhpo_mpi.record import StudyData, StudyRecord, exists, read
 from snnhpo_mpi.space import Space
 from snnhpo_mpi.study.check import Found
@@ -135,8 +136,8 @@ def _restore(optimizer: Optimizer, tally: Tally, failures: Failures, past: Study
                 failures.note(event.outcome)
                 outcomes.append(event.outcome)
             case Started():
-                pass  # whoever had it is gone
-    if failures.too_many:  # the run before ended for them: whoever resumes it has removed the cause
+                pass  # its worker is gone
+    if failures.too_many:  # they ended the run before: the user who resumes it has removed the cause
         failures.forgive()
     while outcomes and outcomes[0].number != latest:
         optimizer.tell(outcomes.popleft())

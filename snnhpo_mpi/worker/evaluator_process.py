@@ -18,22 +18,15 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import NoReturn, Protocol
+from typing import NoReturn
 
 from snnhpo_mpi.comm.messages import Goodbye, Message, Ready, Report, Result, Run, decode, encode
 from snnhpo_mpi.errors import ConfigError, SnnhpoError
 from snnhpo_mpi.host.subprocesses import die_with
-from snnhpo_mpi.trial import Outcome, Progress, Trial
+from snnhpo_mpi.interfaces import Trainer
+from snnhpo_mpi.trial import Progress, Trial
 from snnhpo_mpi.worker.outcomes import checked, raised, ruins_process, shortened
 from snnhpo_mpi.worker.surroundings import Surroundings
-
-
-class Trainer(Protocol):
-    """Evaluates trials."""
-
-    def evaluate(self, trial: Trial) -> Outcome:
-        """Train and score one configuration; whatever it raises fails the trial."""
-
 
 TrainerFactory = Callable[[Callable[[Progress], None]], Trainer]
 
