@@ -19,7 +19,7 @@ from snnhpo_mpi.comm.transport import LocalWorkers, local_transports
 from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.master.loop import Ending, Master, MasterSettings
 from snnhpo_mpi.master.proposer import Proposer
-from snnhpo_mpi.trial import Ended, Event, Outcome, Progress, State, Trial, trial_seed
+from snnhpo_mpi.trial import Ended, Event, Outcome, Progress, Proposal, State, Trial, trial_seed
 from snnhpo_mpi.worker.evaluator import EvaluatorSettings
 from snnhpo_mpi.worker.supervisor import WorkerSettings, run_worker
 
@@ -40,18 +40,17 @@ class CountingOptimizer:
         self.next_number = trial.number
         self.calls.append(("withdraw", trial.number))
 
-    def ask(self, hurried: bool = False) -> Trial:
+    def ask(self, hurried: bool = False) -> Proposal:
         time.sleep(self.delay_s)
         number = self.next_number
         self.next_number += 1
         self.calls.append(("ask", number))
-        return Trial(number, {"x": float(number), "do": self.behaviour(number)}, trial_seed(1, number))
+        trial = Trial(number, {"x": float(number), "do": self.behaviour(number)}, trial_seed(1, number))
+        n_told = sum(name == "tell" for name, _ in self.calls)
+        return Proposal(trial, n_told, {"length": 0.5})
 
     def tell(self, outcome: Outcome) -> None:
         self.calls.append(("tell", outcome.number))
-
-    def diagnostics(self) -> dict[str, float]:
-        return {"length": 0.5}
 
 
 class MemoryRecord:

@@ -31,8 +31,8 @@ ALLOWED = {
     "report": {"analysis", "config.as_yaml", "errors", "plain_text", "record", "trial"},
     "study": {"comm", "config", "errors", "host", "hyperparameters", "master", "optim", "plain_text", "record"}
     | {"analysis", "report", "snn", "space", "trial", "user_error", "worker"},
-    "bench": {"arguments", "comm", "config", "errors", "hyperparameters", "master", "optim", "record", "snn", "space"}
-    | {"trial", "worker"},
+    "bench": {"arguments", "comm", "config", "errors", "host.process_tuning", "hyperparameters", "master", "optim"}
+    | {"record", "snn", "space", "trial", "worker"},
     "cli": {"analysis", "arguments", "bench", "config", "errors", "host", "plain_text", "record", "report"}
     | {"snn.data", "snn.slayer.lava_kernels", "study"},
 }  # fmt: skip

@@ -8,7 +8,6 @@ come in is made anew.
 from __future__ import annotations
 
 import queue
-import sys
 import threading
 import time
 from collections import deque
@@ -16,11 +15,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from snnhpo_mpi.trial import Outcome, Trial
+from snnhpo_mpi.trial import Outcome, Proposal, Trial
 
-N_TOLD = "n_told"  # diagnostic of every proposal: outcomes that it has seen
-BEHIND = "behind"  # an optimizer's, if it has it: outcomes told that a proposal has not seen
-SWITCH_S = 0.0005  # for which the loop waits for Python's lock while the optimizer computes; by default ten times that
+N_TOLD = "n_told"  # where the record has, among the diagnostics, the outcomes that a proposal has seen
 STALE_S = 5.0  # a proposal is made anew when a result that it has not seen is older
 _RENEWAL_SHARE = 0.5  # of that time that making them anew may take
 
@@ -31,7 +28,7 @@ class Optimizer(Protocol):
     def adopt(self, trial: Trial) -> None:
         """A trial asked elsewhere is pending."""
 
-    def ask(self, hurried: bool = False) -> Trial:
+    def ask(self, hurried: bool = False) -> Proposal:
         """The next trial; ``hurried``: one that is cheap to find, because workers wait."""
 
     def withdraw(self, trial: Trial) -> None:
@@ -40,18 +37,15 @@ class Optimizer(Protocol):
     def tell(self, outcome: Outcome) -> None:
         """What a pending trial gave."""
 
-    def diagnostics(self) -> Mapping[str, float | Sequence[float]]:
-        """Of the latest ask."""
-
 
 @dataclass(frozen=True, slots=True)
-class Proposal:
-    """A trial ready to be sent.
+class Ready:
+    """A proposal ready to be sent.
 
     Attributes:
         trial: what to evaluate.
         n_told: outcomes that the optimizer had seen.
-        diagnostics: the optimizer's, of this ask.
+        diagnostics: the optimizer's, with ``n_told``.
         seconds: what the ask took, with the tells since the ask before.
         hurried: whether it was made in a hurry.
     """
@@ -69,11 +63,11 @@ class Proposer:
     def __init__(self, optimizer: Optimizer, n_told: int = 0) -> None:
         """Hand in an optimizer that has been told ``n_told`` outcomes."""
         self._optimizer = optimizer
-        self._n_told = self._n_posted = n_told
+        self._n_posted = n_told
         self._told_at: deque[tuple[int, float]] = deque()  # number and moment of outcomes that some proposal lacks
         self.hurried = False  # whether workers wait for proposals; set by the loop
         self._commands: queue.SimpleQueue[Outcome | str] = queue.SimpleQueue()
-        self._proposals: deque[Proposal] = deque()
+        self._proposals: deque[Ready] = deque()
         self._error: BaseException | None = None
         self._n_commands = self._n_done = 0  # the second is the thread's to write
         self._n_asked = 0
@@ -98,7 +92,6 @@ class Proposer:
 
     def start(self) -> None:
         """Start the thread; the optimizer is its own from here on."""
-        sys.setswitchinterval(SWITCH_S)
         self._thread.start()
 
     def post_ask(self) -> None:
@@ -136,7 +129,7 @@ class Proposer:
         self._n_commands += 1
         self._commands.put(command)
 
-    def take(self) -> Proposal | None:
+    def take(self) -> Ready | None:
         """The oldest proposal, None if none is ready.
 
         Raises:
@@ -174,18 +167,15 @@ class Proposer:
     def _learn(self, outcome: Outcome) -> None:
         began = time.perf_counter()
         self._optimizer.tell(outcome)
-        self._n_told += 1
         self._spent_s += time.perf_counter() - began
 
     def _make(self) -> None:
         began = time.perf_counter()
         hurried = self.hurried
-        trial = self._optimizer.ask(hurried)
-        diagnostics = dict(self._optimizer.diagnostics())
-        n_told = self._n_told - int(diagnostics.get(BEHIND, 0.0))  # type: ignore[arg-type]  # a number
-        diagnostics[N_TOLD] = n_told
+        proposal = self._optimizer.ask(hurried)
+        diagnostics = {**proposal.diagnostics, N_TOLD: proposal.n_told}
         seconds = self._spent_s + time.perf_counter() - began
-        self._proposals.append(Proposal(trial, n_told, diagnostics, seconds, hurried))
+        self._proposals.append(Ready(proposal.trial, proposal.n_told, diagnostics, seconds, hurried))
         self._spent_s = 0.0
 
     def _take_back(self) -> int:

@@ -37,9 +37,9 @@ def build_optimizer(config: StudyConfig) -> Optimizer:
         return _retraining(config.retrain, config)
     match config.optimizer.name:
         case "scbo":
-            from snnhpo_mpi.optim.scbo import Scbo
+            from snnhpo_mpi.optim.scbo import ScboSearch
 
-            return Scbo(space, len(config.constraint_names), seed, config.optimizer.initial)
+            return ScboSearch(space, len(config.constraint_names), seed, config.optimizer.initial)
         case "sobol":
             from snnhpo_mpi.optim.sobol import SobolSearch
 

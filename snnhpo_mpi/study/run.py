@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from threadpoolctl import threadpool_limits
-
 from snnhpo_mpi.comm.transport import LocalWorkers, Transport, local_transports
 from snnhpo_mpi.config import Document, StudyConfig
 from snnhpo_mpi.errors import ConfigError, RecordError, SnnhpoError
@@ -24,6 +22,7 @@ from snnhpo_mpi.host import schedulers
 from snnhpo_mpi.host.address_space import short_of_address_space
 from snnhpo_mpi.host.device import cores_of_rank
 from snnhpo_mpi.host.launchers import announced, local_size
+from snnhpo_mpi.host.process_tuning import tune_rank_0
 from snnhpo_mpi.host.provenance import provenance
 from snnhpo_mpi.host.signals import StopSignals, ignore_stop_signals
 from snnhpo_mpi.master.failures import Failures
@@ -150,8 +149,7 @@ def _lead(request: Request, transport: Transport, say: Say, signals: StopSignals
     folder = request.results / config.study.name
     with document.located():
         optimizer = build_optimizer(config)
-    # More threads than cores make the models' linear algebra many times slower, and the workers with it.
-    threadpool_limits(cores_of_rank(os.environ, local_size(os.environ) or transport.size))
+    tune_rank_0(cores_of_rank(os.environ, local_size(os.environ) or transport.size))
     record = _open_record(request, config, document.text, folder, data)
     with _kept(say, folder / "logs" / RANK_0_LOG) as say:
         return _lead_on(request, config, transport, record, optimizer, say, signals)

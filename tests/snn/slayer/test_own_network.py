@@ -55,7 +55,7 @@ def test_the_readme_s_architecture_is_searched_end_to_end(folder: Path) -> None:
     config = example("stopping.0.beta=0.95")
     optimizer, trainer = build_optimizer(config), build_trainer(config, "cpu", lambda progress: None)
     for _ in range(2):
-        trial = optimizer.ask()
+        trial = optimizer.ask().trial
         outcome = trainer.evaluate(trial)
         assert outcome.state is State.COMPLETED
         assert set(outcome.curves) >= {"silent_rate_hidden", "spikes_hidden"}
@@ -67,7 +67,7 @@ def test_the_readme_s_architecture_is_searched_end_to_end(folder: Path) -> None:
 
 def test_its_silence_stops_it(folder: Path) -> None:
     config = example("space.threshold.high=2000")
-    trial = build_optimizer(config).ask()
+    trial = build_optimizer(config).ask().trial
     silent = Trial(0, {**trial.params, "threshold": 1000.0}, 1)
     assert build_trainer(config, "cpu", lambda progress: None).evaluate(silent).state is State.STOPPED
 

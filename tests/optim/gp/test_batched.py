@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from snnhpo_mpi.optim.kernel import Kernel
-from snnhpo_mpi.optim.likelihood import Hyperparameters
-from snnhpo_mpi.optim.posterior import Posterior
-from snnhpo_mpi.optim.stack import AT_ONCE, Moments, OneByOne, Paths
-from snnhpo_mpi.optim.surrogate import condition, factorize
+from snnhpo_mpi.optim.gp.batched import AT_ONCE, Moments, OneByOne, Paths
+from snnhpo_mpi.optim.gp.conditioning import condition, factorize
+from snnhpo_mpi.optim.gp.fit import Hyperparameters
+from snnhpo_mpi.optim.gp.kernel import Kernel
+from snnhpo_mpi.optim.gp.posterior import Posterior
 
-HYPER = Hyperparameters(Kernel(np.array([0.3, 0.5]), 1.5, 0.4, 0.2), 1e-4)
+HYPER = Hyperparameters(Kernel(np.array([0.3, 0.5]), 1.5, 0.4, 0.2), 1e-4, 100.0)
 NOTHING = np.zeros((0, 2))
 
 
@@ -22,7 +22,7 @@ def data(n: int) -> tuple[np.ndarray, np.ndarray]:
 
 def fitted(n: int = 12, seed: int = 2) -> Posterior:
     X, y = data(n)
-    return condition(factorize(X, HYPER, np.random.default_rng(seed)), NOTHING, y, NOTHING)
+    return condition(factorize(X, HYPER, 512, np.random.default_rng(seed)), NOTHING, y, NOTHING)
 
 
 def exact_posterior(X: np.ndarray, y: np.ndarray, Z: np.ndarray, mu: float) -> tuple[np.ndarray, np.ndarray]:
@@ -35,8 +35,8 @@ def exact_posterior(X: np.ndarray, y: np.ndarray, Z: np.ndarray, mu: float) -> t
 def other(n: int = 7) -> Posterior:
     """An output with fewer told points and another kernel."""
     X, y = data(n)
-    hyper = Hyperparameters(Kernel(np.array([0.8, 0.2]), 0.5, 0.1, 0.9), 1e-3)
-    return condition(factorize(X, hyper, np.random.default_rng(4)), NOTHING, y, NOTHING)
+    hyper = Hyperparameters(Kernel(np.array([0.8, 0.2]), 0.5, 0.1, 0.9), 1e-3, 100.0)
+    return condition(factorize(X, hyper, 512, np.random.default_rng(4)), NOTHING, y, NOTHING)
 
 
 def test_the_moments_are_those_of_the_textbook() -> None:
@@ -95,7 +95,7 @@ def test_paths_have_the_posterior_mean_and_covariance() -> None:
     paths = []
     for seed in range(2000):
         rng = np.random.default_rng(seed)
-        posterior = condition(factorize(X, HYPER, rng), NOTHING, y, NOTHING)
+        posterior = condition(factorize(X, HYPER, 512, rng), NOTHING, y, NOTHING)
         paths.append(posterior.draw(rng))
     draws = Paths(paths)(Z)
     mean, covariance = exact_posterior(X, y, Z, posterior.mu)

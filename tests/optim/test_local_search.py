@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from snnhpo_mpi.optim.climb import climb
+from snnhpo_mpi.optim import local_search
+from snnhpo_mpi.optim.settings import DEFAULTS
+
+
+def climb(merit: local_search.Merit, X: np.ndarray, lower: np.ndarray, upper: np.ndarray, n: int = 40) -> np.ndarray:
+    return local_search.climb(merit, X, lower, upper, n, DEFAULTS.local_search)
 
 
 class Peak:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from snnhpo_mpi.optim.factor import Factor
+from snnhpo_mpi.optim.gp.cholesky import Factor
 
 A = np.random.default_rng(0).random((9, 9))
 K = A @ A.T + np.eye(9)

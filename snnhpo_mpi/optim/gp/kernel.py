@@ -8,7 +8,8 @@ about 2 d trials, where a stationary kernel alone needs many more. On a one-hot 
 The columns of a categorical share one lengthscale: any two of its choices are then equally far apart. Ints need nothing
 special, because every point told or proposed lies on the centre of its cell.
 
-Source: Rasmussen & Williams 2006, sections 2.7 and 4.2; features: Rahimi & Recht 2007, Student-t spectral density.
+Source: Rasmussen & Williams 2006, equation 4.17 (Matern-5/2) and section 2.7 (trends); features: Rahimi & Recht 2007,
+of the spectral density 4.15, a Student t.
 
 Notation
     n, r rows      d encoded columns      ell  d  lengthscales      s2 variance      a, b trend      M random features

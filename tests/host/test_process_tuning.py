@@ -12,7 +12,7 @@ PROGRAM = """
 import resource
 import sys
 import numpy as np
-from snnhpo_mpi.optim.memory import keep_freed
+from snnhpo_mpi.host.process_tuning import keep_freed_memory
 
 def used():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -22,7 +22,7 @@ def used():
 
 used()
 given_back = used()
-keep_freed()
+keep_freed_memory()
 used()
 print(given_back, used())
 """

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pytest
 
-from snnhpo_mpi.optim.history import Told
-from snnhpo_mpi.optim.models import (
-    N_BESIDE,
-    N_MODELLED,
+from snnhpo_mpi.optim.gp.refit import (
     Anchor,
     Models,
     anchors,
-    best_believed,
     modelled_rows,
     outputs,
-    temperature,
 )
+from snnhpo_mpi.optim.observations import Told
+from snnhpo_mpi.optim.settings import DEFAULTS
 
+REFIT = DEFAULTS.refit
 NOTHING = np.zeros((0, 2))
 
 
@@ -34,7 +30,7 @@ def told(n: int, failed: int = 0, scored: bool = True) -> Told:
 
 
 def test_fits_come_with_every_answer_at_first_and_then_geometrically() -> None:
-    in_use, latest = (sorted({anchors(n)[i] for n in range(1, 2001)}) for i in range(2))
+    in_use, latest = (sorted({anchors(n, REFIT)[i] for n in range(1, 2001)}) for i in range(2))
     assert in_use[:20] == list(range(1, 21))
     assert len(in_use) < 120
     assert set(in_use) <= set(latest)
@@ -42,13 +38,13 @@ def test_fits_come_with_every_answer_at_first_and_then_geometrically() -> None:
 
 def test_long_fits_come_into_use_later_than_they_can_be_begun() -> None:
     for n in range(1, 2001):
-        in_use, latest = anchors(n)
+        in_use, latest = anchors(n, REFIT)
         assert in_use <= latest <= n
-        assert in_use == latest or latest >= N_BESIDE
-    begun = min(n for n in range(500, 2001) if anchors(n)[1] == n)
-    used = min(n for n in range(begun, 2001) if anchors(n)[0] == begun)
+        assert in_use == latest or latest >= REFIT.n_concurrent
+    begun = min(n for n in range(500, 2001) if anchors(n, REFIT)[1] == n)
+    used = min(n for n in range(begun, 2001) if anchors(n, REFIT)[0] == begun)
     assert used - begun >= 10
-    assert anchors(used - 1)[0] == anchors(begun - 1)[1]
+    assert anchors(used - 1, REFIT)[0] == anchors(begun - 1, REFIT)[1]
 
 
 def test_an_output_without_data_has_no_model() -> None:
@@ -65,29 +61,29 @@ def test_failed_trials_are_in_the_failure_model_only() -> None:
 
 def test_the_first_score_and_the_first_failure_after_an_anchor_are_modelled_at_once() -> None:
     late = told(101, scored=False)
-    assert anchors(101) == anchors(102)
+    assert anchors(101, REFIT) == anchors(102, REFIT)
     grown = Told(
         np.concatenate([late.X, [[0.5, 0.5]]]),
         np.append(late.Y, 1.0),
         np.concatenate([late.C, [[0.1]]]),
         np.append(late.failed, False),
     )
-    models = Models(np.array([0, 1]), seed=0)
+    models = Models(np.array([0, 1]), 0, DEFAULTS)
     assert models.posteriors(late, NOTHING)[0] is None
     assert models.posteriors(grown, NOTHING)[0] is not None
 
 
 def test_a_fit_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    models, everything, begun = Models(np.array([0, 1]), seed=0), told(30), []
+    models, everything, begun = Models(np.array([0, 1]), 0, DEFAULTS), told(30), []
     fit_all = models._fit_all
     monkeypatch.setattr(models, "_fit_all", lambda first: begun.append(len(first)) or fit_all(first))
     for n in (10, 20, 30):
         models.posteriors(everything.first(n), NOTHING)
-    assert begun == [10, 20, anchors(30)[0]]
+    assert begun == [10, 20, anchors(30, REFIT)[0]]
 
 
 def test_in_a_hurry_the_latest_fit_that_is_ready_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    models, everything = Models(np.array([0, 1]), seed=0), told(N_BESIDE)
+    models, everything = Models(np.array([0, 1]), 0, DEFAULTS), told(REFIT.n_concurrent)
     free, begun = threading.Event(), []
     fit_all = models._fit_all
 
@@ -112,13 +108,14 @@ def test_in_a_hurry_the_latest_fit_that_is_ready_is_used(monkeypatch: pytest.Mon
 
 
 def test_after_a_hurry_no_fit_is_waited_for_and_the_schedule_is_met_again() -> None:
-    models, scheduled, everything = Models(np.array([0, 1]), 0), Models(np.array([0, 1]), 0), told(60)
+    models, scheduled = (Models(np.array([0, 1]), 0, DEFAULTS) for _ in range(2))
+    everything = told(60)
     for n in range(10, 31):
         models.posteriors(everything.first(n), NOTHING, hurried=True)
         models._fits[max(models._fits)].result()
-    assert anchors(31)[0] not in models._fits
+    assert anchors(31, REFIT)[0] not in models._fits
     models.posteriors(everything.first(31), NOTHING)
-    assert models._anchor is not None and models._anchor.n < anchors(31)[0]
+    assert models._anchor is not None and models._anchor.n < anchors(31, REFIT)[0]
     for n in range(32, 61):
         [late, *_] = models.posteriors(everything.first(n), NOTHING)
         models._fits[max(models._fits)].result()
@@ -128,7 +125,7 @@ def test_after_a_hurry_no_fit_is_waited_for_and_the_schedule_is_met_again() -> N
 
 
 def test_in_a_hurry_a_fit_that_failed_is_tried_again_and_the_one_before_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    models, everything = Models(np.array([0, 1]), seed=0), told(60)
+    models, everything = Models(np.array([0, 1]), 0, DEFAULTS), told(60)
     models.posteriors(everything.first(20), NOTHING, hurried=True)
     fit_all = models._fit_all
     monkeypatch.setattr(models, "_fit_all", lambda first: 1 / 0)
@@ -143,8 +140,8 @@ def test_in_a_hurry_a_fit_that_failed_is_tried_again_and_the_one_before_stays(mo
 
 
 def test_models_do_not_depend_on_when_they_were_asked_for() -> None:
-    often, once = Models(np.array([0, 1]), seed=0), Models(np.array([0, 1]), seed=0)
-    everything = told(N_BESIDE + 20)
+    often, once = Models(np.array([0, 1]), 0, DEFAULTS), Models(np.array([0, 1]), 0, DEFAULTS)
+    everything = told(REFIT.n_concurrent + 20)
     for n in range(1, len(everything)):
         often.posteriors(everything.first(n), NOTHING)
     for a, b in zip(often.posteriors(everything, NOTHING), once.posteriors(everything, NOTHING), strict=True):
@@ -155,55 +152,17 @@ def test_models_do_not_depend_on_when_they_were_asked_for() -> None:
 
 
 def test_each_output_has_a_kernel_of_its_own() -> None:
-    objective, constraint, _ = Models(np.array([0, 1]), seed=0).posteriors(told(30), NOTHING)
+    objective, constraint, _ = Models(np.array([0, 1]), 0, DEFAULTS).posteriors(told(30), NOTHING)
     assert objective is not None and constraint is not None
     ells = objective.fitted.hyper.kernel.lengthscales, constraint.fitted.hyper.kernel.lengthscales
     assert ells[0][0] < ells[0][1] and ells[1][1] < ells[1][0]
 
 
 def test_too_many_answers_leave_the_nearest_to_the_incumbent() -> None:
-    everything = told(N_MODELLED + 500)
-    rows = modelled_rows(everything)
+    everything = told(REFIT.n_modelled + 500)
+    rows = modelled_rows(everything, REFIT.n_modelled)
     center = everything.X[everything.incumbent()]
     distance = np.abs(everything.X - center).sum(axis=1)
     left_out = np.setdiff1d(np.arange(len(everything)), rows)
-    assert len(rows) == N_MODELLED
+    assert len(rows) == REFIT.n_modelled
     assert distance[rows].max() <= distance[left_out].min()
-
-
-@dataclass
-class Believed:
-    """A posterior that says what it believes of pending trials."""
-
-    means: list[float]
-
-    def mean_at_pending(self) -> Any:
-        return np.array(self.means)
-
-
-def test_the_best_pending_trial_is_believed_feasible_by_every_constraint() -> None:
-    objective, first, second = Believed([0.9, 0.7, 0.8]), Believed([0.1, -0.2, -0.1]), Believed([-1.0, -1.0, 0.0])
-    assert best_believed([objective, first, second]) == 0.8  # type: ignore[list-item]
-    assert best_believed([objective, first, None, Believed([-1.0, -1.0, 1.0])]) == 0.7  # type: ignore[list-item]
-    assert best_believed([objective, None]) == 0.9  # type: ignore[list-item]
-    assert best_believed([objective, Believed([1.0, 1.0, 1.0])]) == -np.inf  # type: ignore[list-item]
-    assert best_believed([Believed([]), Believed([])]) == -np.inf  # type: ignore[list-item]
-
-
-def test_an_improvement_is_over_what_a_pending_trial_is_believed_to_give() -> None:
-    models, answers = Models(np.arange(2), 1), told(12)
-    feasible = answers.X[answers.feasible]
-    center = feasible[feasible[:, 0].argmax()]
-    pending = np.array([[1.0, 0.1], [1.0, 0.9]])  # better than all told, one feasible
-    posteriors = models.posteriors(answers, pending)
-    assert posteriors[0] is not None
-    best = models.improvement(posteriors, answers, center).best
-    assert best == pytest.approx(posteriors[0].mean_at_pending()[0])
-    without = models.improvement(models.posteriors(answers, NOTHING), answers, center).best
-    assert best is not None and without is not None and best > without + 0.01
-
-
-def test_draws_keep_their_spread_alone_and_lose_half_of_it_among_many() -> None:
-    assert temperature(0) == 1.0
-    assert temperature(5) == pytest.approx(0.5**0.5)
-    assert temperature(15) == temperature(4000) == 0.5

@@ -1,7 +1,9 @@
 """The models of all outputs evaluated together, with gradients.
 
 A climb evaluates few points many times: there the number of array operations is what costs, so that one for all
-outputs replaces one for each. The closed forms are those of ``kernel.py``.
+outputs replaces one for each. The closed forms are those of ``kernel.py`` and ``posterior.py``.
+
+Source: Rasmussen & Williams 2006 ("R&W"), section 2.2.
 
 Notation
     q outputs    r points    n sites, of which an output with fewer has zeros    d columns    M random features
@@ -17,8 +19,8 @@ import numpy as np
 import torch
 from numpy.typing import DTypeLike, NDArray
 
-from snnhpo_mpi.optim.kernel import Kernel, exponential
-from snnhpo_mpi.optim.posterior import Conditioned, Path
+from snnhpo_mpi.optim.gp.kernel import Kernel, exponential
+from snnhpo_mpi.optim.gp.posterior import Conditioned, Path
 
 Array = NDArray[np.float64]
 AT_ONCE = 256  # rows of Z, so that the arrays between stay in the cache
@@ -56,7 +58,7 @@ class Covariances:
         z = np.multiply(Z - self.centre, self.scale, out=expanded[:, :, :d])
         expanded[:, :, d] = np.vecdot(z, z)
         expanded[:, :, d + 1] = 1.0
-        squared = expanded @ self.expanded
+        squared = expanded @ self.expanded  # q x r x (d + 2) times q x (d + 2) x n -> q x r x n
         rho = np.sqrt(np.abs(squared, out=squared))  # rounding may leave a negative one; a maximum takes twice as long
         decay = exponential(np.negative(rho))
         rho += 1.0
@@ -77,7 +79,7 @@ class Covariances:
             ``q x g x r x d``.
         """
         q, r, n = near.bend.shape
-        pull = (near.bend[:, None] * weights).reshape(q, -1, n) @ self.expanded.transpose(0, 2, 1)
+        pull = (near.bend[:, None] * weights).reshape(q, -1, n) @ self.expanded.transpose(0, 2, 1)  # q x g r x (d + 2)
         pull = pull.reshape(q, -1, r, pull.shape[2])
         moved: Array = pull[..., :-2] + (2.0 * pull[..., -2:-1]) * near.z[:, None]
         moved *= self.slope_scale  # 5/3 (x - z) / ell^2, and x is scaled by sqrt(5) / ell
@@ -181,15 +183,17 @@ class Moments:
         near, d = self._own.near(Z), Z.shape[1]
         trend, k = self._covariance(Z, near)
         solved = self._solved(k)
-        # The mean is mu + k alpha, half the variance is k(z, z) / 2 - k K^-1 k / 2: both gradients in one product.
-        weights = np.empty((len(k), 2, *k.shape[1:]))
+        # The mean (R&W 2.25) is mu + k alpha, half the variance (R&W 2.26) is k(z, z) / 2 - k K^-1 k / 2. Their
+        # gradients are dk/dz alpha and dk(z, z)/dz / 2 - dk/dz K^-1 k: two weighted sums of dk/dz, in one product.
+        weights = np.empty((len(k), 2, *k.shape[1:]))  # q x 2 x r x n
         weights[:, 0] = self._alpha
         np.negative(self._solved(solved, transposed=True), out=weights[:, 1])
-        slopes = (weights.reshape(len(k), -1, k.shape[2]) @ self._trend).reshape(*weights.shape[:3], 2 * d)
+        slopes = weights.reshape(len(k), -1, k.shape[2]) @ self._trend  # q x 2r x 2d
+        slopes = slopes.reshape(*weights.shape[:3], 2 * d)  # q x 2 x r x 2d
         slopes[:, 1] += trend
         slopes *= self._roots[:, None]
         gradients = self._own.variance[:, None] * self._own.pulled(near, weights)
-        gradients += 2.0 * slopes[..., :d] + (12.0 * Z - 6.0) * slopes[..., d:]
+        gradients += 2.0 * slopes[..., :d] + (12.0 * Z - 6.0) * slopes[..., d:]  # du/dz = 2, dq/dz = 3 u du/dz
         return self._mean(k), self._variance(trend, solved), gradients[:, 0], 2.0 * gradients[:, 1]
 
     def _covariance(self, Z: Array, near: Near) -> tuple[Array, Array]:

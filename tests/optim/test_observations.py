@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from snnhpo_mpi.optim.history import History, Pending, Told, admit, failure_labels
+from snnhpo_mpi.optim.observations import Observations, Pending, Told, admit, failure_labels
 from snnhpo_mpi.trial import Outcome, State
 
 
@@ -55,24 +55,24 @@ def test_no_number_of_a_failure_reaches_a_model(outcome: Outcome) -> None:
 
 
 def test_a_failure_is_infeasible_on_a_scale_of_its_own() -> None:
-    assert failure_labels(np.array([True, False])).tolist() == [0.75, -0.25]
+    assert failure_labels(np.array([True, False]), 0.25).tolist() == [0.75, -0.25]
 
 
 def test_a_lost_trial_is_dropped_and_an_unknown_one_ignored() -> None:
-    history = History(1, 0)
-    history.pending[3] = Pending(np.zeros(1), 0)
-    assert history.tell(Outcome(3, State.LOST)) is None
-    assert history.tell(Outcome(7, State.COMPLETED, 1.0)) is None
-    assert not history.pending and len(history.told) == 0
+    observations = Observations(1, 0)
+    observations.pending[3] = Pending(np.zeros(1), 0)
+    assert observations.tell(Outcome(3, State.LOST)) is None
+    assert observations.tell(Outcome(7, State.COMPLETED, 1.0)) is None
+    assert not observations.pending and len(observations.told) == 0
 
 
 def test_what_was_told_earlier_does_not_change_later() -> None:
-    history = History(1, 0)
+    observations = Observations(1, 0)
     seen = []
     for number in range(40):
-        history.pending[number] = Pending(np.full(1, number / 40), 0)
-        history.tell(Outcome(number, State.COMPLETED, float(number)))
-        seen.append(history.told)
+        observations.pending[number] = Pending(np.full(1, number / 40), 0)
+        observations.tell(Outcome(number, State.COMPLETED, float(number)))
+        seen.append(observations.told)
     assert all(earlier.Y.tolist() == list(range(n + 1)) for n, earlier in enumerate(seen))
 
 

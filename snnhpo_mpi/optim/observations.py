@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from snnhpo_mpi.optim.settings import DEFAULTS, OutputSettings
 from snnhpo_mpi.optim.transforms import total_violation
 from snnhpo_mpi.trial import Outcome, State
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-PLATEAU = 0.999  # of the median violation: a least violation above it is no lead
 HUGE = 1e300  # larger numbers are cut to it: sums and differences of answers stay finite
 
 
@@ -31,23 +31,25 @@ class Told:
         Y: ``n``; NaN where there is no held-out score.
         C: ``n x m``; NaN where the trial failed.
         failed: ``n``.
+        settings: how they are compared and shown to the models.
     """
 
     X: Array
     Y: Array
     C: Array
     failed: Mask
+    settings: OutputSettings = DEFAULTS.outputs
 
     def __len__(self) -> int:
         return len(self.Y)
 
     def first(self, n: int) -> Told:
         """The first n answers."""
-        return Told(self.X[:n], self.Y[:n], self.C[:n], self.failed[:n])
+        return Told(self.X[:n], self.Y[:n], self.C[:n], self.failed[:n], self.settings)
 
     def take(self, rows: NDArray[np.intp]) -> Told:
         """Some of the answers."""
-        return Told(self.X[rows], self.Y[rows], self.C[rows], self.failed[rows])
+        return Told(self.X[rows], self.Y[rows], self.C[rows], self.failed[rows], self.settings)
 
     @property
     def scored(self) -> Mask:
@@ -57,7 +59,8 @@ class Told:
     @property
     def violation(self) -> Array:
         """``n``: total clipped violation; inf where the trial failed."""
-        return np.where(self.failed, np.inf, total_violation(np.where(self.failed[:, None], 0.0, self.C)))
+        C = np.where(self.failed[:, None], 0.0, self.C)
+        return np.where(self.failed, np.inf, total_violation(C, self.settings.saturation))
 
     @property
     def feasible(self) -> Mask:
@@ -68,7 +71,7 @@ class Told:
     def flat(self) -> bool:
         """Whether no answer says where feasibility lies: none violates less than most others do."""
         violation = self.violation[~self.failed]
-        return len(violation) == 0 or float(violation.min()) > PLATEAU * float(np.median(violation))
+        return len(violation) == 0 or float(violation.min()) > self.settings.plateau * float(np.median(violation))
 
     def incumbent(self) -> int | None:
         """Row of the best feasible answer, else of the least violating one; None when all failed."""
@@ -100,13 +103,13 @@ def admit(outcome: Outcome, n_constraints: int) -> tuple[float, Array, bool]:
     return float(np.clip(outcome.objective, -HUGE, HUGE)), np.clip(numbers, -HUGE, HUGE), False
 
 
-def failure_labels(failed: Mask) -> Array:
-    """Values of one more constraint: 0.75 - 1 where a trial did not fail, 0.75 where it did.
+def failure_labels(failed: Mask, tolerated: float) -> Array:
+    """Values of one more constraint: minus the tolerated share of failures, and 1 more where a trial failed.
 
-    Their mean is <= 0 where at most a quarter of the trials fail. So a *region* that fails is avoided, and a lone
+    Their mean is <= 0 where at most that share of the trials fail. So a *region* that fails is avoided, and a lone
     failure among successes is smoothed away as noise.
     """
-    return np.where(failed, 0.75, -0.25)
+    return np.where(failed, 1.0 - tolerated, -tolerated)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +120,12 @@ class Pending:
     generation: int
 
 
-class History:
+class Observations:
     """The answers so far and the trials that are out."""
 
-    def __init__(self, dim: int, n_constraints: int) -> None:
+    def __init__(self, dim: int, n_constraints: int, settings: OutputSettings = DEFAULTS.outputs) -> None:
         self.pending: dict[int, Pending] = {}
-        self._m = n_constraints
+        self._m, self._settings = n_constraints, settings
         self._X = np.empty((16, dim))
         self._Y = np.empty(16)
         self._C = np.empty((16, n_constraints))
@@ -133,7 +136,7 @@ class History:
     def told(self) -> Told:
         """Views of the answers, in the order told."""
         n = self._n
-        return Told(self._X[:n], self._Y[:n], self._C[:n], self._failed[:n])
+        return Told(self._X[:n], self._Y[:n], self._C[:n], self._failed[:n], self._settings)
 
     def pending_points(self) -> Array:
         """``p x d``, in the order of their numbers."""

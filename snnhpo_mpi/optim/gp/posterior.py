@@ -1,13 +1,14 @@
 """A Gaussian process conditioned on everything told and pending, and functions drawn from it.
 
-    mean          m(z) = mu + k(z, X) alpha,                    alpha = K^-1 (y - mu)
-    variance      s^2(z) = k(z, z) - k(z, X) K^-1 k(X, z)
+    mean          m(z) = mu + k(z, X) alpha,                    alpha = K^-1 (y - mu)        (R&W 2.25)
+    variance      s^2(z) = k(z, z) - k(z, X) K^-1 k(X, z)                                    (R&W 2.26)
     sample path   f(z) = mu + phi(z) . w + k(z, X) v,           v = K^-1 (y - mu - phi(X) w - e)
 
 (K with noise; phi: random features of the Matern part, and the trend's own, which are exact.) What is here is their
-data; ``stack.py`` evaluates those of all outputs at any point.
+data; ``batched.py`` evaluates those of all outputs at any point.
 
-Source: Rasmussen & Williams 2006, section 2.2; Wilson et al., JMLR 2021 (pathwise conditioning, "Matheron's rule").
+Source: Rasmussen & Williams 2006 ("R&W"), section 2.2; Wilson et al., JMLR 2021 (pathwise conditioning, "Matheron's
+rule").
 
 Notation
     n told    p pending    d columns    M random features    X  (n + p) x d
@@ -20,9 +21,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from snnhpo_mpi.optim.factor import Factor
-from snnhpo_mpi.optim.kernel import Features, Kernel
-from snnhpo_mpi.optim.likelihood import Hyperparameters
+from snnhpo_mpi.optim.gp.cholesky import Factor
+from snnhpo_mpi.optim.gp.fit import Hyperparameters
+from snnhpo_mpi.optim.gp.kernel import Features, Kernel
 
 Array = NDArray[np.float64]
 
@@ -101,6 +102,7 @@ class Posterior(Conditioned):
     def mean_at_told(self) -> Array:
         """``n`` posterior means at what was told."""
         n = len(self.residual) - self.n_pending
+        # k(X, X) alpha = (K - noise I) alpha = residual - noise alpha: no solve is needed.
         mean: Array = self.mu + self.residual[:n] - self.fitted.hyper.noise * self.alpha[:n]
         return mean
 
@@ -111,7 +113,7 @@ class Posterior(Conditioned):
 
     def draw(self, rng: np.random.Generator, temperature: float = 1.0) -> Path:
         """Sample path; its deviation from the posterior mean is multiplied by ``temperature`` (0 gives the mean)."""
-        trend = self.kernel.trend(self.X)
+        trend = self.kernel.trend(self.X)  # (n + p) x 2d
         w = temperature * rng.standard_normal((self.phi.shape[1],))
         slopes = temperature * rng.standard_normal((trend.shape[1],))
         noise = temperature * np.sqrt(self.fitted.hyper.noise) * rng.standard_normal(len(self.residual))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from snnhpo_mpi.optim.kernel import Kernel, draw_features
+from snnhpo_mpi.optim.gp.kernel import Kernel, draw_features
 
 
 def test_the_kernel_of_two_points_is_the_formula() -> None:

@@ -4,8 +4,8 @@ Every start climbs by itself, by BFGS steps that leave out the columns held at a
 serves a point of each start. (SciPy's L-BFGS-B on the sum of the merits has one step length and one curvature for all
 starts: for the same merit it takes two to four times as many evaluations where constraints are steep.)
 
-Source: Nocedal & Wright 2006, sections 6.1 (BFGS, inverse form) and 3.1 (sufficient increase); Bertsekas, SIAM J.
-Control Optim. 1982 (projected steps).
+Source: Nocedal & Wright 2006 ("N&W"), equations 6.17 (BFGS, inverse form), 6.20 (its first matrix), 3.4 (sufficient
+increase) and 3.58 (how far back); Bertsekas, SIAM J. Control Optim. 1982 (projected steps).
 
 Notation
     r starts    d columns    X  r x d    H  r x d x d  inverse curvatures
@@ -18,15 +18,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from snnhpo_mpi.optim.settings import LocalSearchSettings
+
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
-FIRST_REACH = 0.1  # length of a step without curvature, as a share of the box's diagonal
-LEAST_GAIN = 1e-6  # of a step; merits are of about unit spread, or logarithms
-LEAST_LENGTH = 1e-8  # of a step, as a share of the whole one
-SUFFICIENT = 1e-4  # share of the gain by the gradient that a step must bring
 LEAST_CURVATURE = 1e-10  # cosine between step and change of the gradient
-STRAIGHT = 0.8  # share of the gain by the gradient; on a parabola a whole step has half of it
-LONGER = 4.0
 TINY = 1e-300
 
 
@@ -38,7 +34,9 @@ class Merit(Protocol):
         ...
 
 
-def climb(merit: Merit, X: Array, lower: Array, upper: Array, n_evaluations: int = 40) -> Array:
+def climb(
+    merit: Merit, X: Array, lower: Array, upper: Array, n_evaluations: int, settings: LocalSearchSettings
+) -> Array:
     """Higher points ``r x d`` of a merit in a box, from each of the starts X; none is lower than its start.
 
     Args:
@@ -47,9 +45,10 @@ def climb(merit: Merit, X: Array, lower: Array, upper: Array, n_evaluations: int
         lower: corners, ``d`` or ``r x d``; a column with lower = upper stays.
         upper: corners, as ``lower``.
         n_evaluations: of the merit, for all starts at once.
+        settings: of its steps.
     """
     lower, upper = np.minimum(lower, X), np.maximum(upper, X)
-    reach = FIRST_REACH * _length(upper - lower)
+    reach = settings.first_reach * _length(upper - lower)
     at = X.copy()
     value, gradient = merit.value_and_gradient(at)
     H = np.zeros((*X.shape, X.shape[1]))
@@ -70,32 +69,32 @@ def climb(merit: Merit, X: Array, lower: Array, upper: Array, n_evaluations: int
         moved = there - at
         new_value, new_gradient = merit.value_and_gradient(there)
         gain, expected = new_value - value, np.vecdot(moved, gradient)
-        taken = climbing & (gain >= SUFFICIENT * np.maximum(expected, 0.0))
+        taken = climbing & (gain >= settings.sufficient_gain * np.maximum(expected, 0.0))  # N&W 3.4, of a maximum
         taken &= np.isfinite(np.vecdot(moved, new_gradient))
         _learn(H, curved, moved, gradient - new_gradient, taken)
         curved &= expected > 0  # the box turned the step downhill: the next one is the steepest
-        climbing &= ~(taken & (gain < LEAST_GAIN) & (share >= 1.0))
+        climbing &= ~(taken & (gain < settings.least_gain) & (share >= 1.0))
         # Where a penalty ends the merit is straight, and the curvature learnt inside it makes steps far too short.
-        following = np.where(gain > STRAIGHT * expected, LONGER * share, 1.0)
+        following = np.where(gain > settings.straight_gain * expected, settings.straight_factor * share, 1.0)
         if taken.all():
             share, at, value, gradient = following, there, new_value, new_gradient
         else:
             share = np.where(taken, following, share * _shortened(gain, expected))
             at, gradient = (np.where(taken[:, None], new, old) for new, old in ((there, at), (new_gradient, gradient)))
             value = np.where(taken, new_value, value)
-        climbing &= share > LEAST_LENGTH
+        climbing &= share > settings.least_length
     return at
 
 
 def _learn(H: Array, curved: Flags, s: Array, y: Array, taken: Flags) -> None:
-    """BFGS: the inverse curvatures after steps s that changed the gradients by -y; in place.
+    """BFGS (N&W 6.17, multiplied out): the inverse curvatures after steps s that changed the gradients by -y; in place.
 
     H + (1 + y'Hy / s'y) ss' / s'y - (Hy s' + s y'H) / s'y  =  H + s v' + v s'
     """
     product = np.vecdot(s, y)
     learning = taken & (product > LEAST_CURVATURE * np.sqrt(np.vecdot(s, s) * np.vecdot(y, y)))
     for row in np.flatnonzero(learning & ~curved):
-        H[row] = np.eye(s.shape[1]) * (product[row] / max(float(y[row] @ y[row]), TINY))
+        H[row] = np.eye(s.shape[1]) * (product[row] / max(float(y[row] @ y[row]), TINY))  # N&W 6.20
     curved |= learning
     if not learning.all():  # the others change by nothing, whatever their gradients are
         s, y = (np.where(learning[:, None], change, 0.0) for change in (s, y))
@@ -113,7 +112,7 @@ def _length(X: Array) -> Array:
 
 
 def _shortened(gain: Array, expected: Array) -> Array:
-    """By how much a step that failed is shortened: to the top of the parabola through what is known, within bounds."""
+    """By how much a step that failed is shortened: to the top of the parabola (N&W 3.58), within bounds."""
     with np.errstate(invalid="ignore", divide="ignore"):
         top = expected / (2.0 * (expected - gain))
     return np.fmin(np.fmax(top, 0.1), 0.5)

@@ -4,8 +4,8 @@ A fit is costly, so it is made on the first ``a`` trials told (the anchor) and k
 told since and on the pending trials in one block. Both are functions of the data alone: an optimizer rebuilt from a
 record repeats neither the asks nor the fits in between, and proposes the same bits.
 
-Source: pending trials are believed to give their posterior mean (Ginsbourger et al. 2010, "kriging believer"), which
-takes their neighbourhood's uncertainty away.
+Source: Rasmussen & Williams 2006 ("R&W"), section 2.2. Pending trials are believed to give their posterior mean
+(Ginsbourger et al. 2010, "kriging believer"), which takes their neighbourhood's uncertainty away.
 
 Notation
     n told    p pending    d columns    M random features    X  n x d    y  n of about unit spread
@@ -17,19 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cholesky
 
-from snnhpo_mpi.optim.factor import Factor, divided
-from snnhpo_mpi.optim.kernel import draw_features
-from snnhpo_mpi.optim.likelihood import Hyperparameters, centred, fit
-from snnhpo_mpi.optim.posterior import Conditioned, Fitted, Posterior
+from snnhpo_mpi.optim.gp.cholesky import Factor, divided
+from snnhpo_mpi.optim.gp.fit import Hyperparameters, centred, fit
+from snnhpo_mpi.optim.gp.kernel import draw_features
+from snnhpo_mpi.optim.gp.posterior import Conditioned, Fitted, Posterior
+from snnhpo_mpi.optim.settings import GpSettings
 
 Array = NDArray[np.float64]
 
-N_FEATURES = 512
-N_FITTED = 250  # points that hyperparameters are fitted to, at most: a fit is cubic in their number
 JITTERS = (0.0, 1e-8, 1e-6, 1e-4, 1e-2)  # times the signal variance
 
 
-def fit_anchor(X: Array, y: Array, groups: NDArray[np.intp], rng: np.random.Generator) -> Fitted:
+def fit_anchor(X: Array, y: Array, groups: NDArray[np.intp], rng: np.random.Generator, settings: GpSettings) -> Fitted:
     """Fit a model to the points told up to the anchor.
 
     Args:
@@ -37,15 +36,17 @@ def fit_anchor(X: Array, y: Array, groups: NDArray[np.intp], rng: np.random.Gene
         y: ``n`` values of about unit spread.
         groups: ``d`` index of the lengthscale that each column uses.
         rng: of the random features and of the choice of points.
+        settings: of the fit.
     """
-    chosen = np.sort(rng.choice(len(X), N_FITTED, replace=False)) if len(X) > N_FITTED else np.arange(len(X))
-    hyper = fit(X[chosen], y[chosen], groups)
-    return factorize(X, hyper, rng)
+    n, most = len(X), settings.n_fitted
+    chosen = np.sort(rng.choice(n, most, replace=False)) if n > most else np.arange(n)
+    hyper = fit(X[chosen], y[chosen], groups, settings)
+    return factorize(X, hyper, settings.n_features, rng)
 
 
-def factorize(X: Array, hyper: Hyperparameters, rng: np.random.Generator) -> Fitted:
+def factorize(X: Array, hyper: Hyperparameters, n_features: int, rng: np.random.Generator) -> Fitted:
     """A model with given hyperparameters."""
-    features = draw_features(hyper.kernel, N_FEATURES, rng)
+    features = draw_features(hyper.kernel, n_features, rng)
     factor = safe_cholesky(hyper.kernel(X, X), hyper)
     return Fitted(X, hyper, factor, features, features(X))
 
@@ -84,7 +85,8 @@ def condition(fitted: Fitted, X_new: Array, y: Array, X_pending: Array) -> Poste
     halves = [factor.forward(np.concatenate([side, np.zeros(p)])) for side in (y, np.ones(n))]
     for half in halves:
         half[n:] = 0.0  # what is pending has no say
-    alpha, mu = centred(np.stack([factor.backward(half) for half in halves], axis=1))
+    solved = np.stack([factor.backward(half) for half in halves], axis=1)  # (n + p) x 2, K^-1 y and K^-1 1
+    alpha, mu = centred(solved, fitted.hyper.mean_variance)  # alpha of R&W 2.25
     # A pending trial is believed to give its mean, the product of its row of the factor: K^-1 gives it no weight.
     believed = factor.lower_rows(halves[0] - mu * halves[1])[len(X_new) :]
     X, kernel = np.concatenate([fitted.X, added]), fitted.hyper.kernel
@@ -116,10 +118,12 @@ def _extended(fitted: Fitted, added: Array) -> tuple[Factor, Array]:
         )
     fitted.added.clear()
     fitted.added.update(rows)
-    across, phi = np.empty((len(added), len(fitted.X))), np.empty((len(added), fitted.phi.shape[1]))
+    across, phi = np.empty((len(added), len(fitted.X))), np.empty((len(added), fitted.phi.shape[1]))  # q x a, q x M
     for i, x in enumerate(added):
         across[i], phi[i] = rows[x.tobytes()]
     if not len(added):
         return Factor.whole(fitted.factor), phi
+    # The Schur complement of the anchor's block (Golub & Van Loan, section 4.2), of which R&W 2.24 is the meaning:
+    # the covariance of the added points given the anchor's.
     rest = safe_cholesky(fitted.hyper.kernel(added, added) - across @ across.T, fitted.hyper)
     return Factor(fitted.factor, across, rest), phi
