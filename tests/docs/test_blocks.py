@@ -11,36 +11,42 @@ from pathlib import Path
 import fake_study
 import pytest
 import yaml
-from documents import ROOT, blocks, text
+from documents import PAGES, ROOT, blocks, prose, text
 
 from snnhpo_mpi import cli
 from snnhpo_mpi.config import load_config
 
 LAUNCHER = re.compile(r"^(?:mpiexec|mpirun)(?: -n \d+)? ")
+BATCH = {"search": "run", "retrain": "retrain"}  # what follows a batch file goes to this command
+SUBMITTED = re.compile(r"^sbatch (?:--array=\S+ )?slurm/(\w+)\.sbatch ")
 TO_WRITE = ("configs/mine.yaml", "mine.yaml")  # the reader's own
 
 
 def commands() -> list[tuple[str, str]]:
-    """(page:line, command) of every line that a shell runs, without launchers and comments."""
+    """(page:line, command) of every command of a block, and of those that its comments name."""
     found = []
     for place, code in blocks("sh"):
         for line in code.splitlines():
-            parts = re.split(r" && |(?<!\S)#", line)[: 1 + line.count(" && ")]
-            found += [(place, LAUNCHER.sub("", part.strip())) for part in parts if part.strip()]
-            found += [(place, said) for said in re.findall(r"# .*?\b((?:snnhpo|mpiexec -n \d+ snnhpo) .*)", line)]
-    return [(place, LAUNCHER.sub("", command).split(" > ")[0]) for place, command in found]
+            given, _, comment = line.partition(" #")
+            named = re.findall(r"(?:mpiexec -n \d+ )?snnhpo .*", comment)
+            found += [(place, started(command.strip())) for command in [*given.split(" && "), *named]]
+    return found
 
 
 def spoken() -> list[tuple[str, str]]:
-    """(page, command) of every command that a sentence names with its arguments."""
-    pages = [(page, text(page)) for page in ["README.md", *(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md"))]]
+    """(page, command) of every command that a sentence names."""
     return [
-        (page, LAUNCHER.sub("", command))
-        for page, words in pages
-        for command in re.findall(
-            r"`((?:mpiexec [^`]*|mpirun [^`]*)?snnhpo [^`]+)`", re.sub(r"```.*?```", "", words, flags=re.S)
-        )
+        (page.name, started(command))
+        for page in PAGES
+        for command in re.findall(r"`([^`\n]*\bsnnhpo [^`]+)`", prose(page))
     ]
+
+
+def started(command: str) -> str:
+    """What a launcher or the batch system starts."""
+    if batch := SUBMITTED.match(command):
+        return f"snnhpo {BATCH[batch[1]]} {command[batch.end() :]}"
+    return LAUNCHER.sub("", command).split(" > ")[0]
 
 
 class ParsedError(Exception):
@@ -74,7 +80,7 @@ PROGRAMS = sorted({one for one in [*commands(), *spoken()] if one[1].startswith(
 
 @pytest.mark.parametrize(("place", "command"), PROGRAMS, ids=[f"{place} {command}" for place, command in PROGRAMS])
 def test_the_program_takes_the_command(place: str, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    known = {"CONFIG": "configs/mine.yaml", "RUN": "results/mine", "build`": "build"}
+    known = {"CONFIG": "configs/mine.yaml", "RUN": "results/mine"}
     parsed(monkeypatch, [known.get(word, word) for word in shlex.split(command)[1:]])
 
 
@@ -126,7 +132,7 @@ def block(kind: str, words: str, page: str) -> str:
 
 
 def test_every_python_block_has_a_test() -> None:
-    ran = ("train_my_network", "class TwoDense", "load_network", ".frame()", "h5py.File", "Scbo(")
+    ran = ("train_my_network", "def silent_share", "class TwoDense", "load_network", ".frame()", "h5py.File", "Scbo(")
     for place, code in blocks("python"):
         compile(code, place, "exec")
         assert any(words in code for words in ran), place
@@ -140,6 +146,17 @@ def test_the_function_is_one_that_the_program_calls(page: str) -> None:
     exec(block("python", "train_my_network", page), names)
     outcome = outcome_of(0, names["evaluate"]({"threshold": 1.0}, 3, "cpu"), ["silent"])
     assert (outcome.objective, outcome.constraints) == (0.9, (0.15,))
+
+
+def test_the_silent_share_is_that_of_the_samples() -> None:
+    import torch
+
+    names: dict[str, object] = {}
+    exec(block("python", "def silent_share", "own-network.md"), names)
+    spikes = torch.zeros(5, 4, 3)  # T x B x N
+    spikes[2, 1, 0] = spikes[0, 3, 2] = spikes[4, 3, 2] = 1
+    assert names["silent_share"](spikes) == 0.5
+    assert names["silent_share"](spikes, alpha=2) == 0.75
 
 
 @pytest.fixture
