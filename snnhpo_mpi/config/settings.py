@@ -217,7 +217,7 @@ class SlayerSettings(Settings):
     name: Literal["slayer"]
     """Learning with labels, by gradients."""
     network: Annotated[str, AfterValidator(network_name)] = "csnn"
-    """``csnn``, ``csnn_gesture``, ``dense``, or anybody's own as ``package.module:Class``."""
+    """``csnn``, ``csnn_gesture``, ``dense``, or your own as ``package.module:Class``."""
     engine: Literal["fast", "library"] = "fast"
     """``fast`` is our own implementation, ``library`` lava-dl's own loop, whose results it equals."""
     dataset: DatasetSettings
@@ -229,10 +229,10 @@ class SlayerSettings(Settings):
 
 
 class PythonSettings(Settings):
-    """Anybody's own evaluation."""
+    """Evaluation by a function of yours."""
 
     name: Literal["python"]
-    """A function of yours; early stopping is its own affair."""
+    """Calls a function, which may stop early by itself."""
     function: Annotated[str, AfterValidator(function_target)]
     """``package.module:function`` or ``path/to/file.py:function``."""
     constraints: tuple[Name, ...] = ()
