@@ -1,12 +1,14 @@
 """Tables of the documentation against the tables of the program."""
 
 import re
+import tomllib
 from pathlib import Path
 from typing import get_args
 
 import fake_study
 import h5py
 import pytest
+import yaml
 from documents import text
 
 from snnhpo_mpi.config.settings import DatasetSettings, EncodingSettings, OptimizerSettings
@@ -41,6 +43,13 @@ def test_the_table_of_changes_is_that_of_the_program() -> None:
             assert key in said[change], key
     assert "`fixed` of `trainer: python`" in text("docs/configuration.md")
     assert [(key, change) for key, change, _ in OWN_FUNCTION] == [("fixed", Change.ACCEPT)]
+
+
+def test_the_citation_names_the_version_and_the_paper() -> None:
+    citation = yaml.safe_load(text("CITATION.cff"))
+    assert citation["version"] == tomllib.loads(text("pyproject.toml"))["project"]["version"]
+    assert citation["version"] in text("CHANGELOG.md")
+    assert citation["references"][0]["url"] in text("docs/method.md")
 
 
 def test_every_state_of_a_trial_is_explained() -> None:
