@@ -1,6 +1,7 @@
 """Tables of the documentation against the tables of the program."""
 
 import re
+import runpy
 import tomllib
 from pathlib import Path
 from typing import get_args
@@ -9,7 +10,7 @@ import fake_study
 import h5py
 import pytest
 import yaml
-from documents import text
+from documents import ROOT, text
 
 from snnhpo_mpi.config.settings import DatasetSettings, EncodingSettings, OptimizerSettings
 from snnhpo_mpi.errors import ConfigError, RecordError, SnnhpoError
@@ -18,6 +19,8 @@ from snnhpo_mpi.master.loop import Ending
 from snnhpo_mpi.record.identity import CHANGES, OWN_FUNCTION, Change
 from snnhpo_mpi.record.table import PENDING, RUNNING
 from snnhpo_mpi.trial import State
+
+HEAD = "| room | what is in it | may import |"
 
 
 def rows(page: str, head: str) -> list[list[str]]:
@@ -109,3 +112,13 @@ def test_every_place_in_the_record_is_explained(tmp_path: Path) -> None:
     for name in names:
         assert any(re.fullmatch(place, name) for place in places()), name
     assert attributes <= words(rows("docs/record.md", "| place | shape | holds |")[0][2])
+
+
+def test_the_rooms_and_their_arrows_are_those_of_the_architecture() -> None:
+    allowed = runpy.run_path(str(ROOT / "tests" / "test_architecture.py"))["ALLOWED"]
+    table = {words(cells[0]).pop().strip("/"): words(cells[2]) for cells in rows("docs/architecture.md", HEAD)[1:]}
+    for room in (ROOT / "snnhpo_mpi").iterdir():
+        if room.is_dir() and any(room.glob("*.py")):
+            assert room.name in table, room.name
+    for room, arrows in table.items():
+        assert arrows <= {arrow.partition(".")[0] for arrow in allowed[room]}, room
