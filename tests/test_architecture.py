@@ -51,7 +51,7 @@ LIBRARIES = {
     "yaml": ("config/", "study/check.py"),
     "plotly": ("report/",),
     "matplotlib": ("report/",),
-    "rich": ("report/", "cli.py"),
+    "rich": ("report/",),
     "tensorboardX": ("study/tensorboard.py",),
 }
 FILES = sorted(ROOT.rglob("*.py"))

@@ -268,7 +268,7 @@ def _kept(say: Say, path: Path) -> Iterator[Say]:
     """Keep what is said with the log of this rank in a file, where whoever watches the study can read it."""
     with contextlib.suppress(OSError):  # the first line will say what is wrong
         path.parent.mkdir(parents=True, exist_ok=True)
-    handler = LogFile(path, encoding="utf-8", delay=True)
+    handler = LogFile(path)
     handler.setFormatter(PlainFormatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
     logger = logging.getLogger("snnhpo_mpi")
     logger.addHandler(handler)
