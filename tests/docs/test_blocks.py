@@ -176,5 +176,7 @@ def test_the_record_is_read_as_the_page_says(quickstart: Path) -> None:
 
 
 def test_the_optimizer_is_used_as_the_page_says(quickstart: Path) -> None:
-    ran(block("python", "Scbo(", "python.md") + "assert optimizer.ask().number == 3", quickstart)
+    ran(block("python", "third = ", "python.md") + "assert optimizer.ask().number == 3", quickstart)
     ran(block("python", ".frame()", "python.md") + "assert len(trials) == 8", quickstart)
+    whole = block("python", "ThreadPoolExecutor", "python.md")
+    ran(whole + "assert len(scores) >= 30 and max(scores.values()) > 0.89", quickstart)
