@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import logging
 import sys
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -18,8 +17,8 @@ from snnhpo_mpi.cli import bench, best, check, compare, data, export, kernels, r
 from snnhpo_mpi.cli.streams import complain, discard, give_up_on_full_stderr, open_closed_streams, say
 from snnhpo_mpi.errors import ConfigError, SnnhpoError, refusal
 from snnhpo_mpi.host.address_space import short_of_address_space
+from snnhpo_mpi.host.process_tuning import log_to_stderr
 from snnhpo_mpi.host.provenance import versions
-from snnhpo_mpi.plain_text import PlainFormatter
 
 
 class Command(Protocol):
@@ -73,11 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that lacks a character is no reason to end
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(PlainFormatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
-    logging.raiseExceptions = False  # a full disk is no reason for a traceback a line
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])  # libraries tell of every font that they write
-    logging.getLogger("snnhpo_mpi").setLevel(logging.DEBUG if args.verbose else logging.INFO)
+    log_to_stderr(args.verbose)
     try:
         if reason := short_of_address_space():
             raise ConfigError(reason)

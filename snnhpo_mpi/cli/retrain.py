@@ -28,9 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Train them, and end with the exit code that all ranks have."""
-    from snnhpo_mpi.study import retrain
+    from snnhpo_mpi.study.retrain import Wish, run_retraining
 
-    wish = retrain.Wish(
+    wish = Wish(
         args.study,
         args.top,
         args.repeats,
@@ -40,4 +40,4 @@ def main(args: argparse.Namespace) -> int:
         overrides=tuple(args.overrides),
         accept_damage=args.accept_damage,
     )
-    return retrain.run(wish, args.workers, Voice())
+    return run_retraining(wish, args.workers, Voice())

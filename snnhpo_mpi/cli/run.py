@@ -32,10 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Search, and end with the exit code that all ranks have."""
     from snnhpo_mpi.config import load
-    from snnhpo_mpi.study import run as study
+    from snnhpo_mpi.study.request import Request
+    from snnhpo_mpi.study.run import run_search
 
     options = {f"--trials {args.trials}": f"budget.trials={args.trials}"} if args.trials else {}
-    request = study.Request(
+    request = Request(
         partial(load, args.config, args.overrides, options),
         args.results,
         resume=args.resume,
@@ -45,7 +46,7 @@ def main(args: argparse.Namespace) -> int:
         tensorboard=args.tensorboard,
         accept_damage=args.accept_damage,
     )
-    return study.run(request, Voice())
+    return run_search(request, Voice())
 
 
 def _last_words(folder: Path) -> str:

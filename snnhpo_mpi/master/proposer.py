@@ -1,8 +1,8 @@
-"""The optimizer beside the loop: a thread that proposes ahead, so that no worker waits for a model.
+"""The optimizer in a thread of its own, which proposes ahead, so that no worker waits for a model.
 
 Commands are processed strictly in the order in which they were posted. With one worker, which results a proposal has
 seen depends on that order alone, never on how fast the optimizer is. With several, a proposal that waits while results
-come in is made anew.
+come in is made again.
 """
 
 from __future__ import annotations
@@ -13,29 +13,13 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
-from snnhpo_mpi.trial import Outcome, Proposal, Trial
+from snnhpo_mpi.interfaces import Optimizer
+from snnhpo_mpi.trial import Outcome, Trial
 
 N_TOLD = "n_told"  # where the record has, among the diagnostics, the outcomes that a proposal has seen
-STALE_S = 5.0  # a proposal is made anew when a result that it has not seen is older
-_RENEWAL_SHARE = 0.5  # of that time that making them anew may take
-
-
-class Optimizer(Protocol):
-    """Proposes trials; any number may be pending."""
-
-    def adopt(self, trial: Trial) -> None:
-        """A trial asked elsewhere is pending."""
-
-    def ask(self, hurried: bool = False) -> Proposal:
-        """The next trial; ``hurried``: one that is cheap to find, because workers wait."""
-
-    def withdraw(self, trial: Trial) -> None:
-        """Forget the latest trial asked, which was never sent."""
-
-    def tell(self, outcome: Outcome) -> None:
-        """What a pending trial gave."""
+STALE_S = 5.0  # a proposal is made again when a result that it has not seen is older
+_RENEWAL_SHARE = 0.5  # of that time that making them again may take
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +103,7 @@ class Proposer:
         return self._told_at[0][1] + STALE_S if self._told_at else float("inf")
 
     def renew_stale(self, now: float) -> None:
-        """Have the proposals that are ready made anew if one is stale, and there is time for it."""
+        """Make the proposals that are ready again if one is stale, and there is time for it."""
         if now < self.stale_at() or not self.at_rest:
             return
         if self.n_ready * self._proposals[0].seconds < _RENEWAL_SHARE * STALE_S:

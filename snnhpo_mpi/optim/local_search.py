@@ -13,25 +13,16 @@ Notation
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import numpy as np
 from numpy.typing import NDArray
 
+from snnhpo_mpi.interfaces import Merit
 from snnhpo_mpi.optim.settings import LocalSearchSettings
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 LEAST_CURVATURE = 1e-10  # cosine between step and change of the gradient
 TINY = 1e-300
-
-
-class Merit(Protocol):
-    """A smooth function of a point."""
-
-    def value_and_gradient(self, Z: Array) -> tuple[Array, Array]:
-        """Values ``r`` and gradients ``r x d``."""
-        ...
 
 
 def climb(

@@ -24,19 +24,19 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.interfaces import Acquisition, Merit
 from snnhpo_mpi.optim.acquisition.of_moments import Formula, of_moments
 from snnhpo_mpi.optim.acquisition.table import ACQUISITIONS
 from snnhpo_mpi.optim.acquisition.thompson import draw, temperature
 from snnhpo_mpi.optim.candidates import column_groups, draw_candidates, first_unseen, nearest, widened
 from snnhpo_mpi.optim.gp.posterior import Posterior
 from snnhpo_mpi.optim.gp.refit import Models
-from snnhpo_mpi.optim.local_search import Merit, climb
+from snnhpo_mpi.optim.local_search import climb
 from snnhpo_mpi.optim.observations import Observations, Pending, Told
 from snnhpo_mpi.optim.settings import ANYWHERE, DEFAULTS, ScboSettings
 from snnhpo_mpi.optim.single_thread import single_threaded
@@ -51,19 +51,6 @@ Region = tuple[Array, Array]  # lower and upper corner, each d
 
 NOWHERE = -1  # generation of a trial that no region answers for
 ASK_KEY = 0  # of the generator
-
-
-class Acquisition(Protocol):
-    """What a proposal is the best point of, as far as it can be found."""
-
-    def screened(self, X: Array, n: int) -> Array:
-        """The n best rows of X in order, by cheaper values."""
-
-    def best_first(self, X: Array) -> Array:
-        """The rows of X in order, the best first."""
-
-    def merits(self) -> Sequence[Merit]:
-        """What is climbed, one after the other."""
 
 
 @dataclass(slots=True)

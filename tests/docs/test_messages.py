@@ -23,7 +23,7 @@ from snnhpo_mpi.snn import triton_available
 from snnhpo_mpi.snn.device import checked
 from snnhpo_mpi.snn.slayer.lava_kernels import build, cache
 from snnhpo_mpi.study.progress import Tally
-from snnhpo_mpi.study.run import _last_words
+from snnhpo_mpi.study.words import last_words
 
 ROOT = Path(__file__).parents[2]
 CLUSTERS = (ROOT / "docs" / "clusters.md").read_text(encoding="utf-8")
@@ -111,7 +111,7 @@ def requeued_often(monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def no_worker(monkeypatch: pytest.MonkeyPatch) -> str:
-    return _last_words(Ending.NO_WORKERS, Tally(5), Path("results/mine"), False)
+    return last_words(Ending.NO_WORKERS, Tally(5), Path("results/mine"), False)
 
 
 def already_there(monkeypatch: pytest.MonkeyPatch, folder: Path) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 import subprocess
 import sys
 
 import pytest
+
+from snnhpo_mpi.host.process_tuning import quiet_libraries
 
 PROGRAM = """
 import resource
@@ -34,3 +37,12 @@ def test_arrays_find_the_memory_of_those_before_them() -> None:
     given_back, kept = map(int, done.stdout.split())
     assert given_back > 20 * 1000
     assert kept < 200
+
+
+def test_only_the_librarys_warning_that_no_user_can_use_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(2):
+        quiet_libraries()
+    logger = logging.getLogger("torch.utils.cpp_extension")
+    logger.warning("No CUDA runtime is found, using CUDA_HOME='/usr/local/cuda'")
+    logger.warning("the compiler is too old")
+    assert caplog.messages == ["the compiler is too old"] and len(logger.filters) == 1

@@ -14,12 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from snnhpo_mpi.interfaces import Surrogate
 from snnhpo_mpi.optim.acquisition.log_cei import log_cei, log_cei_slopes
 from snnhpo_mpi.optim.gp.batched import Moments
 from snnhpo_mpi.optim.gp.conditioning import near
@@ -27,18 +27,6 @@ from snnhpo_mpi.optim.gp.posterior import Posterior
 from snnhpo_mpi.optim.observations import Told
 
 Array = NDArray[np.float64]
-
-
-class Normals(Protocol):
-    """Normal distributions at a point, one an output."""
-
-    def __call__(self, Z: Array) -> tuple[Array, Array]:
-        """Means and variances, each ``q x r``."""
-        ...
-
-    def with_gradients(self, Z: Array) -> tuple[Array, Array, Array, Array]:
-        """Means and variances ``q x r``, then their gradients ``q x r x d``."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +77,8 @@ class OfMoments:
     """
 
     formula: Formula
-    outputs: Normals
-    coarse: Normals
+    outputs: Surrogate
+    coarse: Surrogate
     best: float
 
     def __call__(self, Z: Array, coarse: bool = False) -> Array:
