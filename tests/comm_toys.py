@@ -31,6 +31,7 @@ class CountingOptimizer:
         self.behaviour, self.delay_s = behaviour, delay_s
         self.next_number = 0
         self.calls: list[tuple[str, int]] = []
+        self.hurried: list[bool] = []  # of each ask
 
     def adopt(self, trial: Trial) -> None:
         self.next_number = max(self.next_number, trial.number + 1)
@@ -45,6 +46,7 @@ class CountingOptimizer:
         number = self.next_number
         self.next_number += 1
         self.calls.append(("ask", number))
+        self.hurried.append(hurried)
         trial = Trial(number, {"x": float(number), "do": self.behaviour(number)}, trial_seed(1, number))
         n_told = sum(name == "tell" for name, _ in self.calls)
         return Proposal(trial, n_told, {"length": 0.5})

@@ -26,7 +26,7 @@ def log_to_stderr(verbose: bool) -> None:
         verbose: details too.
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(PlainFormatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+    handler.setFormatter(PlainFormatter())
     logging.raiseExceptions = False  # a full disk is no reason for a traceback a line
     logging.basicConfig(level=logging.WARNING, handlers=[handler])  # libraries tell of every font that they write
     logging.getLogger("snnhpo_mpi").setLevel(logging.DEBUG if verbose else logging.INFO)

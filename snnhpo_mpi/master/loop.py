@@ -295,11 +295,11 @@ class Master:
         if not self._sends:
             return
         demand = max(0, self._roster.n_idle - self._backlog.n_waiting)
-        self._proposer.hurried = self._pool.hurried(self._roster.n_present, demand)
+        hurried = self._pool.hurried(self._roster.n_present, demand)
         wanted = min(self._backlog.n_left, demand + self._pool.target(self._roster.n_present))
         while self._proposer.n_ahead < wanted:
-            self._proposer.post_ask()
-        self._proposer.renew_stale(self._clock())
+            self._proposer.post_ask(hurried)
+        self._proposer.renew_stale(self._clock(), hurried)
 
     def _watch(self) -> None:
         """Give and look for signs of life."""

@@ -26,7 +26,7 @@ def kept(say: Say, path: Path) -> Iterator[Say]:
     with contextlib.suppress(OSError):  # the first line will say what is wrong
         path.parent.mkdir(parents=True, exist_ok=True)
     handler = LogFile(path)
-    handler.setFormatter(PlainFormatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+    handler.setFormatter(PlainFormatter())
     logger = logging.getLogger("snnhpo_mpi")
     logger.addHandler(handler)
 
