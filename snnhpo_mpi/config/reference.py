@@ -15,7 +15,8 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from snnhpo_mpi.config.settings import Settings, StudyConfig
-from snnhpo_mpi.hyperparameters.networks import LAYERS, LEARNER, NETWORKS, Hyperparameter
+from snnhpo_mpi.hyperparameters.hyperparameter import Hyperparameter
+from snnhpo_mpi.hyperparameters.networks import LAYERS, LEARNER, NETWORKS
 from snnhpo_mpi.hyperparameters.ranges import RANGES, Range
 from snnhpo_mpi.trial import ParamValue
 
