@@ -17,7 +17,8 @@ from typing import Any
 
 from snnhpo_mpi.comm.transport import LocalWorkers, local_transports
 from snnhpo_mpi.errors import ConfigError
-from snnhpo_mpi.master.loop import Ending, Master, MasterSettings
+from snnhpo_mpi.master.ending import Ending
+from snnhpo_mpi.master.loop import Master, MasterSettings
 from snnhpo_mpi.master.proposer import Proposer
 from snnhpo_mpi.trial import Ended, Event, Outcome, Progress, Proposal, State, Trial, trial_seed
 from snnhpo_mpi.worker.evaluator import EvaluatorSettings

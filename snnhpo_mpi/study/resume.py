@@ -12,8 +12,8 @@ from snnhpo_mpi.config import StudyConfig
 from snnhpo_mpi.errors import RecordError
 from snnhpo_mpi.host.provenance import provenance
 from snnhpo_mpi.interfaces import Optimizer
+from snnhpo_mpi.master.ending import Ending
 from snnhpo_mpi.master.failures import Failures
-from snnhpo_mpi.master.loop import Ending
 from snnhpo_mpi.master.proposer import N_TOLD, Proposer
 from snnhpo_mpi.record import StudyData, StudyRecord, exists, read
 from snnhpo_mpi.space import Space

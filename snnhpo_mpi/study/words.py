@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from snnhpo_mpi.master.loop import Ending
+from snnhpo_mpi.master.ending import Ending
 from snnhpo_mpi.plain_text import LogFile, PlainFormatter
 from snnhpo_mpi.record import StudyData
 from snnhpo_mpi.study.progress import Tally, reason

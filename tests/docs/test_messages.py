@@ -18,7 +18,7 @@ from snnhpo_mpi.errors import SnnhpoError
 from snnhpo_mpi.host.device import choose_device
 from snnhpo_mpi.host.launchers import check_launch
 from snnhpo_mpi.host.scratch import scratch_folder
-from snnhpo_mpi.master.loop import Ending
+from snnhpo_mpi.master.ending import Ending
 from snnhpo_mpi.snn import triton_available
 from snnhpo_mpi.snn.device import checked
 from snnhpo_mpi.snn.slayer.lava_kernels import build, cache

@@ -7,7 +7,7 @@ import pytest
 from comm_toys import CountingOptimizer
 
 from snnhpo_mpi.config import StudyConfig
-from snnhpo_mpi.master.loop import Ending
+from snnhpo_mpi.master.ending import Ending
 from snnhpo_mpi.record import StudyRecord
 from snnhpo_mpi.space import Space
 from snnhpo_mpi.study.resume import ending_already, starting_point
