@@ -41,7 +41,8 @@ def refusal(*overrides: str) -> str:
 
 
 def test_an_unknown_neuron_is_answered_with_those_that_there_are() -> None:
-    assert 'fixed.neuron: only alif is allowed, found "izhikevich"' in refusal("fixed.neuron=izhikevich")
+    said = refusal("fixed.neuron=izhikevich")
+    assert f'{", ".join(NEURONS)} is allowed, found "izhikevich"' in said
 
 
 def test_the_librarys_engine_takes_no_neuron_that_the_library_has_not(monkeypatch: pytest.MonkeyPatch) -> None:
