@@ -15,7 +15,7 @@ from documents import ROOT, text
 from snnhpo_mpi.config.settings import DatasetSettings, EncodingSettings, OptimizerSettings
 from snnhpo_mpi.errors import ConfigError, RecordError, SnnhpoError
 from snnhpo_mpi.hyperparameters.networks import NETWORKS, SLAYER_DECODERS, STDP_DECODERS
-from snnhpo_mpi.master.loop import Ending
+from snnhpo_mpi.master.ending import Ending
 from snnhpo_mpi.record.identity import CHANGES, OWN_FUNCTION, Change
 from snnhpo_mpi.record.table import PENDING, RUNNING
 from snnhpo_mpi.trial import State
