@@ -207,7 +207,7 @@ class ToyTrainer:
         return good
 
     def write_into_line(self, good: Outcome, _: str) -> Outcome:
-        for fd in range(3, 20):
+        for fd in range(3, 200):
             try:
                 os.write(fd, b"hello\n")
             except OSError:
@@ -216,7 +216,7 @@ class ToyTrainer:
         return good
 
     def send_without_end(self, good: Outcome, _: str) -> Outcome:
-        for fd in range(3, 20):
+        for fd in range(3, 200):
             try:
                 line = socket.socket(fileno=os.dup(fd))
                 line.sendall(b"x" * 3_000_000)
