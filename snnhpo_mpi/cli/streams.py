@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.errors import ConfigError, file_in_the_way, shortened_path
 from snnhpo_mpi.plain_text import for_encoding, plain
 
 if TYPE_CHECKING:
@@ -74,10 +74,11 @@ def writing(place: Path) -> Iterator[None]:
     except BrokenPipeError:
         raise
     except (FileExistsError, NotADirectoryError) as error:
-        raise ConfigError(f"cannot write to {place}: a file is where a folder is needed") from error
+        reason = f"{file_in_the_way(place)} is there, and is no folder"
+        raise ConfigError(f"cannot write to {place}: {reason}; --out names another place") from error
     except OSError as error:
         reason = error.strerror or str(error)
-        raise ConfigError(f"cannot write to {place}: {reason}; --out names another place") from error
+        raise ConfigError(f"cannot write to {shortened_path(place)}: {reason}; --out names another place") from error
 
 
 def discard(stream: TextIO | None) -> None:

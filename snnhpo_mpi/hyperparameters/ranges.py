@@ -44,7 +44,6 @@ _SHARE = Range(float, 1e-9, 1)
 _TIME_CONSTANT = Range(float, 1e-6, 1e12, "ms")
 _POTENTIAL = Range(float, -1e6, 1e6, "mV")
 _RATE = Range(float, 0, 1e6)
-_DECAY = Range(float, 0, 1)
 _REFRACTORY = _count(MAX_STEPS, low=0, unit="ms")
 
 RANGES: Mapping[str, Range] = MappingProxyType(
@@ -110,21 +109,13 @@ RANGES: Mapping[str, Range] = MappingProxyType(
         "i_refrac": _REFRACTORY,
         "i_tc_decay": _TIME_CONSTANT,
         "reset_interval": _count(MAX_STEPS),
-        # SLAYER's networks.
+        # SLAYER's networks; their neurons' stand in ``neurons``.
         "learning_rate": Range(float, 0, 1e3),
         "c1_filters": _count(100_000),
         "c2_filters": _count(100_000),
         "c1_k": _count(10_000),
         "c2_k": _count(10_000),
         "hidden": _count(1_000_000),
-        "tau_grad": Range(float, 1e-9, 1e6),
-        "scale_grad": _RATE,
-        "threshold": Range(float, 1e-9, 1e6),
-        "threshold_step": _RATE,
-        "current_decay": _DECAY,
-        "voltage_decay": _DECAY,
-        "threshold_decay": _DECAY,
-        "refractory_decay": _DECAY,
         "dropout": Range(float, 0, 0.99),
     }
 )

@@ -41,6 +41,19 @@ class Ready:
     hurried: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """The command to make one more proposal, or all those again that are still ready.
+
+    Attributes:
+        hurried: whether workers wait for proposals.
+        again: those that are ready are withdrawn and made again.
+    """
+
+    hurried: bool = False
+    again: bool = False
+
+
 class Proposer:
     """Runs an optimizer in a thread; all methods but the thread's own are called by the loop."""
 
@@ -49,8 +62,7 @@ class Proposer:
         self._optimizer = optimizer
         self._n_posted = n_told
         self._told_at: deque[tuple[int, float]] = deque()  # number and moment of outcomes that some proposal lacks
-        self.hurried = False  # whether workers wait for proposals; set by the loop
-        self._commands: queue.SimpleQueue[Outcome | str] = queue.SimpleQueue()
+        self._commands: queue.SimpleQueue[Outcome | Ask | None] = queue.SimpleQueue()  # None ends the thread
         self._proposals: deque[Ready] = deque()
         self._error: BaseException | None = None
         self._n_commands = self._n_done = 0  # the second is the thread's to write
@@ -78,10 +90,10 @@ class Proposer:
         """Start the thread; the optimizer is its own from here on."""
         self._thread.start()
 
-    def post_ask(self) -> None:
-        """One more proposal, made after everything posted before."""
+    def post_ask(self, hurried: bool = False) -> None:
+        """One more proposal, made after everything posted before; ``hurried``: workers wait for it."""
         self._n_asked += 1
-        self._post("ask")
+        self._post(Ask(hurried))
 
     def post_tell(self, outcome: Outcome, now: float = float("inf")) -> None:
         """Tell an outcome, at a moment [s] of a steady clock; proposals asked for later have seen it.
@@ -102,14 +114,14 @@ class Proposer:
             self._told_at.popleft()
         return self._told_at[0][1] + STALE_S if self._told_at else float("inf")
 
-    def renew_stale(self, now: float) -> None:
+    def renew_stale(self, now: float, hurried: bool = False) -> None:
         """Make the proposals that are ready again if one is stale, and there is time for it."""
         if now < self.stale_at() or not self.at_rest:
             return
         if self.n_ready * self._proposals[0].seconds < _RENEWAL_SHARE * STALE_S:
-            self._post("renew")
+            self._post(Ask(hurried, again=True))
 
-    def _post(self, command: Outcome | str) -> None:
+    def _post(self, command: Outcome | Ask | None) -> None:
         self._n_commands += 1
         self._commands.put(command)
 
@@ -132,18 +144,18 @@ class Proposer:
 
     def close(self, timeout_s: float = 5.0) -> None:
         """End the thread after its present command; a fit that takes longer is left to die with the process."""
-        self._post("end")
+        self._post(None)
         if self._thread.is_alive():
             self._thread.join(timeout_s)
 
     def _work(self) -> None:
         try:
-            while (command := self._commands.get()) != "end":
+            while (command := self._commands.get()) is not None:
                 if isinstance(command, Outcome):
                     self._learn(command)
                 else:
-                    for _ in range(self._take_back() if command == "renew" else 1):
-                        self._make()
+                    for _ in range(self._take_back() if command.again else 1):
+                        self._make(command.hurried)
                 self._n_done += 1
         except BaseException as error:  # raised again in the loop, whatever it is
             self._error = error
@@ -153,9 +165,8 @@ class Proposer:
         self._optimizer.tell(outcome)
         self._spent_s += time.perf_counter() - began
 
-    def _make(self) -> None:
+    def _make(self, hurried: bool) -> None:
         began = time.perf_counter()
-        hurried = self.hurried
         proposal = self._optimizer.ask(hurried)
         diagnostics = {**proposal.diagnostics, N_TOLD: proposal.n_told}
         seconds = self._spent_s + time.perf_counter() - began

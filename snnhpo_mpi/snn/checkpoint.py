@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import torch
 
 FOLDER = "checkpoints"
-FORMAT = 1
+FORMAT = 2
 _CHECKSUM_BYTES = 4  # CRC-32, little-endian, behind torch's own file
 
 log = logging.getLogger(__name__)

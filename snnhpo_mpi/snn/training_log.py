@@ -1,4 +1,4 @@
-"""What every trainer tells of a training under way: progress by the clock, and in the end metrics, curves, outcome.
+"""What is known of a training: progress by the clock, and in the end its metrics, curves and outcome.
 
 Running training accuracy: right ones among the samples of the epoch that were predicted *before* they changed the
 network, or while they did; that of the epoch before until the first prediction; 0 where none was ever made.
@@ -12,15 +12,15 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from snnhpo_mpi.snn.early_stopping.limits import Limits, Shares
-from snnhpo_mpi.snn.early_stopping.silence import Activity, Counts
+from snnhpo_mpi.snn.early_stopping.monitor import Events
+from snnhpo_mpi.snn.early_stopping.silence import Counts
+from snnhpo_mpi.snn.early_stopping.stopping import NONE, EarlyStopping
 from snnhpo_mpi.trial import Outcome, Progress, State
 
 REPORT_EVERY_S = 1.0
@@ -31,8 +31,7 @@ class TrainingLog:
     """Follows the training of one trial.
 
     Attributes:
-        activity: the monitors of silence.
-        limits: of saturation and chance.
+        stopping: the rules that may stop it.
         n_samples: training samples seen, over all epochs.
         epoch: the one under way, from 1; 0 before the first.
     """
@@ -40,26 +39,23 @@ class TrainingLog:
     def __init__(
         self,
         number: int,
-        activity: Activity,
+        stopping: EarlyStopping,
         n_planned: int,
         device: torch.device,
         report: Report,
         clock: Callable[[], float] = time.monotonic,
-        limits: Limits | None = None,
     ) -> None:
         """Start the clock.
 
         Args:
             number: of the trial.
-            activity: its monitors.
+            stopping: the rules that may stop it.
             n_planned: training samples over all epochs, if it is not stopped.
             device: where it trains.
             report: takes the progress, about every second.
             clock: in seconds.
-            limits: what else may stop it.
         """
-        self.limits = limits or Limits((), None, 1, 1)
-        self.activity = activity
+        self.stopping = stopping
         self.n_samples = 0
         self._number, self._n_planned, self._device = number, n_planned, device
         self._report, self._clock = report, clock
@@ -76,17 +72,16 @@ class TrainingLog:
             self._accuracies.append(self.accuracy or 0.0)
         self.epoch += 1
         self._n_right = self._n_predicted = 0
-        self.activity.start_epoch()
-        self.limits.start_epoch()
+        self.stopping.start_epoch()
 
     def end_epoch(self) -> None:
         """Let the whole epoch be judged."""
-        self.limits.end_epoch()
+        self.stopping.end_epoch()
 
     @property
     def should_stop(self) -> bool:
         """Whether the training is to end here, and not to be scored."""
-        return self.activity.should_stop or self.limits.should_stop
+        return self.stopping.should_stop
 
     @property
     def accuracy(self) -> float | None:
@@ -100,7 +95,7 @@ class TrainingLog:
         counts: Mapping[str, Counts],
         labels: Counts,
         right: Counts | None,
-        saturated: Mapping[str, Shares] = MappingProxyType({}),
+        saturated: Mapping[str, Events] = NONE,
     ) -> None:
         """Take in a batch, and report if a second has passed.
 
@@ -108,10 +103,9 @@ class TrainingLog:
             counts: layer -> ``B`` spikes of each sample.
             labels: ``B`` classes.
             right: ``B``, 1 where the sample was predicted rightly; None where no prediction was made.
-            saturated: layer -> ``B``, share of its neurons that saturated, of the layers watched for it.
+            saturated: layer -> ``B``, whether the sample saturates it; of the layers watched for it.
         """
-        self.activity.observe(counts, labels)
-        self.limits.observe(right, saturated)
+        self.stopping.observe(counts, labels, right, saturated)
         self.n_samples += len(labels)
         if right is not None:
             self._n_right += int(right.sum())
@@ -127,8 +121,8 @@ class TrainingLog:
             n_samples=self.n_samples,
             n_samples_planned=self._n_planned,
             accuracy=self.accuracy,
-            silent_rate=self.activity.silent_rates,
-            spikes=self.activity.mean_spikes,
+            silent_rate=self.stopping.silence.rates,
+            spikes=self.stopping.silence.mean_spikes,
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -141,8 +135,7 @@ class TrainingLog:
             "n_predicted": self._n_predicted,
             "seconds": self._clock() - self._started,
             "peak_memory_mb": self._peak_mb(),
-            "activity": self.activity.state_dict(),
-            "limits": self.limits.state_dict(),
+            "stopping": self.stopping.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -152,8 +145,7 @@ class TrainingLog:
         self._n_right, self._n_predicted = state["n_right"], state["n_predicted"]
         self._started = self._clock() - state["seconds"]
         self._peak_memory_mb, self._resumed_after = state["peak_memory_mb"], self.epoch
-        self.activity.load_state_dict(state["activity"])
-        self.limits.load_state_dict(state["limits"])
+        self.stopping.load_state_dict(state["stopping"])
 
     def end_training(self) -> None:
         """Stop the clock of training; what follows is scoring."""
@@ -198,9 +190,9 @@ class TrainingLog:
             number=self._number,
             state=state,
             objective=objective,
-            constraints=(*self.activity.constraints, *self.limits.constraints),
+            constraints=self.stopping.constraints,
             metrics=metrics,
-            curves={"train_accuracy": tuple(self._accuracies)} | self.activity.curves(),
+            curves={"train_accuracy": tuple(self._accuracies)} | self.stopping.curves(),
         )
 
 

@@ -5,21 +5,22 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from snnhpo_mpi.config import StudyConfig
 from snnhpo_mpi.errors import RecordError
 from snnhpo_mpi.host.provenance import provenance
 from snnhpo_mpi.interfaces import Optimizer
+from snnhpo_mpi.master.ending import Ending
 from snnhpo_mpi.master.failures import Failures
-from snnhpo_mpi.master.loop import Ending
 from snnhpo_mpi.master.proposer import N_TOLD, Proposer
 from snnhpo_mpi.record import StudyData, StudyRecord, exists, read
 from snnhpo_mpi.space import Space
 from snnhpo_mpi.study.check import Found
 from snnhpo_mpi.study.progress import Tally
 from snnhpo_mpi.study.request import Request
-from snnhpo_mpi.trial import Asked, Ended, Outcome, Started, State, Trial, trial_seed
+from snnhpo_mpi.trial import Asked, Ended, Event, Outcome, State, Trial, trial_seed
 
 log = logging.getLogger(__name__)
 
@@ -91,9 +92,13 @@ def starting_point(config: StudyConfig, optimizer: Optimizer, record: StudyRecor
     """Where this run begins: at the end of the runs before it, or with a new study."""
     tally = Tally(config.budget.trials, retraining=config.retrain is not None)
     failures = Failures(_most_failures(config))
-    if past.n_trials:
-        return Start(_restore(optimizer, tally, failures, past), past.unfinished(), tally, failures)
-    return Start(Proposer(optimizer), _begin(optimizer, record, config), tally, failures)
+    if not past.n_trials:
+        return Start(Proposer(optimizer), _begin(optimizer, record, config), tally, failures)
+    asks_on = config.budget.trials is None or past.n_trials < config.budget.trials
+    proposer = _replay(optimizer, _counted(past.events(), tally, failures), asks_on)
+    if failures.too_many:  # they ended the run before: the user who resumes it has removed the cause
+        failures.forgive()
+    return Start(proposer, past.unfinished(), tally, failures)
 
 
 def _most_failures(config: StudyConfig) -> int | None:
@@ -112,38 +117,44 @@ def _begin(optimizer: Optimizer, record: StudyRecord, config: StudyConfig) -> li
     return [baseline]
 
 
-def _restore(optimizer: Optimizer, tally: Tally, failures: Failures, past: StudyData) -> Proposer:
-    """Bring optimizer and counts to where the record ends.
+def _counted(events: Iterable[Event], tally: Tally, failures: Failures) -> Iterator[Event]:
+    """The events, each ended trial counted."""
+    for event in events:
+        if isinstance(event, Ended):
+            tally.update(event)
+            failures.note(event.outcome)
+        yield event
+
+
+def _replay(optimizer: Optimizer, events: Iterable[Event], asks_on: bool) -> Proposer:
+    """Bring an optimizer to where the record ends.
 
     The optimizer proposes ahead, so results come in between a proposal and its sending. Events are replayed in the
     order in which the optimizer saw them, not in that of recording: each proposal after as many outcomes as it had
     seen. The next proposal was being made when the latest trial was sent, and is made again as it was then.
+
+    Args:
+        optimizer: that was told nothing.
+        events: of the record, in order.
+        asks_on: whether the budget allows another trial.
     """
     outcomes: deque[Outcome] = deque()
-    n_told = 0
-    latest = -1
-    for event in past.events():
-        match event:
-            case Asked():
-                n_seen = event.optimizer.get(N_TOLD)  # none: a baseline, which nobody proposed
-                while outcomes and isinstance(n_seen, int | float) and n_told < n_seen:
-                    optimizer.tell(outcomes.popleft())
-                    n_told += 1
-                optimizer.adopt(event.trial)
-                latest = event.trial.number
-            case Ended():
-                tally.update(event)
-                failures.note(event.outcome)
-                outcomes.append(event.outcome)
-            case Started():
-                pass  # its worker is gone
-    if failures.too_many:  # they ended the run before: the user who resumes it has removed the cause
-        failures.forgive()
+    n_told, latest = 0, -1
+    for event in events:
+        if isinstance(event, Asked):
+            n_seen = event.optimizer.get(N_TOLD)  # none: a baseline, which nobody proposed
+            while outcomes and isinstance(n_seen, int | float) and n_told < n_seen:
+                optimizer.tell(outcomes.popleft())
+                n_told += 1
+            optimizer.adopt(event.trial)
+            latest = event.trial.number
+        elif isinstance(event, Ended):
+            outcomes.append(event.outcome)
     while outcomes and outcomes[0].number != latest:
         optimizer.tell(outcomes.popleft())
         n_told += 1
     proposer = Proposer(optimizer, n_told)
-    if outcomes and (tally.budget is None or past.n_trials < tally.budget):
+    if outcomes and asks_on:
         proposer.post_ask()
     for outcome in outcomes:
         proposer.post_tell(outcome)

@@ -19,6 +19,7 @@ from snnhpo_mpi.config import Candidate, RetrainSettings, StudyConfig
 from snnhpo_mpi.config.document import Document, apply_override
 from snnhpo_mpi.config.settings import StudySettings
 from snnhpo_mpi.config.validation import validate
+from snnhpo_mpi.datasets import DATASETS
 from snnhpo_mpi.errors import ConfigError, RecordError
 from snnhpo_mpi.record import StudyData, exists, read
 from snnhpo_mpi.report.conclusion import conclusion
@@ -199,7 +200,7 @@ def _set_epochs(config: dict[str, Any], epochs: int) -> None:
 
 
 def _refuse_another_split(past: StudyData, config: StudyConfig) -> None:
-    """Raise where the test digits would be others than the search left: it trained on some of them.
+    """Raise where the test samples would be others than the search left: it trained on some of them.
 
     A data set with an official test set is tested on that, whatever its training part is split into.
     """
@@ -208,9 +209,10 @@ def _refuse_another_split(past: StudyData, config: StudyConfig) -> None:
         {**one["trainer"].get("dataset", {}), "seed": one["study"]["seed"]} for one in (past.config, after)
     )
     changed = [key for key in ("train", "held_out", "seed") if before.get(key) != after.get(key)]
-    if changed and before.get("name") == after.get("name") == "digits5000":
+    name = str(before.get("name"))
+    if changed and name in DATASETS and name == after.get("name") and not DATASETS[name].has_test:
         raise ConfigError(
-            "--set: a retraining on digits5000 is tested on the digits that the search left, so "
+            f"--set: a retraining on {name} is tested on the {DATASETS[name].samples} that the search left, so "
             f"{', '.join(changed)} must stay as in the search; --epochs makes it shorter"
         )
 

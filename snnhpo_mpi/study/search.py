@@ -19,7 +19,9 @@ from snnhpo_mpi.host.launchers import local_size
 from snnhpo_mpi.host.process_tuning import tune_rank_0
 from snnhpo_mpi.host.signals import StopSignals
 from snnhpo_mpi.interfaces import Optimizer
-from snnhpo_mpi.master.loop import Ending, Master, MasterSettings, dismiss
+from snnhpo_mpi.master.dismissal import dismiss
+from snnhpo_mpi.master.ending import Ending
+from snnhpo_mpi.master.loop import Master, MasterSettings
 from snnhpo_mpi.record import StudyData, StudyRecord
 from snnhpo_mpi.snn import checkpoint
 from snnhpo_mpi.study.build import build_optimizer

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from snnhpo_mpi.master.loop import Ending
+from snnhpo_mpi.master.ending import Ending
 from snnhpo_mpi.plain_text import LogFile, PlainFormatter
 from snnhpo_mpi.record import StudyData
 from snnhpo_mpi.study.progress import Tally, reason
@@ -26,7 +26,7 @@ def kept(say: Say, path: Path) -> Iterator[Say]:
     with contextlib.suppress(OSError):  # the first line will say what is wrong
         path.parent.mkdir(parents=True, exist_ok=True)
     handler = LogFile(path)
-    handler.setFormatter(PlainFormatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+    handler.setFormatter(PlainFormatter())
     logger = logging.getLogger("snnhpo_mpi")
     logger.addHandler(handler)
 

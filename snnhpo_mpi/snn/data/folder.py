@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from snnhpo_mpi.config import DatasetSettings, expanded
+from snnhpo_mpi.datasets import DATASETS
 from snnhpo_mpi.errors import ConfigError
 
 
@@ -39,6 +40,38 @@ def folder_at(path: str, named_by: str) -> Path:
     except OSError as error:  # a folder above it that may not be entered
         raise ConfigError(f"{named_by}: {path[:200]}: {error.strerror}") from error
     raise ConfigError(f"{named_by}: there is no folder {folder}")
+
+
+def part_files(name: str, root: Path, part: str) -> list[Path]:
+    """The files, or the folder, of a part; none of a data set that a package ships.
+
+    Raises:
+        ConfigError: as ``find``.
+    """
+    return [find(name, root, wanted) for wanted in DATASETS[name].parts[part]]
+
+
+def find(name: str, root: Path, wanted: str) -> Path:
+    """One of the data set's files or folders, in any of the folders where it is usual.
+
+    Raises:
+        ConfigError: it is not there; the message says what to put where.
+    """
+    row = DATASETS[name]
+    for folder in row.folders:
+        for suffix in row.suffixes:
+            if is_there(file := root / folder / f"{wanted}{suffix}"):
+                return file
+    usual = row.folders[0]
+    needed = f"{usual}/{wanted} is needed here"
+    if len(row.suffixes) > 1:
+        needed = f"{wanted} (or {wanted}{row.suffixes[1]}) is needed here or in {usual}"
+    if row.download is None:
+        raise ConfigError(f"{root}: {needed}")
+    raise ConfigError(
+        f"{root}: {needed}, as {row.download[0]} lays it out: snnhpo data fetch {name} (where there is internet), or "
+        "copy it there"
+    )
 
 
 def is_there(path: Path) -> bool:

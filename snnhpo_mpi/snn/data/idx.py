@@ -2,7 +2,7 @@
 
 Format: two zero bytes, element type (8 = unsigned byte), number of dimensions, each as a big-endian uint32, data.
 
-Whoever has images of their own may lay them out like this too: what is not published is read, and said to be so.
+Other images may be laid out like this too: they are read, and said not to be the published files.
 """
 
 from __future__ import annotations
@@ -11,56 +11,38 @@ import gzip
 import hashlib
 import math
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from snnhpo_mpi.datasets import DATASETS
 from snnhpo_mpi.errors import ConfigError
-from snnhpo_mpi.snn.data.cache import key_of, staged
-from snnhpo_mpi.snn.data.folder import is_there
 from snnhpo_mpi.snn.data.part import Part, Source
 from snnhpo_mpi.snn.data.published import note_of
 
-FILES = {
-    "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
-    "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
-}
-OWN_FOLDER = {"mnist": "MNIST/raw", "fashion_mnist": "FashionMNIST/raw"}  # below the path, as torchvision writes
 _MAGIC = b"\x00\x00\x08"
 _GZIP = b"\x1f\x8b"
 
 
-def read_staged(name: str, root: Path, part: str) -> Part:
-    """A part by way of the node's cache: only the first of its ranks reads the files, from wherever they are.
+def read_part(name: str, files: Sequence[Path], part: str) -> Part:
+    """A part from its files.
 
     Args:
         name: of the data set.
-        root: its folder.
+        files: of images and of labels.
         part: train or test.
 
     Returns:
         Images ``N x 1 x H x W``, classes and files.
 
     Raises:
-        ConfigError: files are missing, damaged, another data set's, or their labels cannot be learnt.
+        ConfigError: files are damaged, another data set's, or their labels cannot be learnt.
     """
-
-    def make(path: Path) -> tuple[list[int], tuple[Source, ...]]:
-        read_now = read(name, root, part)
-        np.save(path, read_now.x.numpy())
-        return read_now.y.tolist(), read_now.sources
-
-    files = [find(root, name, file_name) for file_name in FILES[part]]
-    return staged(name, key_of([name, part], files), make)
-
-
-def read(name: str, root: Path, part: str) -> Part:
-    """A part from its files; arguments, result and errors are those of ``read_staged``."""
-    files = [find(root, name, file_name) for file_name in FILES[part]]
     images, labels = map(read_idx, files)
-    sources = tuple(map(_source, (name, name), FILES[part], files, (images, labels)))
+    sources = tuple(map(_source, (name, name), DATASETS[name].parts[part], files, (images, labels)))
     if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):
         raise ConfigError(
             f"{files[0]} and {files[1]} do not belong together: they hold {_shape(images)} and {_shape(labels)} numbers"
@@ -99,22 +81,6 @@ def _refuse_gaps(file: Path, labels: NDArray[np.uint8]) -> None:
             f"{file}: the label of sample {index} is {labels[index]}, but no sample has the label {missing}: "
             "labels must be 0, 1, 2 ... without a gap"
         )
-
-
-def find(root: Path, name: str, file_name: str) -> Path:
-    """One of the data set's files, in any of the folders where it is usual.
-
-    Raises:
-        ConfigError: it is not there.
-    """
-    for folder in (OWN_FOLDER[name], "raw", "."):
-        for suffix in ("", ".gz"):
-            if is_there(file := root / folder / f"{file_name}{suffix}"):
-                return file
-    raise ConfigError(
-        f"{root}: {file_name} (or {file_name}.gz) is needed here or in {OWN_FOLDER[name]}, as torchvision downloads "
-        f"it: snnhpo data fetch {name} (where there is internet), or copy it there"
-    )
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:

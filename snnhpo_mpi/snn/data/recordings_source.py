@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from snnhpo_mpi.datasets import DATASETS
 from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.snn.data.events import Events
 from snnhpo_mpi.snn.data.part import NOT_PUBLISHED, Source
-from snnhpo_mpi.snn.data.recordings import SENSORS, Recording
+from snnhpo_mpi.snn.data.recordings import Recording
 
 
 class Copies:
@@ -59,7 +60,7 @@ def source_of(name: str, place: Path, part: str, found: list[Recording], copies:
                     n_bytes += len(block)
         except OSError as error:
             raise ConfigError(f"{path}: unreadable: {error.strerror}") from error
-    n_published = SENSORS[name].n_published[part]
+    n_published = DATASETS[name].n_published[part]
     notes = [f"{len(found):,} recordings"]
     if len(found) != n_published:
         notes.append(f"{NOT_PUBLISHED} ({n_published:,} recordings)")

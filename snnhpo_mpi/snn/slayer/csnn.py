@@ -3,7 +3,7 @@
     csnn    [pool] - conv c1 - pool 2 - conv c2 - pool 2 - [dense] - dense        (Layout)
     dense   dense - dense                                                         (one-dimensional input, such as SHD)
 
-of adaptive leaky integrate-and-fire neurons, whose convolutions (or hidden dense layer) have learnable axonal delays
+of one kind of spiking neuron (``neurons``), whose convolutions (or hidden dense layer) have learnable axonal delays
 and dropout. Source: Firmin, Boulet, Talbi, Neurocomputing 2024, section 4 (arXiv 2403.00450); Shrestha & Orchard,
 NeurIPS 2018 (SLAYER); lava-dl 0.6.0, ``slayer.block.alif``, whose output this equals (``lava_network``): here time is
 folded into the batch of a 2-D convolution, instead of being the last axis of a 3-D one.
@@ -23,8 +23,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from snnhpo_mpi.snn.slayer.axon import AxonalDelay
-from snnhpo_mpi.snn.slayer.neurons.alif import Alif, alif
-from snnhpo_mpi.snn.slayer.neurons.alif_layer import spikes
+from snnhpo_mpi.snn.slayer.neurons import Neuron, neuron_of
 from snnhpo_mpi.trial import Params
 
 MAX_DELAY_STEPS = 62  # of lava-dl's blocks: what Loihi can do
@@ -189,7 +188,7 @@ class _Rounded(torch.autograd.Function):
 class Conv(_Synapse):
     """Unpadded convolution, whose neurons have dropout and one axonal delay a filter."""
 
-    def __init__(self, layer: Layer, neuron: Alif, dropout: float) -> None:
+    def __init__(self, layer: Layer, neuron: Neuron, dropout: float) -> None:
         super().__init__(layer)
         self.delay = AxonalDelay(layer.n_out, MAX_DELAY_STEPS)
         self._neuron, self._dropout = neuron, dropout
@@ -197,7 +196,7 @@ class Conv(_Synapse):
     def forward(self, x: Tensor) -> Tensor:
         """``T x B x C x H x W`` -> ``T x B x F x H' x W'``."""
         current = functional.conv2d(x.flatten(0, 1), self.rounded())
-        fired = spikes(current.view(*x.shape[:2], *current.shape[1:]), self._neuron)
+        fired = self._neuron(current.view(*x.shape[:2], *current.shape[1:]))
         delayed: Tensor = self.delay(_drop(fired, self._dropout if self.training else 0.0))
         return delayed
 
@@ -205,7 +204,7 @@ class Conv(_Synapse):
 class Dense(_Synapse):
     """All to all; with dropout and one axonal delay a neuron if it learns delays."""
 
-    def __init__(self, layer: Layer, neuron: Alif, dropout: float) -> None:
+    def __init__(self, layer: Layer, neuron: Neuron, dropout: float) -> None:
         super().__init__(layer)
         self.delay = AxonalDelay(layer.n_out, MAX_DELAY_STEPS) if layer.learns_delay else None
         self._neuron, self._dropout = neuron, dropout if layer.learns_delay else 0.0
@@ -213,7 +212,7 @@ class Dense(_Synapse):
     def forward(self, x: Tensor) -> Tensor:
         """``T x B x ...`` -> ``T x B x N``."""
         current = functional.linear(x.flatten(2), self.rounded().flatten(1))
-        fired = _drop(spikes(current, self._neuron), self._dropout if self.training else 0.0)
+        fired = _drop(self._neuron(current), self._dropout if self.training else 0.0)
         delayed: Tensor = fired if self.delay is None else self.delay(fired)
         return delayed
 
@@ -221,7 +220,7 @@ class Dense(_Synapse):
 class Pool(torch.nn.Module):
     """Neurons that sum ``side x side`` others."""
 
-    def __init__(self, side: int, neuron: Alif) -> None:
+    def __init__(self, side: int, neuron: Neuron) -> None:
         super().__init__()
         self._side, self._neuron = side, neuron
 
@@ -232,7 +231,7 @@ class Pool(torch.nn.Module):
         if height % side or width % side:
             maps = functional.pad(maps, (0, width % side, 0, height % side))
         current = functional.avg_pool2d(maps, side, divisor_override=1)
-        return spikes(current.view(*x.shape[:2], *current.shape[1:]), self._neuron)
+        return self._neuron(current.view(*x.shape[:2], *current.shape[1:]))
 
 
 def _drop(fired: Tensor, probability: float) -> Tensor:
@@ -244,7 +243,7 @@ def _drop(fired: Tensor, probability: float) -> Tensor:
 
 
 def _block(layer: Layer, params: Params) -> torch.nn.Module:
-    neuron = alif(params)
+    neuron = neuron_of(params)
     if layer.kind == "pool":
         return Pool(layer.kernel[0], neuron)
     kind = Conv if layer.kind == "conv" else Dense

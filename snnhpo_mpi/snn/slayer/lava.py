@@ -15,23 +15,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from snnhpo_mpi.hyperparameters.neurons import DEFAULT, NEURONS
 from snnhpo_mpi.snn.slayer.csnn import MAX_DELAY_STEPS, MNIST, Layer, Layout, Shape, initial_weight, layers_of
 from snnhpo_mpi.trial import Params
 
 # lava-dl prints on stdout that an automotive data set's toolbox is missing, which concerns no run of this network.
 with contextlib.redirect_stdout(io.StringIO()):
     from lava.lib.dl import slayer as slayer
-
-_NEURON = (
-    "threshold",
-    "threshold_step",
-    "current_decay",
-    "voltage_decay",
-    "threshold_decay",
-    "refractory_decay",
-    "tau_grad",
-    "scale_grad",
-)
 
 
 class LavaNetwork(torch.nn.Module):
@@ -50,7 +40,7 @@ class LavaNetwork(torch.nn.Module):
         blocks: OrderedDict[str, torch.nn.Module] = OrderedDict()
         for layer in layers_of(input_shape, n_classes, params, layout):
             if layer.kind == "dense" and "flatten" not in blocks:
-                blocks["flatten"] = slayer.block.alif.Flatten()
+                blocks["flatten"] = _blocks(params).Flatten()
             blocks[layer.name] = _block(layer, params)
         self.blocks = torch.nn.ModuleDict(blocks)
 
@@ -92,8 +82,19 @@ def _block(layer: Layer, params: Params) -> torch.nn.Module:
     return block
 
 
+def _kind(params: Params) -> str:
+    return str(params.get("neuron", DEFAULT))
+
+
+def _blocks(params: Params) -> Any:
+    """The library's package of blocks of these neurons."""
+    name = NEURONS[_kind(params)].library
+    assert name is not None, "refused by the validation of the configuration"
+    return getattr(slayer.block, name)
+
+
 def _library_block(layer: Layer, params: Params) -> torch.nn.Module:
-    blocks, neuron = slayer.block.alif, _neuron(params, layer)
+    blocks, neuron = _blocks(params), _neuron(params, layer)
     block: torch.nn.Module
     match layer.kind:
         case "pool":
@@ -107,7 +108,7 @@ def _library_block(layer: Layer, params: Params) -> torch.nn.Module:
 
 def _neuron(params: Params, layer: Layer) -> dict[str, Any]:
     """The library's arguments of a layer's neurons; a new dict each time, as its pools change theirs."""
-    neuron: dict[str, Any] = {name: float(params[name]) for name in _NEURON}
+    neuron: dict[str, Any] = {name: float(params[name]) for name in NEURONS[_kind(params)].takes}
     if layer.learns_delay:
         neuron["dropout"] = slayer.neuron.Dropout(p=float(params["dropout"]))
     return neuron

@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from snnhpo_mpi.config import EncodingSettings, SlayerSettings, StudyConfig
-from snnhpo_mpi.hyperparameters.firing import first_step
+from snnhpo_mpi.hyperparameters.firing import first_step, most_spikes
 from snnhpo_mpi.hyperparameters.networks import defaults
 from snnhpo_mpi.snn.checkpoint import Checkpoints, Part, RandomState
 from snnhpo_mpi.snn.data import Samples, load, load_final
-from snnhpo_mpi.snn.early_stopping.limits import Limits, most_spikes, saturated_shares
-from snnhpo_mpi.snn.early_stopping.silence import Activity
+from snnhpo_mpi.snn.early_stopping.saturation import saturated_samples
+from snnhpo_mpi.snn.early_stopping.stopping import EarlyStopping
 from snnhpo_mpi.snn.encode import encoded, input_shape, spike_generator
 from snnhpo_mpi.snn.save_network import save_if_wanted
 from snnhpo_mpi.snn.slayer.csnn import LAYOUTS, Csnn, Shape
@@ -81,9 +81,8 @@ class SlayerTrainer:
         own = own_defaults(self._settings.network) if ":" in self._settings.network else {}
         params = own | defaults("slayer", self._settings.network) | self._config.fixed | dict(trial.params)
         epochs, n_train = int(params["epochs"]), len(self._split.train_y)
-        activity = Activity(self._config.stopping, n_train, self._split.n_classes)
-        limits = Limits(self._config.saturation, self._config.chance, n_train, self._split.n_classes)
-        log = TrainingLog(trial.number, activity, epochs * n_train, self._device, self._report, limits=limits)
+        stopping = EarlyStopping(self._config, n_train, self._split.n_classes)
+        log = TrainingLog(trial.number, stopping, epochs * n_train, self._device, self._report)
         learner = Learner(self._network(params), params)
         parts: dict[str, Part] = {"learner": learner, "log": log, "random": RandomState(generator)}
         self._checkpoints.restore(trial, parts)
@@ -135,7 +134,7 @@ class SlayerTrainer:
             right = (predicted.cpu() == classes).long().numpy()
             first = first_step(self._settings.network, "output")
             most = {"output": most_spikes(self._settings.encoding.steps, 0, 1, first)}
-            saturated = saturated_shares(self._config.saturation, {"output": output}, most)
+            saturated = saturated_samples(self._config.saturation, {"output": output}, most)
             log.observe({layer: counts[layer].numpy() for layer in self._layers}, classes.numpy(), right, saturated)
             if log.should_stop:
                 return

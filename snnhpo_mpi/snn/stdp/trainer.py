@@ -20,11 +20,13 @@ import torch
 from torch import Tensor
 
 from snnhpo_mpi.config import EncodingSettings, StdpSettings, StudyConfig
+from snnhpo_mpi.hyperparameters.firing import most_spikes
 from snnhpo_mpi.hyperparameters.networks import defaults
 from snnhpo_mpi.snn.checkpoint import Checkpoints, Part, RandomState
 from snnhpo_mpi.snn.data import Samples, load, load_final
-from snnhpo_mpi.snn.early_stopping.limits import Limits, Shares, most_spikes, saturated_shares
-from snnhpo_mpi.snn.early_stopping.silence import Activity
+from snnhpo_mpi.snn.early_stopping.monitor import Events
+from snnhpo_mpi.snn.early_stopping.saturation import saturated_samples
+from snnhpo_mpi.snn.early_stopping.stopping import EarlyStopping
 from snnhpo_mpi.snn.encode import encoded, input_shape, spike_generator
 from snnhpo_mpi.snn.save_network import save_if_wanted
 from snnhpo_mpi.snn.stdp.decode import Decoder, Ints, SpikeTrains, decoder_of, decoder_state, fit_decoder, join
@@ -75,9 +77,8 @@ class StdpTrainer:
         generator = spike_generator(trial.seed, self._device)
         params = defaults("stdp", self._settings.network) | self._config.fixed | dict(trial.params)
         epochs, n_train = int(params["epochs"]), len(self._split.train_y)
-        activity = Activity(self._config.stopping, n_train, self._split.n_classes)
-        limits = Limits(self._config.saturation, self._config.chance, n_train, self._split.n_classes)
-        log = TrainingLog(trial.number, activity, epochs * n_train, self._device, self._report, limits=limits)
+        stopping = EarlyStopping(self._config, n_train, self._split.n_classes)
+        log = TrainingLog(trial.number, stopping, epochs * n_train, self._device, self._report)
         readout = RunningReadout(str(params["decoder"]), self._split.n_classes)
         shape = input_shape(self._split.train_x.shape, self._settings.encoding)
         network = build_network(self._settings, params, math.prod(shape), self._device)
@@ -124,15 +125,15 @@ class StdpTrainer:
                 break
         network.refuse_divergence()
 
-    def _saturated(self, response: Response, params: Params) -> dict[str, Shares]:
-        """Layer -> ``B``, share of neurons that fire at their limit, where that is watched."""
+    def _saturated(self, response: Response, params: Params) -> dict[str, Events]:
+        """Layer -> ``B``, whether the sample saturates it, where that is watched."""
         encoding, watched = self._settings.encoding, self._config.saturation
         most = {
             layer: most_spikes(encoding.steps, float(params[f"{layer[0]}_refrac"]), encoding.dt_ms)
             for layer in (one.layer for one in watched)
         }
         fired = {layer: getattr(response, layer).sum(1) for layer in most}
-        return saturated_shares(watched, fired, most)
+        return saturated_samples(watched, fired, most)
 
 
 @dataclass(frozen=True, slots=True)

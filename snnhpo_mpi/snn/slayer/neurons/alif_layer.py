@@ -5,14 +5,22 @@ Outputs and gradients equal those of lava-dl 0.6.0.
 
 from __future__ import annotations
 
+from functools import partial
 from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from snnhpo_mpi.snn.slayer.neurons.alif import Alif
+from snnhpo_mpi.snn.slayer.neurons import Neuron
+from snnhpo_mpi.snn.slayer.neurons.alif import Alif, alif
 from snnhpo_mpi.snn.triton_available import fuses
+from snnhpo_mpi.trial import Params
+
+
+def neuron(params: Params) -> Neuron:
+    """The neurons that the hyperparameters ask for."""
+    return partial(spikes, neuron=alif(params))
 
 
 def spikes(current: Tensor, neuron: Alif) -> Tensor:

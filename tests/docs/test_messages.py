@@ -1,4 +1,4 @@
-"""The README's table of troubles: each message is what the program says."""
+"""The table of messages in docs/clusters.md: each message is what the program says."""
 
 import os
 import re
@@ -18,20 +18,20 @@ from snnhpo_mpi.errors import SnnhpoError
 from snnhpo_mpi.host.device import choose_device
 from snnhpo_mpi.host.launchers import check_launch
 from snnhpo_mpi.host.scratch import scratch_folder
-from snnhpo_mpi.master.loop import Ending
+from snnhpo_mpi.master.ending import Ending
 from snnhpo_mpi.snn import triton_available
 from snnhpo_mpi.snn.device import checked
 from snnhpo_mpi.snn.slayer.lava_kernels import build, cache
 from snnhpo_mpi.study.progress import Tally
 from snnhpo_mpi.study.words import last_words
 
-ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+CLUSTERS = (ROOT / "docs" / "clusters.md").read_text(encoding="utf-8")
 
 
 def quoted() -> list[list[str]]:
-    """The messages of the table of troubles."""
-    table = README.partition("| message | what to do |\n|---|---|\n")[2].partition("\n\n")[0]
+    """The messages of the table."""
+    table = CLUSTERS.partition("| message | what to do |\n|---|---|\n")[2].partition("\n\n")[0]
     return [re.findall(r"`([^`]+)`", line.split(" | ")[0]) for line in table.splitlines()]
 
 
@@ -144,7 +144,7 @@ ELSEWHERE = ("can't honor",)  # Open MPI's and Slurm's own words
 
 
 @pytest.mark.parametrize("messages", quoted(), ids=lambda messages: messages[0])
-def test_the_table_of_troubles_has_the_words_that_are_said(
+def test_the_table_of_messages_has_the_words_that_are_said(
     messages: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     if messages[0].startswith(ELSEWHERE):

@@ -1,0 +1,1 @@
+"""What networks and the keys of a configuration may be: tables that need no torch."""
