@@ -99,14 +99,16 @@ class DatasetSettings(Settings):
 class EncodingSettings(Settings):
     """How a sample becomes spike trains."""
 
-    name: Literal["poisson", "bernoulli", "latency", "rank_order", "receptive_fields", "events"] = "poisson"
-    """``events`` for recordings, the others for images."""
+    name: Literal[
+        "poisson", "poisson_intervals", "bernoulli", "latency", "rank_order", "receptive_fields", "events"
+    ] = "poisson"
+    """``events`` for recordings, the others for images; ``poisson_intervals`` is the published encoder."""
     steps: Annotated[int, Field(ge=1, le=100_000)]
     """Time steps T of a sample."""
     dt_ms: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     """Length of a time step of the network."""
     max_rate_hz: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    """``poisson``: firing rate at full intensity."""
+    """``poisson`` and ``poisson_intervals``: firing rate at full intensity."""
     max_probability: Annotated[float, Field(gt=0, le=1)] | None = None
     """``bernoulli``: probability of a spike in a step at full intensity."""
     fields: Annotated[int, Field(ge=3, le=64)] | None = None
@@ -120,23 +122,26 @@ class EncodingSettings(Settings):
 
     @model_validator(mode="after")
     def _own_keys(self) -> EncodingSettings:
-        for name, keys in ENCODING_KEYS.items():
-            for key, needed in keys.items():
-                is_given = getattr(self, key) != type(self).model_fields[key].default
-                if name == self.name and needed and not is_given:
-                    raise ValueError(f"encoding {name} needs {key}")
-                if name != self.name and is_given:
-                    raise ValueError(f"{key} belongs to the encoding {name}, not to {self.name}")
+        for key in dict.fromkeys(key for keys in ENCODING_KEYS.values() for key in keys):
+            owners = [name for name, keys in ENCODING_KEYS.items() if key in keys]
+            is_given = getattr(self, key) != type(self).model_fields[key].default
+            if self.name in owners:
+                if ENCODING_KEYS[self.name][key] and not is_given:
+                    raise ValueError(f"encoding {self.name} needs {key}")
+            elif is_given:
+                whose = f"encoding{'s' * (len(owners) > 1)} {' and '.join(owners)}"
+                raise ValueError(f"{key} belongs to the {whose}, not to {self.name}")
         return self
 
 
 ENCODING_KEYS: Mapping[str, Mapping[str, bool]] = {
     "poisson": {"max_rate_hz": True},
+    "poisson_intervals": {"max_rate_hz": True},
     "bernoulli": {"max_probability": True},
     "receptive_fields": {"fields": True},
     "events": {"window_ms": False, "denoise_ms": False, "downsample": False},
 }
-"""Keys of one encoding alone, and whether it needs them."""
+"""Keys that not every encoding takes, and whether it needs them."""
 
 
 class StdpSettings(Settings):

@@ -6,7 +6,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
+
+from snnhpo_mpi.config import EncodingSettings
+from snnhpo_mpi.snn.decode import SpikeTrains
+from snnhpo_mpi.snn.encode import encoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +20,14 @@ class Response:
 
     excitatory: Tensor
     inhibitory: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Trains:
+    """Spikes to a batch, as lists on the CPU."""
+
+    excitatory: SpikeTrains
+    inhibitory: SpikeTrains
 
 
 class TwoLayers(ABC):
@@ -50,6 +63,18 @@ class TwoLayers(ABC):
         """
         return self._present(spikes, learning=False)
 
+    def show(self, samples: Tensor, encoding: EncodingSettings, generator: torch.Generator, learning: bool) -> Trains:
+        """Encode a batch and present it.
+
+        Args:
+            samples: images or binned recordings, uint8.
+            encoding: how they become spikes.
+            generator: on the device of the network.
+            learning: see ``train`` and ``score``.
+        """
+        response = self._present(encoded(samples.to(self.w.device), encoding, generator), learning)
+        return Trains(*(_trains(spikes) for spikes in (response.excitatory, response.inhibitory)))
+
     def state_dict(self) -> dict[str, Tensor]:
         """What outlasts a batch."""
         return {"w": self.w, "theta": self.theta}
@@ -58,3 +83,9 @@ class TwoLayers(ABC):
         """Take weights and adaptive thresholds of another network of this size."""
         self.w.copy_(state["w"])
         self.theta.copy_(state["theta"])
+
+
+def _trains(spikes: Tensor) -> SpikeTrains:
+    """Spikes ``B x T x N`` as a list of events on the CPU."""
+    sample, _, neuron = spikes.nonzero(as_tuple=True)
+    return SpikeTrains(sample.cpu().numpy(), neuron.cpu().numpy(), spikes.shape[0], spikes.shape[2])

@@ -7,14 +7,12 @@ other data never meet an old entry. Whoever comes first holds a lock while it wr
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import json
 import logging
 import os
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from snnhpo_mpi.scratch import cache_folder
+from snnhpo_mpi.scratch import cache_folder, locked
 
 log = logging.getLogger(__name__)
 FORMAT = 1
@@ -46,7 +44,7 @@ def staged(name: str, key: str, write: Callable[[Path], Iterable[int]]) -> tuple
     cache.mkdir(mode=0o700, parents=True, exist_ok=True)
     _check_owner(cache)
     entry = cache / f"{name}_{key}"
-    with _lock(entry):
+    with locked(entry):  # where the file system has no locks, each writer replaces the entry as a whole
         if (found := _load(entry)) is None:
             log.info("%s goes into the cache of this node: %s", name, cache)
             _write(entry, write)
@@ -70,15 +68,6 @@ def _check_owner(cache: Path) -> None:
     stat = cache.stat()
     if cache.parent.stat().st_mode & 0o002 and stat.st_uid != os.getuid():
         raise PermissionError(f"{cache} belongs to another user; SNNHPO_CACHE names another place")
-
-
-@contextlib.contextmanager
-def _lock(entry: Path) -> Iterator[None]:
-    with entry.with_suffix(".lock").open("w") as file:
-        # Without locks on this file system several ranks may write at once; each replaces the entry as a whole.
-        with contextlib.suppress(OSError):
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _load(entry: Path) -> tuple[Tensor, NDArray[np.int64]] | None:
