@@ -62,7 +62,7 @@ class Monitor:
     def __init__(self, settings: MonitorSettings, n_epoch_samples: int) -> None:
         self.settings = settings
         self._n_epoch_samples = n_epoch_samples
-        self._check_every = settings.check_every or max(1, n_epoch_samples // PUBLISHED_CHECKS)
+        self.check_every = settings.check_every or max(1, n_epoch_samples // PUBLISHED_CHECKS)
         self._n_to_skip = settings.warm_up if settings.rule == "sequential" else 0
         self.should_stop = False
         self.start_epoch()
@@ -101,11 +101,11 @@ class Monitor:
         skipped = min(self._n_to_skip, len(counts))
         self._n_to_skip -= skipped
         counts = counts[skipped:]
-        checks_before = self.seen // self._check_every
+        checks_before = self.seen // self.check_every
         self.seen += len(counts)
         self.silent += int(np.count_nonzero(counts < self.settings.alpha))
         if self.settings.rule == "published":
-            due = self.seen // self._check_every > checks_before
+            due = self.seen // self.check_every > checks_before
             self.should_stop |= due and self.silent / self._n_epoch_samples > self.settings.beta
         else:
             evidence = log_evidence(self.silent, self.seen, self.settings.beta)
@@ -128,6 +128,19 @@ class Activity:
         for monitor in self._monitors:
             monitor.start_epoch()
             self._spikes[monitor.settings.layer][:] = 0
+
+    def looks(self, n_samples: int, every: int, batch_size: int) -> list[int]:
+        """Sizes of the parts of an epoch after each of which to look.
+
+        Args:
+            n_samples: of the epoch.
+            every: samples, a multiple of ``batch_size``; and sooner where a check of the published rule is due.
+            batch_size: parts consist of whole batches.
+        """
+        periods = {every, *(one.check_every for one in self._monitors if one.settings.rule == "published")}
+        ends = {end for period in periods for end in range(period, n_samples, period)} | {n_samples}
+        whole = sorted({min(-(-end // batch_size) * batch_size, n_samples) for end in ends})
+        return np.diff(whole, prepend=0).tolist()
 
     def observe(self, counts: Mapping[str, Counts], labels: Counts) -> None:
         """Count a batch.

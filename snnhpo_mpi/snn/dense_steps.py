@@ -1,6 +1,6 @@
-"""Steps of a Diehl & Cook network by full matrices: for GPUs that ``fused`` is not made for, and double precision.
+"""Steps of a batch by full matrices: for GPUs that ``fused`` is not made for, and for batches on a CPU.
 
-Never asks the device for a value, so that the host runs ahead of it.
+Never asks a GPU for a value, so that the host runs ahead of it.
 
 Equations and notation: ``equations``.
 """
@@ -79,6 +79,12 @@ class DenseSteps:
 
 def one_winner(over: Tensor, dtype: torch.dtype) -> Tensor:
     """One neuron of each sample that has any, drawn evenly from those over their threshold; ``B x N`` bool."""
+    if over.device.type == "cpu":  # the very draws of BindsNET, so that equal seeds give equal networks
+        any_over = over.any(1)
+        if not any_over.any():
+            return over
+        won = torch.multinomial(over[any_over].to(dtype), 1)
+        return torch.zeros_like(over).index_put_((any_over.nonzero(), won), torch.tensor(True))
     noise = torch.empty(over.shape, dtype=dtype, device=over.device).exponential_()
     winner = noise.masked_fill_(~over, torch.inf).argmin(1, keepdim=True)
     return torch.zeros_like(over).scatter_(1, winner, over.any(1, keepdim=True))

@@ -25,16 +25,17 @@ from snnhpo_mpi.snn.checkpoint import Checkpoints, Part, RandomState
 from snnhpo_mpi.snn.data import Samples, load, load_final
 from snnhpo_mpi.snn.decode import Decoder, Ints, SpikeTrains, decoder_of, decoder_state, fit_decoder, join
 from snnhpo_mpi.snn.diehl_cook import DiehlCook
-from snnhpo_mpi.snn.encode import encoded, input_shape, spike_generator
+from snnhpo_mpi.snn.encode import input_shape, spike_generator
 from snnhpo_mpi.snn.equations import FORMS
 from snnhpo_mpi.snn.limits import Limits, Shares, most_spikes, saturated_shares
 from snnhpo_mpi.snn.parameters import defaults
 from snnhpo_mpi.snn.saving import save_if_wanted
 from snnhpo_mpi.snn.training import Report, TrainingLog
-from snnhpo_mpi.snn.two_layers import Response, TwoLayers
+from snnhpo_mpi.snn.two_layers import Trains, TwoLayers
 from snnhpo_mpi.trial import Outcome, Params, Trial
 
 FIT_SAMPLES = 1000  # the latest training samples that a decoder is fitted on: older ones met other weights
+LOOK_EVERY = 32  # training samples, about: then monitors and decoder look at their spikes
 REFIT_SAMPLES = 250  # between two fits of the running decoder
 SCORE_BATCH, SCORE_BYTES = 256, 2**28  # most samples scored at once, and most bytes of their spikes
 
@@ -107,25 +108,25 @@ class StdpTrainer:
         params: Params,
     ) -> None:
         """Present every training sample once, or until a monitor says stop."""
-        for batch in torch.split(order, self._settings.batch_size):
-            images = self._split.train_x[batch].to(self._device)
-            response = network.train(encoded(images, self._settings.encoding, generator))
-            excitatory, inhibitory = spike_trains(response.excitatory), spike_trains(response.inhibitory)
-            classes = self._split.train_y[batch].numpy()
-            right = readout.observe(excitatory, classes)
-            counts = {"excitatory": excitatory.per_sample(), "inhibitory": inhibitory.per_sample()}
-            log.observe(counts, classes, right, self._saturated(response, params))
+        settings, batch_size = self._settings, self._settings.batch_size
+        every = batch_size * max(1, LOOK_EVERY // batch_size)
+        for part in torch.split(order, log.activity.looks(len(order), every, batch_size)):
+            trains = network.teach(self._split.train_x[part], settings.encoding, generator, batch_size)
+            classes = self._split.train_y[part].numpy()
+            right = readout.observe(trains.excitatory, classes)
+            counts = {layer: one.per_sample() for layer, one in trains.layers.items()}
+            log.observe(counts, classes, right, self._saturated(trains, params))
             if log.should_stop:
                 return
 
-    def _saturated(self, response: Response, params: Params) -> dict[str, Shares]:
+    def _saturated(self, trains: Trains, params: Params) -> dict[str, Shares]:
         """Layer -> ``B``, share of neurons that fire at their limit, where that is watched."""
         encoding, watched = self._settings.encoding, self._config.saturation
         most = {
             layer: most_spikes(encoding.steps, float(params[f"{layer[0]}_refrac"]), encoding.dt_ms)
             for layer in (one.layer for one in watched)
         }
-        fired = {layer: getattr(response, layer).sum(1) for layer in most}
+        fired = {layer: torch.from_numpy(trains.layers[layer].counts()) for layer in most}
         return saturated_shares(watched, fired, most)
 
 
@@ -145,9 +146,8 @@ class StdpReader:
         batch_size = max(1, min(SCORE_BATCH, SCORE_BYTES // bytes_per_sample))
         predicted = []
         for first in range(0, len(images), batch_size):
-            batch = images[first : first + batch_size].to(self.device)
-            response = self.network.score(encoded(batch, self.encoding, generator))
-            predicted.append(self.decoder.predict(spike_trains(response.excitatory)))
+            batch = images[first : first + batch_size]
+            predicted.append(self.decoder.predict(self.network.read(batch, self.encoding, generator).excitatory))
         return np.concatenate(predicted)
 
     def state(self) -> dict[str, Any]:
@@ -240,9 +240,3 @@ def _shuffled(n: int, seed: int, epoch: int) -> Tensor:
     """Order of the training samples in an epoch, ``n``."""
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(epoch,)))
     return torch.from_numpy(rng.permutation(n))
-
-
-def spike_trains(spikes: Tensor) -> SpikeTrains:
-    """Spikes ``B x T x N`` as a list of events on the CPU."""
-    sample, _, neuron = spikes.nonzero(as_tuple=True)
-    return SpikeTrains(sample.cpu().numpy(), neuron.cpu().numpy(), spikes.shape[0], spikes.shape[2])
