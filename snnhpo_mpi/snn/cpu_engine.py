@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from snnhpo_mpi.config import EncodingSettings
-from snnhpo_mpi.snn.cpu_steps import Choices, Constants, Layer, Samples, present
+from snnhpo_mpi.snn.cpu_steps import Choices, Constants, Layer, Samples, Spikes, present, room_for
 from snnhpo_mpi.snn.decode import SpikeTrains
 from snnhpo_mpi.snn.encode import encoded, interval_table
 from snnhpo_mpi.snn.equations import FORMS, Equations, Lif
@@ -72,16 +72,18 @@ class CpuEngine:
         layers = self._run(_packed(spikes), learning, torch.default_generator, winners)
         return Response(*(_raster(layer, (*spikes.shape[:2], len(self._theta))) for layer in layers))
 
-    def _run(self, shown: Samples, learning: bool, generator: torch.Generator, winners: NDArray[np.int32]) -> Any:
-        """Spikes of both layers, as ``cpu_steps`` gives them."""
+    def _run(self, shown: Samples, learning: bool, generator: torch.Generator, winners: NDArray[np.int32]) -> tuple[Spikes, Spikes]:
+        """Present samples; the spikes of both layers."""
         seed = int(torch.randint(2**63 - 1, (1,), generator=generator))
         constants = _constants(self._eq, self._norm, self._reset_interval, shown.n_steps, learning, self._w.dtype)
-        return self._code(self._w, self._theta, constants, shown, Choices(np.array([seed], np.uint64), winners))
+        room = room_for(constants, self._w.shape, shown)
+        self._code(self._w, self._theta, constants, shown, Choices(np.array([seed], np.uint64), winners), room)
+        return room.excitatory, room.inhibitory
 
-    def _trains(self, spikes: Any) -> SpikeTrains:
+    def _trains(self, spikes: Spikes) -> SpikeTrains:
         per_sample = np.diff(spikes.first)
         sample = np.repeat(np.arange(len(per_sample)), per_sample)
-        return SpikeTrains(sample, spikes.neuron.astype(np.int64), len(per_sample), len(self._theta))
+        return SpikeTrains(sample, spikes.neuron[: len(sample)].astype(np.int64), len(per_sample), len(self._theta))
 
 
 @functools.cache
@@ -91,7 +93,8 @@ def _code(dtype: torch.dtype) -> Callable[..., Any]:
     eq = Equations(lif, lif, 0.0, 0.5, 0.0, 0.0, 0.5, 0.5, 0.0, 0.0, FORMS["diehl_cook"])
     nothing = Samples(1, NO_IMAGES, NO_INTERVALS, NO_BITS)
     constants = _constants(eq, 1.0, 0, 1, False, weights.dtype)
-    return compiled(present, weights, weights[0], constants, nothing, Choices(np.zeros(1, np.uint64), NO_WINNERS))
+    room, choices = room_for(constants, (1, 2), nothing), Choices(np.zeros(1, np.uint64), NO_WINNERS)
+    return compiled(present, weights, weights[0], constants, nothing, choices, room)
 
 
 def _constants(
@@ -127,7 +130,8 @@ def _packed(spikes: Tensor) -> Samples:
     return Samples(spikes.shape[1], NO_IMAGES, NO_INTERVALS, np.packbits(by_input, axis=2))
 
 
-def _raster(spikes: Any, shape: tuple[int, int, int]) -> Tensor:
-    raster = np.zeros(shape, dtype=bool)
-    raster[np.repeat(np.arange(shape[0]), np.diff(spikes.first)), spikes.step, spikes.neuron] = True
+def _raster(spikes: Spikes, shape: tuple[int, int, int]) -> Tensor:
+    raster, n_spikes = np.zeros(shape, dtype=bool), spikes.first[-1]
+    sample = np.repeat(np.arange(shape[0]), np.diff(spikes.first))
+    raster[sample, spikes.step[:n_spikes], spikes.neuron[:n_spikes]] = True
     return torch.from_numpy(raster)

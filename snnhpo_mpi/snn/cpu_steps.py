@@ -95,7 +95,7 @@ class Choices(NamedTuple):
     winners: Int32s
 
 
-class _Input(NamedTuple):
+class Input(NamedTuple):
     """Spikes of one sample: of step t the inputs ``which[first[t]:first[t + 1]]``; and room to sort them."""
 
     first: Int32s
@@ -104,7 +104,7 @@ class _Input(NamedTuple):
     step: Int32s
 
 
-class _State(NamedTuple):
+class State(NamedTuple):
     """Of a presentation under way: ``N`` each, but ``last_input`` and ``seen``, ``M``.
 
     Attributes:
@@ -117,6 +117,7 @@ class _State(NamedTuple):
         fired, fired_i: the spikes of the step of either layer.
         gate: 1 for a neuron that fires in this step, else 0.
         seen: the inputs that have spiked.
+        above: the columns of the weights that are above their bound.
         total: scratch for sums of columns.
     """
 
@@ -136,15 +137,45 @@ class _State(NamedTuple):
     fired_i: Int32s
     last_input: Int32s
     seen: Int32s
+    above: Int32s
     total: NDArray[np.float64]
 
 
-class _Spikes(NamedTuple):
+class Spikes(NamedTuple):
     """Spikes of a layer in order of sample and step; those of sample b begin at ``first[b]``."""
 
     first: NDArray[np.int64]
     step: Int32s
     neuron: Int32s
+
+
+class Room(NamedTuple):
+    """Memory that the compiled code works in, made by ``room_for``."""
+
+    given: Input
+    state: State
+    excitatory: Spikes
+    inhibitory: Spikes
+
+
+def room_for(c: Constants, shape: tuple[int, int], samples: Samples) -> Room:
+    """Room for samples and a network ``M x N``; what is not written to costs no memory."""
+    (m, n), n_steps, real = shape, samples.n_steps, type(c.norm)
+    n_samples = max(len(samples.images), len(samples.bits))
+    whole = {name: np.empty(m if name in ("last_input", "seen") else n, np.int32) for name in State._fields}
+    reals = {name: np.zeros(n, real) for name in ("v_e", "v_i", "current", "y", "fall", "gate")}
+    one_each = c.one_winner and c.i.rest < c.i.thresh  # else all inhibitory neurons may fire by themselves
+    return Room(
+        Input(np.empty(n_steps + 1, np.int32), *(np.empty(m * n_steps, np.int32) for _ in range(3))),
+        State(**whole | reals | {"total": np.empty(n, np.float64)}),
+        _spikes(n_samples, n_steps * (1 if c.one_winner else n)),
+        _spikes(n_samples, n_steps * (1 if one_each else n)),
+    )
+
+
+def _spikes(n_samples: int, at_most: int) -> Spikes:
+    room = n_samples * at_most
+    return Spikes(np.zeros(n_samples + 1, np.int64), np.empty(room, np.int32), np.empty(room, np.int32))
 
 
 # Random numbers: SplitMix64 (Steele, Lea & Flood, OOPSLA 2014).
@@ -232,16 +263,17 @@ def _sort(n, n_steps, given):
 
 
 @njit
-def _add_rows(w, which, current):
-    """Currents of input spikes: the sum of their rows."""
-    current[:] = 0
-    n, spike = current.size, 0
-    while spike + 4 <= which.size:
+def _add_rows(w, which, begin, end, current):
+    """Currents of some input spikes: the sum of their rows."""
+    n, spike, none = current.size, begin, w.dtype.type(0)
+    for neuron in range(n):
+        current[neuron] = none
+    while spike + 4 <= end:
         a, b, c, d = w[which[spike]], w[which[spike + 1]], w[which[spike + 2]], w[which[spike + 3]]
         for neuron in range(n):
             current[neuron] += (a[neuron] + b[neuron]) + (c[neuron] + d[neuron])
         spike += 4
-    while spike < which.size:
+    while spike < end:
         row = w[which[spike]]
         for neuron in range(n):
             current[neuron] += row[neuron]
@@ -249,28 +281,28 @@ def _add_rows(w, which, current):
 
 
 @njit
-def _inhibit_others(strength, fired, current, kept):
+def _inhibit_others(strength, fired, n_fired, current, kept):
     """Take ``strength`` for each spike of another neuron."""
-    for a in range(fired.size):
+    for a in range(n_fired):
         kept[a] = current[fired[a]]
-    whole = strength * current.dtype.type(fired.size)
+    whole, less = strength * current.dtype.type(n_fired), strength * current.dtype.type(n_fired - 1)
     for neuron in range(current.size):
         current[neuron] -= whole
-    for a in range(fired.size):
-        current[fired[a]] = kept[a] - strength * current.dtype.type(fired.size - 1)
+    for a in range(n_fired):
+        current[fired[a]] = kept[a] - less
 
 
 @njit
-def _inhibit_by_distance(strength, fired, current, fires):
+def _inhibit_by_distance(strength, fired, n_fired, current, fires):
     """Take ``strength`` times the distance for each spike: from neuron to neuron the sum of distances grows evenly."""
     n = current.size
     for neuron in range(n):
         fires[neuron] = 0
     distance = np.int64(0)
-    for a in range(fired.size):
+    for a in range(n_fired):
         fires[fired[a]] = 1
         distance += fired[a]
-    nearness = -np.int64(fired.size)
+    nearness = -np.int64(n_fired)
     of_neighbour = strength / current.dtype.type(max(n - 1, 1))
     for neuron in range(n):
         current[neuron] -= of_neighbour * current.dtype.type(distance)
@@ -312,7 +344,8 @@ def _fire(c, n_over, state, choices, wanted):
         wanted: the winner to be chosen if it is among them; -1 to draw it.
     """
     if not c.one_winner:
-        state.fired[:n_over] = state.over[:n_over]
+        for a in range(n_over):
+            state.fired[a] = state.over[a]
         return n_over
     if n_over == 0:
         return 0
@@ -346,10 +379,10 @@ def _drive_inhibitory(c, n_excited, state, t):
 
 
 @njit
-def _depress(w, which, n_active, state):
+def _depress(w, which, begin, end, n_active, state):
     """What input spikes take from the weights into neurons that have fired before."""
     fall, none = state.fall, w.dtype.type(0)
-    for spike in range(which.size):
+    for spike in range(begin, end):
         row = w[which[spike]]
         if n_active * SHARE_OF_ROW > row.size:
             for neuron in range(row.size):
@@ -379,10 +412,11 @@ def _potentiate(w, c, n_seen, n_fired, state, t):
 
 
 @njit
-def _learn(w, c, which, n_seen, n_active, n_fired, state, t):
+def _learn(w, c, given, n_seen, n_active, n_fired, state, t):
     """Traces and weights at the end of a step; how many inputs have spiked by now."""
-    for spike in range(which.size):
-        source = which[spike]
+    begin, end = given.first[t], given.first[t + 1]
+    for spike in range(begin, end):
+        source = given.which[spike]
         if state.last_input[source] < 0:
             state.seen[n_seen] = source
             n_seen += 1
@@ -398,7 +432,7 @@ def _learn(w, c, which, n_seen, n_active, n_fired, state, t):
         neuron = state.fired[a]
         state.y[neuron], state.fall[neuron], state.gate[neuron] = one, none, one
     if c.nu_pre > 0:
-        _depress(w, which, n_active, state)
+        _depress(w, given.which, begin, end, n_active, state)
     if n_fired:
         _potentiate(w, c, n_seen, n_fired, state, t)
     for a in range(n_fired):
@@ -407,45 +441,46 @@ def _learn(w, c, which, n_seen, n_active, n_fired, state, t):
 
 
 @njit
-def _clamp(w, columns):
+def _clamp(w, columns, n_columns):
     """Bring the weights of some columns down to their bound."""
     one = w.dtype.type(1)
     for source in range(w.shape[0]):
         row = w[source]
-        if columns.size * SHARE_OF_ROW > row.size:
+        if n_columns * SHARE_OF_ROW > row.size:
             for neuron in range(row.size):
                 row[neuron] = min(row[neuron], one)
         else:
-            for a in range(columns.size):
+            for a in range(n_columns):
                 row[columns[a]] = min(row[columns[a]], one)
 
 
 @njit
-def _normalize(w, norm, columns, state, above):
+def _normalize(w, norm, columns, n_columns, state, above):
     """Scale some columns to their sum; those that it leaves above their bound go into ``above``; their number."""
     n, total, factor = w.shape[1], state.total, state.current
-    by_rows = columns.size * SHARE_OF_ROW > n
-    total[:] = 0
-    factor[:] = 1
+    by_rows = n_columns * SHARE_OF_ROW > n
+    for neuron in range(n):
+        total[neuron], factor[neuron] = 0, 1
     for source in range(w.shape[0]):
         row = w[source]
         if by_rows:
             for neuron in range(n):
                 total[neuron] += row[neuron]
         else:
-            for a in range(columns.size):
+            for a in range(n_columns):
                 total[columns[a]] += row[columns[a]]
-    for a in range(columns.size):
+    for a in range(n_columns):
         neuron = columns[a]
         if total[neuron] != 0:
             factor[neuron] = w.dtype.type(norm / total[neuron])
-    return _scale(w, factor, columns, by_rows, state.y, above)
+    return _scale(w, factor, columns, n_columns, by_rows, state.y, above)
 
 
 @njit
-def _scale(w, factor, columns, by_rows, largest, above):
+def _scale(w, factor, columns, n_columns, by_rows, largest, above):
     """Multiply columns by a factor; see ``_normalize``."""
-    largest[:] = 0
+    for neuron in range(w.shape[1]):
+        largest[neuron] = 0
     for source in range(w.shape[0]):
         row = w[source]
         if by_rows:
@@ -453,12 +488,12 @@ def _scale(w, factor, columns, by_rows, largest, above):
                 row[neuron] *= factor[neuron]
                 largest[neuron] = max(largest[neuron], row[neuron])
         else:
-            for a in range(columns.size):
+            for a in range(n_columns):
                 neuron = columns[a]
                 row[neuron] *= factor[neuron]
                 largest[neuron] = max(largest[neuron], row[neuron])
     n_above = 0
-    for a in range(columns.size):
+    for a in range(n_columns):
         if largest[columns[a]] > 1:
             above[n_above] = columns[a]
             n_above += 1
@@ -466,9 +501,10 @@ def _scale(w, factor, columns, by_rows, largest, above):
 
 
 @njit
-def _those_above(w, above):
+def _those_above(w, largest, above):
     """The columns with weights above their bound, into ``above``; their number."""
-    largest = np.zeros(w.shape[1], w.dtype)
+    for neuron in range(w.shape[1]):
+        largest[neuron] = 0
     for source in range(w.shape[0]):
         row = w[source]
         for neuron in range(row.size):
@@ -485,41 +521,14 @@ def _those_above(w, above):
 
 
 @njit
-def _state(w):
-    """Room for the state of a presentation."""
-    m, n = w.shape
-    return _State(
-        v_e=np.empty(n, w.dtype),
-        v_i=np.empty(n, w.dtype),
-        free_e=np.empty(n, np.int32),
-        free_i=np.empty(n, np.int32),
-        current=np.empty(n, w.dtype),
-        y=np.empty(n, w.dtype),
-        fall=np.empty(n, w.dtype),
-        gate=np.zeros(n, w.dtype),
-        last_fired=np.empty(n, np.int32),
-        active=np.empty(n, np.int32),
-        excited=np.empty(n, np.int32),
-        over=np.empty(n, np.int32),
-        fired=np.empty(n, np.int32),
-        fired_i=np.empty(n, np.int32),
-        last_input=np.empty(m, np.int32),
-        seen=np.empty(m, np.int32),
-        total=np.empty(n, np.float64),
-    )
-
-
-@njit
 def _rest(c, state):
     """Bring everything to rest; how many inhibitory neurons are to be looked at: all if rest is over their threshold."""
-    state.v_e[:] = c.e.rest
-    state.v_i[:] = c.i.rest
-    for whole in (state.free_e, state.free_i):
-        whole[:] = 0
-    for trace in (state.y, state.fall):
-        trace[:] = 0
-    for last in (state.last_fired, state.last_input):
-        last[:] = -1
+    for neuron in range(state.v_e.size):
+        state.v_e[neuron], state.v_i[neuron] = c.e.rest, c.i.rest
+        state.free_e[neuron], state.free_i[neuron], state.last_fired[neuron] = 0, 0, -1
+        state.y[neuron], state.fall[neuron] = 0, 0
+    for source in range(state.last_input.size):
+        state.last_input[source] = -1
     if c.i.rest < c.i.thresh:
         return 0
     for neuron in range(state.excited.size):
@@ -528,11 +537,11 @@ def _rest(c, state):
 
 
 @njit
-def _record(spikes, n_spikes, t, fired):
+def _record(spikes, n_spikes, t, fired, n_fired):
     """Add the spikes of a step; how many there are by now."""
-    for a in range(fired.size):
+    for a in range(n_fired):
         spikes.step[n_spikes + a], spikes.neuron[n_spikes + a] = t, fired[a]
-    return n_spikes + fired.size
+    return n_spikes + n_fired
 
 
 @njit
@@ -552,89 +561,69 @@ def _note_first_spikes(state, n_fired, n_active, n_excited, t):
 
 
 @njit
-def _run(w, theta, c, given, state, choices, wanted, above, n_above, begin, end, spikes, n_spikes):
-    """Steps ``begin`` to ``end`` from rest.
+def _run(w, theta, c, room, choices, sample, begin, end, n_above, n_e, n_i):
+    """Steps ``begin`` to ``end`` of a sample, from rest.
 
     Returns:
-        How many columns of the weights are above their bound; how many spikes each layer has given by now.
+        How many columns of the weights are above their bound, and how many spikes either layer has given by now.
     """
+    given, state = room.given, room.state
     n_excited = _rest(c, state)
     n_active = n_seen = n_fired = n_fired_i = 0
-    n_e, n_i = n_spikes
     for t in range(begin, end):
-        arrived = given.first[t - 1] if t > begin else given.first[t]
-        now = given.which[given.first[t] : given.first[t + 1]]
-        _add_rows(w, given.which[arrived : given.first[t]], state.current)
+        _add_rows(w, given.which, given.first[max(t - 1, begin)], given.first[t], state.current)
         if n_fired_i and c.by_distance:
-            _inhibit_by_distance(c.strength_inh, state.fired_i[:n_fired_i], state.current, state.over)
+            _inhibit_by_distance(c.strength_inh, state.fired_i, n_fired_i, state.current, state.over)
         elif n_fired_i:
-            _inhibit_others(c.strength_inh, state.fired_i[:n_fired_i], state.current, state.total)
+            _inhibit_others(c.strength_inh, state.fired_i, n_fired_i, state.current, state.total)
         n_over = _drive(c.e, state.v_e, state.free_e, state.current, theta, c.theta_decay, t)
         n_fired_i = _drive_inhibitory(c, n_excited, state, t)
         if n_over:
             _reset_those_over(c, theta, state, t)
-        n_fired = _fire(c, n_over, state, choices, wanted[t] if wanted.size else -1)
+        n_fired = _fire(c, n_over, state, choices, choices.winners[sample, t] if choices.winners.size else -1)
         n_active, n_excited = _note_first_spikes(state, n_fired, n_active, n_excited, t)
-        n_e = _record(spikes[0], n_e, t, state.fired[:n_fired])
-        n_i = _record(spikes[1], n_i, t, state.fired_i[:n_fired_i])
+        n_e = _record(room.excitatory, n_e, t, state.fired, n_fired)
+        n_i = _record(room.inhibitory, n_i, t, state.fired_i, n_fired_i)
         if c.learning and c.learns:
-            n_seen = _learn(w, c, now, n_seen, n_active, n_fired, state, t)
+            n_seen = _learn(w, c, given, n_seen, n_active, n_fired, state, t)
             if t == begin and n_above:
-                _clamp(w, above[:n_above])
+                _clamp(w, state.above, n_above)
     if c.learning and c.learns:
-        for a in range(n_above):
-            if state.last_fired[above[a]] < 0:
-                state.active[n_active] = above[a]
-                n_active += 1
-        if n_active:
-            n_above = _normalize(w, c.norm, state.active[:n_active], state, above)
-    return n_above, (n_e, n_i)
+        n_above = _finish(w, c, state, n_active, n_above)
+    return n_above, n_e, n_i
 
 
-def present(w, theta, constants, samples, choices):  # type: ignore[no-untyped-def]
+@njit
+def _finish(w, c, state, n_active, n_above):
+    """Normalise the columns that have changed; how many are above their bound then."""
+    for a in range(n_above):
+        if state.last_fired[state.above[a]] < 0:
+            state.active[n_active] = state.above[a]
+            n_active += 1
+    return _normalize(w, c.norm, state.active, n_active, state, state.above) if n_active else 0
+
+
+def present(w, theta, c, samples, choices, room):  # type: ignore[no-untyped-def]
     """Show samples one after another, each from rest; compiled by ``machine_code``.
 
     Args:
         w: ``M x N``; changes if it learns.
         theta: ``N``, rise of the excitatory thresholds [mV]; changes if it learns.
-        constants: of the network.
+        c: ``Constants``.
         samples: ``Samples``.
         choices: ``Choices``.
-
-    Returns:
-        ``_Spikes`` of the excitatory and of the inhibitory layer.
+        room: ``Room``, filled with the spikes.
     """
-    c, n_steps, (m, n) = constants, samples.n_steps, w.shape
-    n_samples = max(len(samples.images), len(samples.bits))
-    state, above = _state(w), np.empty(n, np.int32)
-    room = m * n_steps
-    given = _Input(
-        np.empty(n_steps + 1, np.int32), np.empty(room, np.int32), np.empty(room, np.int32), np.empty(room, np.int32)
-    )
-    # Memory that is not written to costs nothing.
-    at_most = n_steps if c.one_winner else n_steps * n
-    most_e = n_samples * at_most
-    most_i = n_samples * (at_most if c.i.rest < c.i.thresh else n_steps * n)
-    spikes = (
-        _Spikes(np.zeros(n_samples + 1, np.int64), np.empty(most_e, np.int32), np.empty(most_e, np.int32)),
-        _Spikes(np.zeros(n_samples + 1, np.int64), np.empty(most_i, np.int32), np.empty(most_i, np.int32)),
-    )
-    n_above = _those_above(w, above) if c.learning else 0
-    n_spikes = (0, 0)
+    n_steps = samples.n_steps
+    n_samples = max(samples.images.shape[0], samples.bits.shape[0])
+    n_above = _those_above(w, room.state.current, room.state.above) if c.learning else 0
+    n_e = n_i = 0
     for sample in range(n_samples):
-        if len(samples.images):
-            _encode(samples.images[sample], samples.intervals, n_steps, choices.random, given)
+        if samples.images.size:
+            _encode(samples.images[sample], samples.intervals, n_steps, choices.random, room.given)
         else:
-            _unpack(samples.bits[sample], n_steps, given)
-        wanted = choices.winners[sample] if len(choices.winners) else choices.winners.reshape(-1)
+            _unpack(samples.bits[sample], n_steps, room.given)
         for begin in range(0, n_steps, c.reset_interval):
             end = min(begin + c.reset_interval, n_steps)
-            n_above, n_spikes = _run(
-                w, theta, c, given, state, choices, wanted, above, n_above, begin, end, spikes, n_spikes
-            )
-        spikes[0].first[sample + 1], spikes[1].first[sample + 1] = n_spikes
-    n_e, n_i = n_spikes
-    return (
-        _Spikes(spikes[0].first, spikes[0].step[:n_e].copy(), spikes[0].neuron[:n_e].copy()),
-        _Spikes(spikes[1].first, spikes[1].step[:n_i].copy(), spikes[1].neuron[:n_i].copy()),
-    )
+            n_above, n_e, n_i = _run(w, theta, c, room, choices, sample, begin, end, n_above, n_e, n_i)
+        room.excitatory.first[sample + 1], room.inhibitory.first[sample + 1] = n_e, n_i
