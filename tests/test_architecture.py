@@ -49,6 +49,7 @@ LIBRARIES = {
     "h5py": ("record/", "snn/data/recordings.py"),
     "bindsnet": ("snn/bindsnet_network.py",),
     "triton": ("snn/fused/",),
+    "numba": ("snn/cpu_steps.py", "snn/machine_code.py"),
     "lava": ("snn/lava_network.py", "snn/kernels/"),
     "tonic": ("snn/data/",),
     "optuna": ("bench/", "report/export.py"),

@@ -154,7 +154,7 @@ class StdpSettings(Settings):
     dataset: DatasetSettings
     encoding: EncodingSettings
     batch_size: Annotated[int, Field(ge=1)] = 1
-    """Samples whose weight changes are summed: 1 is the published way, and the fastest on a CPU; more keep a GPU busy."""
+    """Samples whose weight changes are summed: 1 is published, and the fastest on a CPU; more keep a GPU busy."""
     time_limit: Duration = 6 * 3600.0
     """A trial over it is failed."""
 

@@ -72,7 +72,9 @@ class CpuEngine:
         layers = self._run(_packed(spikes), learning, torch.default_generator, winners)
         return Response(*(_raster(layer, (*spikes.shape[:2], len(self._theta))) for layer in layers))
 
-    def _run(self, shown: Samples, learning: bool, generator: torch.Generator, winners: NDArray[np.int32]) -> tuple[Spikes, Spikes]:
+    def _run(
+        self, shown: Samples, learning: bool, generator: torch.Generator, winners: NDArray[np.int32]
+    ) -> tuple[Spikes, Spikes]:
         """Present samples; the spikes of both layers."""
         seed = int(torch.randint(2**63 - 1, (1,), generator=generator))
         constants = _constants(self._eq, self._norm, self._reset_interval, shown.n_steps, learning, self._w.dtype)
@@ -104,9 +106,12 @@ def _constants(
     real = dtype.type
     left = np.full(n_steps + 1, eq.x_decay, real)
     left[0] = 1
-    layers = [Layer(*map(real, (one.thresh, one.rest, one.reset, one.decay)), one.n_blocked) for one in (eq.e, eq.i)]
+    e, i = (
+        Layer(real(one.thresh), real(one.rest), real(one.reset), real(one.decay), one.n_blocked) for one in (eq.e, eq.i)
+    )
     return Constants(
-        *layers,
+        e=e,
+        i=i,
         theta_plus=real(eq.theta_plus if learning else 0.0),
         theta_decay=real(eq.theta_decay if learning else 1.0),
         nu_pre=real(eq.nu_pre),

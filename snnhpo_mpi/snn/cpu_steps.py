@@ -3,7 +3,7 @@
 A presentation costs what happens in it: input spikes are lists, traces differ from 0 only in neurons that have fired in
 it, so that learning, clamping and normalisation touch their columns of the weights alone; only currents and potentials
 touch all neurons. Weights that the last normalisation left above their bound are clamped with a presentation's first
-step, as the library clamps all. Where many neurons have fired, whole rows are quicker than columns, and change the same.
+step, as the library clamps all. Where many neurons have fired, whole rows are quicker than columns; results are equal.
 
 All of it is one file, because numba looks at this file alone to see whether the machine code that it keeps is outdated.
 Equations and the order of operations: ``equations``.
@@ -123,21 +123,21 @@ class State(NamedTuple):
 
     v_e: Reals
     v_i: Reals
-    free_e: Int32s
-    free_i: Int32s
     current: Reals
     y: Reals
     fall: Reals
     gate: Reals
+    free_e: Int32s
+    free_i: Int32s
     last_fired: Int32s
     active: Int32s
     excited: Int32s
     over: Int32s
     fired: Int32s
     fired_i: Int32s
+    above: Int32s
     last_input: Int32s
     seen: Int32s
-    above: Int32s
     total: NDArray[np.float64]
 
 
@@ -162,12 +162,12 @@ def room_for(c: Constants, shape: tuple[int, int], samples: Samples) -> Room:
     """Room for samples and a network ``M x N``; what is not written to costs no memory."""
     (m, n), n_steps, real = shape, samples.n_steps, type(c.norm)
     n_samples = max(len(samples.images), len(samples.bits))
-    whole = {name: np.empty(m if name in ("last_input", "seen") else n, np.int32) for name in State._fields}
-    reals = {name: np.zeros(n, real) for name in ("v_e", "v_i", "current", "y", "fall", "gate")}
+    state: list[Any] = [np.zeros(n, real) for _ in range(6)] + [np.zeros(n, np.int32) for _ in range(9)]
+    state += [np.zeros(m, np.int32), np.zeros(m, np.int32), np.zeros(n, np.float64)]
     one_each = c.one_winner and c.i.rest < c.i.thresh  # else all inhibitory neurons may fire by themselves
     return Room(
         Input(np.empty(n_steps + 1, np.int32), *(np.empty(m * n_steps, np.int32) for _ in range(3))),
-        State(**whole | reals | {"total": np.empty(n, np.float64)}),
+        State(*state),
         _spikes(n_samples, n_steps * (1 if c.one_winner else n)),
         _spikes(n_samples, n_steps * (1 if one_each else n)),
     )
@@ -338,11 +338,7 @@ def _reset_those_over(c, theta, state, t):
 
 @njit
 def _fire(c, n_over, state, choices, wanted):
-    """Which of those over their threshold spike, into ``fired``; their number.
-
-    Args:
-        wanted: the winner to be chosen if it is among them; -1 to draw it.
-    """
+    """Which of those over their threshold spike, into ``fired``; their number. ``wanted`` wins if it is among them."""
     if not c.one_winner:
         for a in range(n_over):
             state.fired[a] = state.over[a]
@@ -522,7 +518,7 @@ def _those_above(w, largest, above):
 
 @njit
 def _rest(c, state):
-    """Bring everything to rest; how many inhibitory neurons are to be looked at: all if rest is over their threshold."""
+    """Bring everything to rest; how many inhibitory neurons to look at: all if rest is over their threshold."""
     for neuron in range(state.v_e.size):
         state.v_e[neuron], state.v_i[neuron] = c.e.rest, c.i.rest
         state.free_e[neuron], state.free_i[neuron], state.last_fired[neuron] = 0, 0, -1
@@ -603,7 +599,7 @@ def _finish(w, c, state, n_active, n_above):
     return _normalize(w, c.norm, state.active, n_active, state, state.above) if n_active else 0
 
 
-def present(w, theta, c, samples, choices, room):  # type: ignore[no-untyped-def]
+def present(w, theta, c, samples, choices, room):
     """Show samples one after another, each from rest; compiled by ``machine_code``.
 
     Args:

@@ -95,9 +95,7 @@ class DiehlCook(TwoLayers):
                 self._normalize()
         return Response(*(spikes.transpose(0, 1) for spikes in record))
 
-    def teach(
-        self, samples: Tensor, encoding: EncodingSettings, generator: torch.Generator, batch_size: int
-    ) -> Trains:
+    def teach(self, samples: Tensor, encoding: EncodingSettings, generator: torch.Generator, batch_size: int) -> Trains:
         """See ``TwoLayers``."""
         if self._one_by_one is not None and batch_size == 1:
             return self._one_by_one.show(samples, encoding, generator, learning=True)

@@ -1,7 +1,7 @@
 """Machine code of compiled functions, kept on the node's own disk, so that only its first process compiles.
 
-numba keeps it as pickles, which run whatever they hold when they are read: the folder is this user's own, mode 0700, and
-anything else in its place is not used. Without such a folder, and where what it holds is damaged, functions are
+numba keeps it as pickles, which run whatever they hold when they are read: the folder is this user's own, mode 0700,
+and anything else in its place is not used. Without such a folder, and where what it holds is damaged, functions are
 compiled in memory.
 """
 
@@ -49,7 +49,7 @@ def compiled(function: Callable[..., Any], *example: Any) -> Callable[..., Any]:
 
 
 def _remove_code(folder: Path) -> None:
-    for path in folder.glob("*.nb?*"):  # of numba: indices, code, and what it was writing
+    for path in folder.rglob("*.nb?*"):  # of numba: indices, code, and what it was writing
         path.unlink(missing_ok=True)
 
 

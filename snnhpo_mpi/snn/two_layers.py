@@ -68,9 +68,7 @@ class TwoLayers(ABC):
         """
         return self._present(spikes, learning=False)
 
-    def teach(
-        self, samples: Tensor, encoding: EncodingSettings, generator: torch.Generator, batch_size: int
-    ) -> Trains:
+    def teach(self, samples: Tensor, encoding: EncodingSettings, generator: torch.Generator, batch_size: int) -> Trains:
         """Encode samples and train on them, in batches.
 
         Args:
