@@ -10,6 +10,7 @@ Notation: B samples, T steps, M inputs, N excitatory neurons, and as many inhibi
 from __future__ import annotations
 
 import torch
+from bindsnet.encoding import PoissonEncoder
 from bindsnet.learning import PostPre
 from bindsnet.network import Network
 from bindsnet.network.monitors import Monitor
@@ -17,6 +18,8 @@ from bindsnet.network.nodes import AdaptiveLIFNodes, DiehlAndCookNodes, Input, L
 from bindsnet.network.topology import Connection
 from torch import Tensor
 
+from snnhpo_mpi.config import EncodingSettings
+from snnhpo_mpi.snn.encode import FULL
 from snnhpo_mpi.snn.equations import FORMS, INITIAL_WEIGHT, WEIGHT_MAX, WEIGHT_MIN, Form, distance_inhibition, numbers
 from snnhpo_mpi.snn.two_layers import Response, TwoLayers
 from snnhpo_mpi.trial import Params
@@ -88,6 +91,17 @@ class BindsnetNetwork(TwoLayers):
                 parts.append(self._network.monitors[name].get("s").bool())
         excitatory, inhibitory = (torch.cat(parts).transpose(0, 1) for parts in recorded)
         return Response(excitatory, inhibitory)
+
+
+def poisson_encoded(images: Tensor, encoding: EncodingSettings) -> Tensor:
+    """Images ``B x C x H x W`` as the library's ``PoissonEncoder`` encodes them, drawn from torch's global generator.
+
+    Returns:
+        ``B x T x C x H x W`` bool.
+    """
+    assert encoding.max_rate_hz is not None
+    encoder = PoissonEncoder(time=encoding.steps * encoding.dt_ms, dt=encoding.dt_ms)
+    return torch.stack([encoder(image.float() / FULL * encoding.max_rate_hz) for image in images]).bool()
 
 
 def _excitatory(n: int, value: dict[str, float], form: Form) -> Nodes:

@@ -95,6 +95,16 @@ class DiehlCook(TwoLayers):
                 self._normalize()
         return Response(*(spikes.transpose(0, 1) for spikes in record))
 
+    def train_with(self, spikes: Tensor, winners: Tensor) -> Response:
+        """``train`` on a CPU, sample by sample, with the winners of the library.
+
+        Args:
+            spikes: ``B x T x C x H x W`` bool.
+            winners: ``B x T``, the neuron that wins each step if it is over its threshold; -1 to draw it.
+        """
+        assert self._one_by_one is not None
+        return self._one_by_one.respond(spikes, True, winners.to(torch.int32).numpy())
+
     def teach(self, samples: Tensor, encoding: EncodingSettings, generator: torch.Generator, batch_size: int) -> Trains:
         """See ``TwoLayers``."""
         if self._one_by_one is not None and batch_size == 1:

@@ -100,14 +100,6 @@ def compiled(name: str, images: torch.Tensor, steps: int, seed: int = 1, **chang
     return spikes
 
 
-def bindsnets(images: torch.Tensor, steps: int, rate_hz: float, dt_ms: float) -> torch.Tensor:
-    """Spikes ``B x T x P`` of BindsNET's own encoder."""
-    from bindsnet.encoding import PoissonEncoder
-
-    encoder = PoissonEncoder(time=int(steps * dt_ms), dt=dt_ms)
-    return torch.stack([encoder(image.flatten().float() / 255 * rate_hz) for image in images]).bool()
-
-
 def statistics(spikes: torch.Tensor) -> dict[str, torch.Tensor]:
     """Of each pixel of ``B x T x P``: share of samples with a spike in each step, ``T x P``; of so many spikes."""
     return {
@@ -121,11 +113,13 @@ def statistics(spikes: torch.Tensor) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("encode", ["torch", "compiled"])
 def test_poisson_intervals_are_distributed_as_bindsnets(encode: str, dt_ms: float) -> None:
     n_samples, n_steps, rate_hz = 6000, 60, 400.0
+    from snnhpo_mpi.snn.bindsnet_network import poisson_encoded
+
     images = grey(0, 3, 40, 130, 255, n_samples=n_samples)
+    settings = EncodingSettings(name="poisson_intervals", steps=n_steps, max_rate_hz=rate_hz, dt_ms=dt_ms)
     torch.manual_seed(2)
-    theirs = statistics(bindsnets(images, n_steps, rate_hz, dt_ms))
+    theirs = statistics(poisson_encoded(images, settings).flatten(2))
     if encode == "torch":
-        settings = EncodingSettings(name="poisson_intervals", steps=n_steps, max_rate_hz=rate_hz, dt_ms=dt_ms)
         spikes = encoded(images, settings, torch.Generator().manual_seed(1)).flatten(2)
     else:
         spikes = compiled("poisson_intervals", images, n_steps, max_rate_hz=rate_hz, dt_ms=dt_ms)
