@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from snnhpo_mpi.snn.decode_linear import LinearFit, fit_linear
 
@@ -42,10 +43,13 @@ class SpikeTrains:
     n_samples: int
     n_neurons: int
 
-    def counts(self) -> Floats:
+    def counts(self) -> csr_array:
         """Spikes of each neuron on each sample, ``B x N``."""
-        flat = np.bincount(self.sample * self.n_neurons + self.neuron, minlength=self.n_samples * self.n_neurons)
-        return flat.reshape(self.n_samples, self.n_neurons).astype(np.float64)
+        first = np.append(0, np.cumsum(self.per_sample()))
+        shape = self.n_samples, self.n_neurons
+        counts = csr_array((np.ones(len(self.neuron)), self.neuron, first), shape=shape, copy=True)
+        counts.sum_duplicates()  # in place
+        return counts
 
     def per_sample(self) -> Ints:
         """Spikes of the whole layer on each sample, ``B``."""
@@ -105,9 +109,8 @@ class LinearReadout:
 
     def predict(self, trains: SpikeTrains) -> Ints:
         """See ``Decoder``."""
-        counts = trains.counts()
-        scores = counts @ self.fit.weights + self.fit.bias
-        return np.where(counts.sum(1) > 0, scores.argmax(1), ABSTAIN)
+        scores = trains.counts() @ self.fit.weights + self.fit.bias
+        return np.where(trains.per_sample() > 0, scores.argmax(1), ABSTAIN)
 
 
 @dataclass(frozen=True, slots=True)

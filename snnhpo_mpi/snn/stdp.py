@@ -36,7 +36,8 @@ from snnhpo_mpi.trial import Outcome, Params, Trial
 
 FIT_SAMPLES = 1000  # the latest training samples that a decoder is fitted on: older ones met other weights
 LOOK_EVERY = 32  # training samples, about: then monitors and decoder look at their spikes
-REFIT_SAMPLES = 250  # between two fits of the running decoder
+# Training samples between two fits of the running decoder: a fourth of those seen, within these bounds.
+REFIT_AFTER_LEAST, REFIT_AFTER_MOST = 250, 1000
 SCORE_BATCH, SCORE_BYTES = 256, 2**28  # most samples scored at once, and most bytes of their spikes
 
 
@@ -126,7 +127,7 @@ class StdpTrainer:
             layer: most_spikes(encoding.steps, float(params[f"{layer[0]}_refrac"]), encoding.dt_ms)
             for layer in (one.layer for one in watched)
         }
-        fired = {layer: torch.from_numpy(trains.layers[layer].counts()) for layer in most}
+        fired = {layer: torch.from_numpy(trains.layers[layer].counts().toarray()) for layer in most}
         return saturated_shares(watched, fired, most)
 
 
@@ -188,7 +189,7 @@ class RunningReadout:
         self._decoder, self._n_classes = decoder, n_classes
         self._recent: list[tuple[SpikeTrains, Ints]] = []
         self._fitted: Decoder | None = None
-        self._n_since_fit = 0
+        self._n_seen = self._n_since_fit = 0
 
     def observe(self, trains: SpikeTrains, classes: Ints) -> Ints | None:
         """Predict a batch with what was learnt before it; None before the first fit.
@@ -200,8 +201,9 @@ class RunningReadout:
         self._recent.append((trains, classes))
         while sum(len(known) for _, known in self._recent[1:]) >= FIT_SAMPLES:
             del self._recent[0]
+        self._n_seen += len(classes)
         self._n_since_fit += len(classes)
-        if self._n_since_fit >= REFIT_SAMPLES:
+        if self._n_since_fit >= min(max(self._n_seen // 4, REFIT_AFTER_LEAST), REFIT_AFTER_MOST):
             self.refit()
         return right
 
@@ -214,12 +216,13 @@ class RunningReadout:
         trains, classes = zip(*self._recent, strict=True)
         return fit_decoder(self._decoder, join(trains), np.concatenate(classes), self._n_classes)
 
-    def state_dict(self) -> dict[str, list[dict[str, Any]]]:
+    def state_dict(self) -> dict[str, Any]:
         """The latest samples, just after a ``refit``."""
-        return {"recent": [_as_tensors(trains, classes) for trains, classes in self._recent]}
+        return {"recent": [_as_tensors(trains, classes) for trains, classes in self._recent], "n_seen": self._n_seen}
 
-    def load_state_dict(self, state: Mapping[str, list[dict[str, Any]]]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Know the samples of a checkpoint and nothing else."""
+        self._n_seen = state["n_seen"]
         self._recent = [_from_tensors(**batch) for batch in state["recent"]]
         self.refit()
 

@@ -170,7 +170,7 @@ def test_progress_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_running_readout_predicts_a_batch_from_those_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
     from snnhpo_mpi.snn import stdp
 
-    monkeypatch.setattr(stdp, "REFIT_SAMPLES", 2)
+    monkeypatch.setattr(stdp, "REFIT_AFTER_LEAST", 2)
     monkeypatch.setattr(stdp, "FIT_SAMPLES", 4)
     readout = stdp.RunningReadout("all", 2)
 
