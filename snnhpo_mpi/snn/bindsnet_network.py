@@ -78,6 +78,8 @@ class BindsnetNetwork(TwoLayers):
 
     def _present(self, spikes: Tensor, learning: bool) -> Response:
         steps = spikes.flatten(2).transpose(0, 1).contiguous()
+        # A step of a batch takes as long as one of each of its samples.
+        self._excitatory.theta_decay = torch.exp(-len(spikes) * self._dt_ms / self._excitatory.tc_theta_decay)
         self._network.train(learning)
         recorded: tuple[list[Tensor], list[Tensor]] = ([], [])
         for part in torch.split(steps, self._reset_interval or len(steps)):

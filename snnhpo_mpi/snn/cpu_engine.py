@@ -92,7 +92,7 @@ class CpuEngine:
 def _code(dtype: torch.dtype) -> Callable[..., Any]:
     """The compiled presentation of networks of a type."""
     weights, lif = torch.ones(1, 2, dtype=dtype).numpy(), Lif(0.0, -1.0, -1.0, 0.5, 0)
-    eq = Equations(lif, lif, 0.0, 0.5, 0.0, 0.0, 0.5, 0.5, 0.0, 0.0, FORMS["diehl_cook"])
+    eq = Equations(lif, lif, 0.0, 0.5, 1.0, 0.0, 0.0, 0.5, 0.5, 0.0, 0.0, FORMS["diehl_cook"])
     nothing = Samples(1, NO_IMAGES, NO_INTERVALS, NO_BITS)
     constants = _constants(eq, 1.0, 0, 1, False, weights.dtype)
     room, choices = room_for(constants, (1, 2), nothing), Choices(np.zeros(1, np.uint64), NO_WINNERS)

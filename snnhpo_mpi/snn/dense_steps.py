@@ -53,11 +53,11 @@ class DenseSteps:
         fired_e = fired_i = w.new_zeros(excitatory.shape[1:])  # 0 or 1
         layer_e, layer_i = _Layer(eq.e, fired_e), _Layer(eq.i, fired_i)
         x, y = w.new_zeros(steps.shape[1:]), torch.zeros_like(fired_e)
-        arriving = torch.zeros_like(x)
+        arriving, theta_decay = torch.zeros_like(x), eq.theta_left(steps.shape[1])
         for t, spikes in enumerate(steps):
             current = (arriving @ w).sub_(self._inhibited(fired_i))
             if learning:
-                theta.mul_(eq.theta_decay)
+                theta.mul_(theta_decay)
             over = layer_e.step(t, current, theta + eq.e.thresh)
             if learning:
                 theta.add_(eq.theta_plus * over.sum(0, dtype=w.dtype))

@@ -35,7 +35,7 @@ def library(weights: torch.Tensor, batch_size: int):
     e = DiehlAndCookNodes(
         n=n, traces=True, thresh=p["e_thresh"], rest=p["e_rest"], reset=p["e_reset"], refrac=p["e_refrac"],
         tc_decay=p["e_tc_decay"], tc_trace=p["e_tc_trace"], theta_plus=p["theta_plus"],
-        tc_theta_decay=p["tc_theta_decay"],
+        tc_theta_decay=p["tc_theta_decay"] / batch_size,  # a batch takes as long as its samples one after another
     )  # fmt: skip
     i = LIFNodes(
         n=n, thresh=p["i_thresh"], rest=p["i_rest"], reset=p["i_reset"], refrac=p["i_refrac"], tc_decay=p["i_tc_decay"]
@@ -164,6 +164,18 @@ def test_weights_stay_in_their_bounds_also_where_few_inputs_spike() -> None:
     network._normalize = look  # type: ignore[method-assign]
     assert network.train(few).excitatory.sum() > 50
     assert bounds == [(0.0, 1.0)]
+
+
+def test_a_threshold_decays_by_the_time_of_all_samples_of_a_batch() -> None:
+    left = []
+    for batch_size in (1, 4):
+        network = ours(e_thresh=1000.0, tc_theta_decay=500.0)  # silent
+        network.theta.fill_(2.0)
+        for batch in torch.split(spikes(8, 0), batch_size):
+            network.train(batch)
+        left.append(network.theta.clone())
+    torch.testing.assert_close(left[0], torch.full((20,), 2.0 * np.exp(-8 * N_STEPS / 500.0), dtype=torch.float32))
+    torch.testing.assert_close(left[0], left[1])
 
 
 def test_inhibition_grows_with_distance_and_spares_oneself() -> None:
