@@ -155,8 +155,19 @@ class StdpSettings(Settings):
     encoding: EncodingSettings
     batch_size: Annotated[int, Field(ge=1)] = 1
     """Samples whose weight changes are summed: 1 is published, and the fastest on a CPU; more keep a GPU busy."""
+    readout: Literal["frozen", "latest", "published"] = "frozen"
+    """What the decoder is fitted on: training samples shown again with learning off, the latest ones as they were when
+    they were learnt, or, as published, rates and counts of the whole training added up."""
+    readout_samples: Annotated[int, Field(ge=1)] = 10_000
+    """``frozen`` and ``latest``: so many samples, or all if fewer."""
     time_limit: Duration = 6 * 3600.0
     """A trial over it is failed."""
+
+    @model_validator(mode="after")
+    def _own_keys(self) -> StdpSettings:
+        if self.readout == "published" and self.readout_samples != type(self).model_fields["readout_samples"].default:
+            raise ValueError("readout_samples belongs to the readouts frozen and latest, not to published")
+        return self
 
 
 class SlayerSettings(Settings):

@@ -51,6 +51,11 @@ class SpikeTrains:
         counts.sum_duplicates()  # in place
         return counts
 
+    def part(self, first: int, end: int) -> SpikeTrains:
+        """Samples ``first`` to ``end`` - 1."""
+        begin, stop = np.searchsorted(self.sample, [first, end])
+        return SpikeTrains(self.sample[begin:stop] - first, self.neuron[begin:stop], end - first, self.n_neurons)
+
     def per_sample(self) -> Ints:
         """Spikes of the whole layer on each sample, ``B``."""
         return np.bincount(self.sample, minlength=self.n_samples)
@@ -148,17 +153,30 @@ def fit_decoder(name: str, trains: SpikeTrains, classes: Ints, n_classes: int) -
         n_classes: K.
     """
     match name:
-        case "all":
-            return CountReadout(_share_of_class(_rates(trains, classes, n_classes)))
-        case "vote":
-            rate = _rates(trains, classes, n_classes)
-            return CountReadout(_share_of_class(rate) * rate / np.maximum(rate.sum(1, keepdims=True), 1e-300))
+        case "all" | "vote":
+            return rate_readout(name, class_rates(trains, classes, n_classes))
         case "log" | "svm":
             return LinearReadout(fit_linear(name, trains.counts(), classes, n_classes))
         case "2gram" | "3gram":
             return _fit_ngrams(int(name[0]), trains, classes, n_classes)
         case _:
             raise ValueError(f"no decoder {name}")
+
+
+def rate_readout(name: str, rate: Floats) -> CountReadout:
+    """``all`` or ``vote`` from rates ``N x K``."""
+    share = _share_of_class(rate)
+    if name == "vote":
+        share = share * rate / np.maximum(rate.sum(1, keepdims=True), 1e-300)
+    return CountReadout(share)
+
+
+def added(one: NgramReadout, other: NgramReadout) -> NgramReadout:
+    """Counts of two sets of samples together."""
+    keys, place = np.unique(np.concatenate([one.keys, other.keys]), return_inverse=True)
+    scores = np.zeros((len(keys), one.scores.shape[1]))
+    np.add.at(scores, place, np.concatenate([one.scores, other.scores]))
+    return NgramReadout(one.n, keys, scores)
 
 
 def decoder_state(decoder: Decoder) -> dict[str, Any]:
@@ -183,7 +201,8 @@ def decoder_of(saved: Mapping[str, Any]) -> Decoder:
     return CountReadout(saved["weights"].cpu().numpy())
 
 
-def _rates(trains: SpikeTrains, classes: Ints, n_classes: int) -> Floats:
+def class_rates(trains: SpikeTrains, classes: Ints, n_classes: int) -> Floats:
+    """Mean spikes of each neuron on the samples of each class, ``N x K``."""
     members = (classes[:, None] == np.arange(n_classes)).astype(np.float64)  # B x K
     rate: Floats = trains.counts().T @ members / np.maximum(members.sum(0), 1.0)
     return rate

@@ -23,21 +23,19 @@ from snnhpo_mpi.config import EncodingSettings, StdpSettings, StudyConfig
 from snnhpo_mpi.snn.activity import Activity
 from snnhpo_mpi.snn.checkpoint import Checkpoints, Part, RandomState
 from snnhpo_mpi.snn.data import Samples, load, load_final
-from snnhpo_mpi.snn.decode import Decoder, Ints, SpikeTrains, decoder_of, decoder_state, fit_decoder, join
+from snnhpo_mpi.snn.decode import Decoder, Ints, SpikeTrains, decoder_of, decoder_state, join
 from snnhpo_mpi.snn.diehl_cook import DiehlCook
 from snnhpo_mpi.snn.encode import input_shape, spike_generator
 from snnhpo_mpi.snn.equations import FORMS
 from snnhpo_mpi.snn.limits import Limits, Shares, most_spikes, saturated_shares
 from snnhpo_mpi.snn.parameters import defaults
+from snnhpo_mpi.snn.readout import Readout
 from snnhpo_mpi.snn.saving import save_if_wanted
 from snnhpo_mpi.snn.training import Report, TrainingLog
 from snnhpo_mpi.snn.two_layers import Trains, TwoLayers
 from snnhpo_mpi.trial import Outcome, Params, Trial
 
-FIT_SAMPLES = 1000  # the latest training samples that a decoder is fitted on: older ones met other weights
 LOOK_EVERY = 32  # training samples, about: then monitors and decoder look at their spikes
-# Training samples between two fits of the running decoder: a fourth of those seen, within these bounds.
-REFIT_AFTER_LEAST, REFIT_AFTER_MOST = 250, 1000
 SCORE_BATCH, SCORE_BYTES = 256, 2**28  # most samples scored at once, and most bytes of their spikes
 
 
@@ -79,7 +77,9 @@ class StdpTrainer:
         activity = Activity(self._config.stopping, n_train, self._split.n_classes)
         limits = Limits(self._config.saturation, self._config.chance, n_train, self._split.n_classes)
         log = TrainingLog(trial.number, activity, epochs * n_train, self._device, self._report, limits=limits)
-        readout = RunningReadout(str(params["decoder"]), self._split.n_classes)
+        readout = Readout(
+            str(params["decoder"]), self._split.n_classes, self._settings.readout, self._settings.readout_samples
+        )
         shape = input_shape(self._split.train_x.shape, self._settings.encoding)
         network = build_network(self._settings, params, math.prod(shape), self._device)
         parts: dict[str, Part] = {"network": network, "readout": readout, "log": log, "random": RandomState(generator)}
@@ -91,13 +91,24 @@ class StdpTrainer:
             if log.should_stop:
                 log.end_training()
                 return log.stopped()
-            readout.refit()
+            readout.end_epoch()
             self._checkpoints.save(trial, parts)
         log.end_training()
-        reader = StdpReader(network, readout.fit(), self._settings.encoding, self._device)
+        shown = _shuffled(n_train, trial.seed, epochs + 1)
+        decoder = readout.fit(lambda n: self._read(network, shown[:n], generator))
+        reader = StdpReader(network, decoder, self._settings.encoding, self._device)
         predicted = reader.predict(self._split.held_x, generator)
+        if self._settings.readout == "published":
+            predicted = np.maximum(predicted, 0)  # no answer counts as class 0 there
         save_if_wanted(self._config, trial.number, params, self._split, reader.state())
         return log.completed(predicted, self._split.held_y.numpy(), self._split.n_classes)
+
+    def _read(self, network: TwoLayers, which: Tensor, generator: torch.Generator) -> tuple[SpikeTrains, Ints]:
+        """Spikes of some training samples with learning off, and their classes."""
+        encoding = self._settings.encoding
+        parts = torch.split(which, samples_at_once(network, encoding))
+        trains = [network.read(self._split.train_x[part], encoding, generator).excitatory for part in parts]
+        return join(trains), self._split.train_y[which].numpy()
 
     def _train_epoch(
         self,
@@ -105,7 +116,7 @@ class StdpTrainer:
         order: Tensor,
         generator: torch.Generator,
         log: TrainingLog,
-        readout: RunningReadout,
+        readout: Readout,
         params: Params,
     ) -> None:
         """Present every training sample once, or until a monitor says stop."""
@@ -143,8 +154,7 @@ class StdpReader:
     @torch.inference_mode()
     def predict(self, images: Samples, generator: torch.Generator) -> Ints:
         """Samples as ``data`` has them -> ``B`` classes, ``ABSTAIN`` where nothing speaks for any."""
-        bytes_per_sample = self.encoding.steps * (self.network.w.shape[0] + 2 * self.network.w.shape[1])
-        batch_size = max(1, min(SCORE_BATCH, SCORE_BYTES // bytes_per_sample))
+        batch_size = samples_at_once(self.network, self.encoding)
         predicted = []
         for first in range(0, len(images), batch_size):
             batch = images[first : first + batch_size]
@@ -154,6 +164,12 @@ class StdpReader:
     def state(self) -> dict[str, Any]:
         """What was learnt, for ``reader_of``."""
         return {"network": self.network.state_dict(), "decoder": decoder_state(self.decoder)}
+
+
+def samples_at_once(network: TwoLayers, encoding: EncodingSettings) -> int:
+    """How many samples to present together where nothing is learnt."""
+    bytes_per_sample = encoding.steps * (network.w.shape[0] + 2 * network.w.shape[1])
+    return max(1, min(SCORE_BATCH, SCORE_BYTES // bytes_per_sample))
 
 
 def reader_of(saved: Mapping[str, Any], device: torch.device) -> StdpReader:
@@ -174,69 +190,6 @@ def build_network(settings: StdpSettings, params: Params, n_inputs: int, device:
 
         return BindsnetNetwork(params, n_inputs, dt_ms, device, form)
     return DiehlCook(params, n_inputs, dt_ms, device, form)
-
-
-class RunningReadout:
-    """A decoder that follows the training: it predicts a batch, then learns from it."""
-
-    def __init__(self, decoder: str, n_classes: int) -> None:
-        """Start without knowledge.
-
-        Args:
-            decoder: its name.
-            n_classes: K.
-        """
-        self._decoder, self._n_classes = decoder, n_classes
-        self._recent: list[tuple[SpikeTrains, Ints]] = []
-        self._fitted: Decoder | None = None
-        self._n_seen = self._n_since_fit = 0
-
-    def observe(self, trains: SpikeTrains, classes: Ints) -> Ints | None:
-        """Predict a batch with what was learnt before it; None before the first fit.
-
-        Returns:
-            ``B``, 1 where the prediction is right.
-        """
-        right = None if self._fitted is None else (self._fitted.predict(trains) == classes).astype(np.int64)
-        self._recent.append((trains, classes))
-        while sum(len(known) for _, known in self._recent[1:]) >= FIT_SAMPLES:
-            del self._recent[0]
-        self._n_seen += len(classes)
-        self._n_since_fit += len(classes)
-        if self._n_since_fit >= min(max(self._n_seen // 4, REFIT_AFTER_LEAST), REFIT_AFTER_MOST):
-            self.refit()
-        return right
-
-    def refit(self) -> None:
-        """Predict with what was learnt up to now; done at each epoch's end, so that a checkpoint needs no decoder."""
-        self._fitted, self._n_since_fit = self.fit(), 0
-
-    def fit(self) -> Decoder:
-        """The decoder of the latest samples."""
-        trains, classes = zip(*self._recent, strict=True)
-        return fit_decoder(self._decoder, join(trains), np.concatenate(classes), self._n_classes)
-
-    def state_dict(self) -> dict[str, Any]:
-        """The latest samples, just after a ``refit``."""
-        return {"recent": [_as_tensors(trains, classes) for trains, classes in self._recent], "n_seen": self._n_seen}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Know the samples of a checkpoint and nothing else."""
-        self._n_seen = state["n_seen"]
-        self._recent = [_from_tensors(**batch) for batch in state["recent"]]
-        self.refit()
-
-
-def _as_tensors(trains: SpikeTrains, classes: Ints) -> dict[str, Any]:
-    arrays = {"sample": trains.sample, "neuron": trains.neuron, "classes": classes}
-    sizes = {"n_samples": trains.n_samples, "n_neurons": trains.n_neurons}
-    return {name: torch.from_numpy(array) for name, array in arrays.items()} | sizes
-
-
-def _from_tensors(
-    sample: Tensor, neuron: Tensor, classes: Tensor, n_samples: int, n_neurons: int
-) -> tuple[SpikeTrains, Ints]:
-    return SpikeTrains(sample.numpy(), neuron.numpy(), n_samples, n_neurons), classes.numpy()
 
 
 def _shuffled(n: int, seed: int, epoch: int) -> Tensor:

@@ -168,11 +168,11 @@ def test_progress_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_running_readout_predicts_a_batch_from_those_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    from snnhpo_mpi.snn import stdp
+    from snnhpo_mpi.snn import readout as module
 
-    monkeypatch.setattr(stdp, "REFIT_AFTER_LEAST", 2)
-    monkeypatch.setattr(stdp, "FIT_SAMPLES", 4)
-    readout = stdp.RunningReadout("all", 2)
+    monkeypatch.setattr(module, "REFIT_AFTER_LEAST", 2)
+    monkeypatch.setattr(module, "FIT_SAMPLES", 4)
+    readout = module.RunningReadout("all", 2, n_kept=4)
 
     def batch(*neurons: int) -> SpikeTrains:
         return SpikeTrains(np.arange(len(neurons)), np.array(neurons), len(neurons), 4)
@@ -183,7 +183,7 @@ def test_running_readout_predicts_a_batch_from_those_before_it(monkeypatch: pyte
     assert right.tolist() == [1, 0]
     readout.observe(batch(2, 3), np.array([0, 1]))
     # The first batch is forgotten: neuron 1 was last heard there, and neuron 0 has fired for both classes alike.
-    assert readout.fit().predict(batch(1, 2)).tolist() == [-1, 0]
+    assert readout.fit(4).predict(batch(1, 2)).tolist() == [-1, 0]
 
 
 def test_saturation_and_chance_stop_training_and_are_constraints() -> None:
