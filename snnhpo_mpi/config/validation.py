@@ -265,7 +265,7 @@ def _rule_faults(monitors: Sequence[MonitorSettings], n_train: int) -> Iterator[
     """A rule that could never fire would make dead networks feasible; a key that the rule ignores is a mistake."""
     for index, monitor in enumerate(monitors):
         if monitor.rule == "sequential" and monitor.check_every is not None:
-            yield ("stopping", index, "check_every"), "belongs to the rule published; sequential checks every batch"
+            yield ("stopping", index, "check_every"), "belongs to the rule published; sequential checks all the time"
         if monitor.rule == "published" and monitor.warm_up:
             yield ("stopping", index, "warm_up"), "belongs to the rule sequential"
         for key, n_samples in (("warm_up", monitor.warm_up), ("check_every", monitor.check_every or 0)):

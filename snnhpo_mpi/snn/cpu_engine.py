@@ -41,7 +41,7 @@ class CpuEngine:
         """
         self._eq, self._norm, self._reset_interval = constants, norm, reset_interval
         self._w, self._theta = w.numpy(), theta.numpy()
-        self._code = _code(w.dtype)
+        self._code = compiled_for(w.dtype)
 
     def show(self, samples: Tensor, encoding: EncodingSettings, generator: torch.Generator, learning: bool) -> Trains:
         """Encode samples and present them; most encodings are drawn by the compiled code, seeded by the generator.
@@ -89,8 +89,8 @@ class CpuEngine:
 
 
 @functools.cache
-def _code(dtype: torch.dtype) -> Callable[..., Any]:
-    """The compiled presentation of networks of a type."""
+def compiled_for(dtype: torch.dtype) -> Callable[..., Any]:
+    """The compiled presentation of networks of a type; the first process of a node takes many seconds to get it."""
     weights, lif = torch.ones(1, 2, dtype=dtype).numpy(), Lif(0.0, -1.0, -1.0, 0.5, 0)
     eq = Equations(lif, lif, 0.0, 0.5, 1.0, 0.0, 0.0, 0.5, 0.5, 0.0, 0.0, FORMS["diehl_cook"])
     nothing = Samples(1, NO_IMAGES, NO_INTERVALS, NO_BITS)

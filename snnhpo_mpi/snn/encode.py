@@ -22,6 +22,7 @@ from torch import Tensor
 from snnhpo_mpi.config import EncodingSettings
 
 FULL = 255.0  # intensity
+MAX_TABLE_STEPS = 4096
 RESPONSE_MIN = 0.1  # of a receptive field that fires: weaker ones would only mark the end (Bohte et al. 2002)
 
 
@@ -122,8 +123,11 @@ def interval_table(encoding: EncodingSettings) -> NDArray[np.uint32] | None:
 
     Returns:
         ``256 x (T + 1)``: for each grey level the probability, times 2^32, that the next spike is at most 0, 1, ... T
-        steps after the last (the first: after the beginning); None if spikes are not independent in this way.
+        steps after the last (the first: after the beginning); None if spikes are not independent in this way, or the
+        table would be large.
     """
+    if encoding.steps > MAX_TABLE_STEPS:
+        return None
     intensity = np.arange(256)[:, None] / FULL
     steps = np.arange(encoding.steps + 1)
     rate = intensity * ((encoding.max_rate_hz or 0.0) * encoding.dt_ms * 1e-3)  # a step

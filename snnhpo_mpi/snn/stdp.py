@@ -61,6 +61,10 @@ class StdpTrainer:
         read = load if config.retrain is None else load_final
         self._split = read(config.trainer.dataset, config.study.seed, config.trainer.encoding)
         self._checkpoints = Checkpoints(checkpoints, config, self._device)
+        if self._device.type == "cpu" and config.trainer.engine == "fast":
+            from snnhpo_mpi.snn.cpu_engine import compiled_for
+
+            compiled_for(torch.float32)  # now, so that no trial is charged with it
 
     @torch.inference_mode()
     def evaluate(self, trial: Trial) -> Outcome:

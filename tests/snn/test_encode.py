@@ -143,6 +143,7 @@ def test_encodings_whose_spikes_depend_on_one_another_have_no_table_of_intervals
     for name, keys in ENCODINGS.items():
         table = interval_table(EncodingSettings(name=name, steps=7, **keys))
         assert (table is None) == (name in ("latency", "rank_order", "receptive_fields"))
+        assert interval_table(EncodingSettings(name=name, steps=100_000, **keys)) is None
 
 
 def test_latency_fires_once_and_the_brighter_the_earlier() -> None:
