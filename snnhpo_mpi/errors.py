@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 class SnnhpoError(Exception):
     """Root of all errors that end a command with a message instead of a traceback."""
@@ -28,8 +30,18 @@ def refusal(error: OSError, name: object) -> str:
         error: of the system.
         name: of the file, if the error does not know it.
     """
-    shown = str(error.filename or name)
-    if len(shown) > 300:
-        shown = f"{shown[:100]}...{shown[-100:]}"
-    reason = "is there, and is no folder" if isinstance(error, FileExistsError) else error.strerror or error
-    return f"{shown}: {reason}"
+    path = error.filename or name
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return f"{file_in_the_way(Path(str(path)))}: is there, and is no folder"
+    return f"{shortened_path(path)}: {error.strerror or error}"
+
+
+def file_in_the_way(path: Path) -> Path:
+    """What is no folder although a path needs one: itself, or one of those above it."""
+    return next((one for one in (path, *path.parents) if one.exists() and not one.is_dir()), path)
+
+
+def shortened_path(path: object) -> str:
+    """A path as a message can show it, which may be as long as a user likes."""
+    text = str(path)
+    return text if len(text) <= 300 else f"{text[:100]}...{text[-100:]}"

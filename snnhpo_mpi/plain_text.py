@@ -11,6 +11,7 @@ import re
 import sys
 import unicodedata
 from collections.abc import Sequence
+from pathlib import Path
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,10 @@ def _shown(character: str) -> str:
 
 
 class PlainFormatter(logging.Formatter):
-    """A log record's line, its message and traceback plain."""
+    """A log record's line: time, level, message and traceback, the last two plain."""
+
+    def __init__(self, form: str = "%(asctime)s %(levelname)s %(message)s") -> None:
+        super().__init__(form, "%H:%M:%S")
 
     def format(self, record: logging.LogRecord) -> str:
         """As the base class."""
@@ -55,7 +59,10 @@ class LogFile(logging.FileHandler):
     Every line is tried again: the log goes on when there is room.
     """
 
-    _failed = False
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, encoding="utf-8", delay=True)
+        self._path = path  # as the user knows it: the base class makes it absolute
+        self._failed = False
 
     def emit(self, record: logging.LogRecord) -> None:
         """As the base class, which catches no failure to open the file."""
@@ -72,7 +79,7 @@ class LogFile(logging.FileHandler):
         if not self._failed:
             self._failed = True
             reason = error.strerror if isinstance(error, OSError) else error
-            log.warning("no log in %s: %s; the run goes on without", self.baseFilename, reason)
+            log.warning("no log in %s: %s; the run goes on without", self._path, reason)
 
     def close(self) -> None:
         """As the base class; what the disk does not take is lost."""

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnhpo_mpi.config import CategoricalParameter, FloatParameter, IntParameter, Parameter, Scale
+from snnhpo_mpi.config.space_settings import space_settings
 from snnhpo_mpi.trial import Params, ParamValue
 
 Array = NDArray[np.float64]
@@ -165,8 +166,18 @@ class Space:
         integer_columns: column of an int hyperparameter -> how many values it has.
     """
 
-    def __init__(self, parameters: Mapping[str, Parameter]) -> None:
-        self._axes = {name: _axis(parameter) for name, parameter in parameters.items()}
+    def __init__(self, parameters: Mapping[str, Parameter | Mapping[str, object]]) -> None:
+        """From settings, or plain dicts as under ``space`` of a configuration.
+
+        Args:
+            parameters: hyperparameter -> ``{"type": "float", "low": ..., "high": ..., "scale": "log"}`` (``scale``:
+                ``linear`` by default, ``log`` or ``reverse_log``), the same with ``int``, or ``{"type": "categorical",
+                "choices": [...]}``.
+
+        Raises:
+            ConfigError: a plain dict is wrong; the message is that of a configuration.
+        """
+        self._axes = {name: _axis(parameter) for name, parameter in space_settings(parameters).items()}
         self.names = tuple(self._axes)
         self.columns: dict[str, slice] = {}
         start = 0

@@ -41,6 +41,21 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
+class Proposal:
+    """A trial that an optimizer proposes.
+
+    Attributes:
+        trial: what to evaluate.
+        n_told: outcomes that the optimizer took into account, of those it was told, in order.
+        diagnostics: how it came about, for a reader; nothing follows from them.
+    """
+
+    trial: Trial
+    n_told: int
+    diagnostics: Mapping[str, float | Sequence[float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What the evaluation of a trial gave.
 

@@ -17,9 +17,10 @@ from typing import Any
 
 from snnhpo_mpi.comm.transport import LocalWorkers, local_transports
 from snnhpo_mpi.errors import ConfigError
-from snnhpo_mpi.master.loop import Ending, Master, MasterSettings
+from snnhpo_mpi.master.ending import Ending
+from snnhpo_mpi.master.loop import Master, MasterSettings
 from snnhpo_mpi.master.proposer import Proposer
-from snnhpo_mpi.trial import Ended, Event, Outcome, Progress, State, Trial, trial_seed
+from snnhpo_mpi.trial import Ended, Event, Outcome, Progress, Proposal, State, Trial, trial_seed
 from snnhpo_mpi.worker.evaluator import EvaluatorSettings
 from snnhpo_mpi.worker.supervisor import WorkerSettings, run_worker
 
@@ -31,6 +32,7 @@ class CountingOptimizer:
         self.behaviour, self.delay_s = behaviour, delay_s
         self.next_number = 0
         self.calls: list[tuple[str, int]] = []
+        self.hurried: list[bool] = []  # of each ask
 
     def adopt(self, trial: Trial) -> None:
         self.next_number = max(self.next_number, trial.number + 1)
@@ -40,18 +42,18 @@ class CountingOptimizer:
         self.next_number = trial.number
         self.calls.append(("withdraw", trial.number))
 
-    def ask(self, hurried: bool = False) -> Trial:
+    def ask(self, hurried: bool = False) -> Proposal:
         time.sleep(self.delay_s)
         number = self.next_number
         self.next_number += 1
         self.calls.append(("ask", number))
-        return Trial(number, {"x": float(number), "do": self.behaviour(number)}, trial_seed(1, number))
+        self.hurried.append(hurried)
+        trial = Trial(number, {"x": float(number), "do": self.behaviour(number)}, trial_seed(1, number))
+        n_told = sum(name == "tell" for name, _ in self.calls)
+        return Proposal(trial, n_told, {"length": 0.5})
 
     def tell(self, outcome: Outcome) -> None:
         self.calls.append(("tell", outcome.number))
-
-    def diagnostics(self) -> dict[str, float]:
-        return {"length": 0.5}
 
 
 class MemoryRecord:
@@ -205,7 +207,7 @@ class ToyTrainer:
         return good
 
     def write_into_line(self, good: Outcome, _: str) -> Outcome:
-        for fd in range(3, 20):
+        for fd in range(3, 200):
             try:
                 os.write(fd, b"hello\n")
             except OSError:
@@ -214,7 +216,7 @@ class ToyTrainer:
         return good
 
     def send_without_end(self, good: Outcome, _: str) -> Outcome:
-        for fd in range(3, 20):
+        for fd in range(3, 200):
             try:
                 line = socket.socket(fileno=os.dup(fd))
                 line.sendall(b"x" * 3_000_000)

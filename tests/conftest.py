@@ -12,7 +12,7 @@ import pytest
 if not Path("/dev/nvidiactl").exists():  # no GPU: the fused kernels' tests run them by Triton's interpreter
     os.environ["TRITON_INTERPRET"] = "1"
 
-sys.path.insert(0, str(Path(__file__).parent))  # fake_study; mpi_families, for launches; comm_toys, for evaluators
+sys.path.insert(0, str(Path(__file__).parent))  # fake_study, documents, mpi_families, comm_toys
 
 FUNCTION = """
 import os, time

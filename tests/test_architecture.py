@@ -1,6 +1,7 @@
 """The table of arrows: which room may import which. A new arrow is a decision, made here."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,20 +21,22 @@ ALLOWED = {
     "hyperparameters": {"trial"},
     "space": {"config", "trial"},
     "config": {"datasets", "errors", "hyperparameters", "trial"},
-    "host": {"errors"},
+    "host": {"errors", "plain_text"},
     "user_error": set(),
     "comm": {"errors", "host.launchers", "trial"},
-    "master": {"comm", "trial"},
-    "worker": {"comm", "config", "errors", "host.subprocesses", "trial"},
-    "optim": {"errors", "space", "trial"},
+    "interfaces": {"trial"},
+    "master": {"comm", "interfaces", "trial"},
+    "worker": {"comm", "config", "errors", "host.process_tuning", "host.signals", "host.subprocesses", "interfaces"}
+    | {"trial"},
+    "optim": {"errors", "interfaces", "space", "trial"},
     "snn": {"config", "datasets", "errors", "host.scratch", "hyperparameters", "trial", "user_error"},
-    "record": {"errors", "host.subprocesses", "space", "trial"},
+    "record": {"errors", "host.signals", "host.subprocesses", "space", "trial"},
     "analysis": {"config", "datasets", "errors", "optim", "plain_text", "record", "space", "trial"},
     "report": {"analysis", "config.as_yaml", "errors", "plain_text", "record", "trial"},
     "study": {"comm", "config", "errors", "host", "hyperparameters", "master", "optim", "plain_text", "record"}
-    | {"analysis", "datasets", "report", "snn", "space", "trial", "user_error", "worker"},
-    "bench": {"arguments", "comm", "config", "errors", "hyperparameters", "master", "optim", "record", "snn", "space"}
-    | {"trial", "worker"},
+    | {"analysis", "datasets", "interfaces", "report", "snn", "space", "trial", "user_error", "worker"},
+    "bench": {"arguments", "comm", "config", "errors", "host.process_tuning", "hyperparameters", "master", "optim"}
+    | {"record", "snn", "space", "trial", "worker"},
     "cli": {"analysis", "arguments", "bench", "config", "errors", "host", "plain_text", "record", "report"}
     | {"datasets", "snn.data", "snn.slayer.lava_kernels", "study"},
 }  # fmt: skip
@@ -53,8 +56,16 @@ LIBRARIES = {
     "yaml": ("config/", "study/check.py"),
     "plotly": ("report/",),
     "matplotlib": ("report/",),
-    "rich": ("report/", "cli.py"),
+    "rich": ("report/",),
     "tensorboardX": ("study/tensorboard.py",),
+}
+# What changes the whole process for good, and where alone it may stand.
+PROCESS_WIDE = {
+    r"setswitchinterval|\bthreadpool_limits\(|gc\.freeze|faulthandler\.enable|raiseExceptions|basicConfig|addFilter": (
+        "host/process_tuning.py",
+    ),
+    r"signal\.signal\(|register_at_fork": ("host/signals.py", "host/subprocesses.py", "worker/surroundings.py"),
+    r"(?m)^(warnings|logging|torch|np|sys|os|gc|signal)\.(?!getLogger\(__name__\))": (),  # done by an import
 }
 FILES = sorted(ROOT.rglob("*.py"))
 
@@ -86,6 +97,12 @@ def test_imports_follow_the_table(path: Path) -> None:
             assert any(inner == arrow or inner.startswith(f"{arrow}.") for arrow in allowed), f"{name} ({target})"
         elif top in LIBRARIES:
             assert str(path.relative_to(ROOT)).startswith(LIBRARIES[top]), name
+
+
+@pytest.mark.parametrize("pattern", PROCESS_WIDE)
+def test_what_changes_the_whole_process_stands_in_one_place(pattern: str) -> None:
+    found = {str(path.relative_to(ROOT)) for path in FILES if re.search(pattern, path.read_text())}
+    assert found == set(PROCESS_WIDE[pattern])
 
 
 def test_every_file_says_what_it_is_for() -> None:

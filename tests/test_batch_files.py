@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from snnhpo_mpi.cli import _parser
+from snnhpo_mpi.cli import build_parser
 
 SLURM = Path(__file__).parents[1] / "slurm"
 BATCH_FILES = sorted(SLURM.glob("*.sbatch"))
@@ -216,7 +216,7 @@ STARTS = {
 def test_our_own_command_line_takes_what_is_started(bench: Bench, path: Path) -> None:
     bench.run(path.name, *STARTS[path.name], launcher="srun-pmi2", **JOB)
     called = bench.called("srun")
-    _parser().parse_args(called[called.index("snnhpo") + 1 :])
+    build_parser().parse_args(called[called.index("snnhpo") + 1 :])
     if path.name == "heterogeneous.sbatch":
         assert called[:3] == ["--mpi=pmi2", "--kill-on-bad-exit=0", "--het-group=0,1"]
 

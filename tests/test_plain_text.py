@@ -98,7 +98,7 @@ def test_a_log_that_cannot_be_written_is_told_once_and_goes_on_when_there_is_roo
     path = tmp_path / "rank_000.log"
     path.symlink_to("/dev/full")
     logger = logging.Logger("apart")
-    handler = LogFile(path, encoding="utf-8", delay=True)
+    handler = LogFile(path)
     logger.addHandler(handler)
     for i in range(5):
         logger.warning("line %d", i)

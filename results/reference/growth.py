@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from snnhpo_mpi.config import FloatParameter
-from snnhpo_mpi.optim.scbo import Scbo
+from snnhpo_mpi.host.process_tuning import keep_freed_memory
+from snnhpo_mpi.optim.scbo import ScboSearch
 from snnhpo_mpi.record import StudyRecord
 from snnhpo_mpi.space import Space
 from snnhpo_mpi.trial import Asked, Ended, Outcome, Started, State, Trial, trial_seed
@@ -48,7 +49,7 @@ def measure(d: int, n: int, folder: Path) -> dict[str, float]:
     space = Space({f"x{i}": FloatParameter(type="float", low=0.0, high=1.0) for i in range(d)})
     config = {"study": {"name": "growth", "seed": 0}}
     record = StudyRecord.create(folder, "", config, space, ("a", "b"), {}, flush_every_s=1e9)
-    optimizer = Scbo(space, 2, 0, 20)
+    optimizer = ScboSearch(space, 2, 0, 20)
     batch: list[Asked | Started | Ended] = []
     for trial in random_trials(space, n):
         optimizer.adopt(trial)
@@ -63,13 +64,13 @@ def measure(d: int, n: int, folder: Path) -> dict[str, float]:
     record = StudyRecord.open(folder, "", config, space, ("a", "b"), {}, flush_every_s=1e9)
     open_s = time.perf_counter() - started
     first = optimizer.ask()
-    fit_s = float(optimizer.diagnostics()["fit_seconds"])  # type: ignore[arg-type]
-    pending, asks, writes = [first, *(optimizer.ask() for _ in range(N_PENDING - 1))], [], []
+    fit_s = float(first.diagnostics["fit_seconds"])  # type: ignore[arg-type]
+    pending, asks, writes = [first.trial, *(optimizer.ask().trial for _ in range(N_PENDING - 1))], [], []
     for _ in range(N_ASKS):
         trial = pending.pop(0)
         optimizer.tell(evaluate(trial))
         started = time.perf_counter()
-        pending.append(optimizer.ask())
+        pending.append(optimizer.ask().trial)
         asks.append(time.perf_counter() - started)
         started = time.perf_counter()
         record.append(*events(trial))
@@ -89,6 +90,7 @@ def measure(d: int, n: int, folder: Path) -> dict[str, float]:
 
 
 if __name__ == "__main__":
+    keep_freed_memory()  # as rank 0 does
     d, *sizes = map(int, sys.argv[1:])
     for n in sizes:
         with tempfile.TemporaryDirectory(prefix="growth") as folder:

@@ -53,7 +53,7 @@ def experiment(name: str, n_train: int, n_held: int, *overrides: str) -> StudyCo
 def trials(config: StudyConfig, n: int) -> list[Trial]:
     """The first random points of a configuration's space."""
     optimizer = build_optimizer(config)
-    return [optimizer.ask() for _ in range(n)]
+    return [optimizer.ask().trial for _ in range(n)]
 
 
 def evaluate(config: StudyConfig, trial: Trial, trainer: Any) -> tuple[Outcome | None, float]:

@@ -1,4 +1,4 @@
-"""Pictures of a study for the README: the report's overview and the terminal view, rendered by a headless Chromium.
+"""Pictures of a study for the documentation: the report's overview and the terminal view, by a headless Chromium.
 
 Usage: python results/reference/pictures.py results/quickstart [folder of the pictures]
 While the study runs, the terminal view shows its workers; it is what ``snnhpo status --watch`` shows in 80 columns.

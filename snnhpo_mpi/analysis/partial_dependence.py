@@ -18,11 +18,13 @@ from snnhpo_mpi.analysis.along import Along
 from snnhpo_mpi.analysis.summary import best_trials
 from snnhpo_mpi.config import StudyConfig
 from snnhpo_mpi.optim.candidates import column_groups
-from snnhpo_mpi.optim.history import Told, admit
-from snnhpo_mpi.optim.models import outputs
+from snnhpo_mpi.optim.gp.batched import Moments
+from snnhpo_mpi.optim.gp.conditioning import condition, fit_anchor
+from snnhpo_mpi.optim.gp.refit import outputs
+from snnhpo_mpi.optim.observations import Told, admit
+from snnhpo_mpi.optim.settings import DEFAULTS
+from snnhpo_mpi.optim.single_thread import single_threaded
 from snnhpo_mpi.optim.sobol import generator
-from snnhpo_mpi.optim.stack import Moments
-from snnhpo_mpi.optim.surrogate import condition, fit_anchor
 from snnhpo_mpi.record import StudyData
 from snnhpo_mpi.space import Space
 from snnhpo_mpi.trial import Outcome, State
@@ -36,6 +38,7 @@ N_GRID = 13  # values of a number; a categorical has its choices
 KEY = 0x5E1F  # of the generator
 
 
+@single_threaded()
 def feasible_along(data: StudyData) -> list[Along]:
     """The curves, in the order of the configuration; none without constraints, or with too few answers to model."""
     try:
@@ -77,7 +80,7 @@ def _models(told: Told, groups: NDArray[np.intp]) -> Moments:
     found = []
     for j, output in enumerate(outputs(told)[1:], start=1):
         if output is not None:
-            fitted = fit_anchor(told.X[output.rows], output.y, groups, generator(0, KEY, j))
+            fitted = fit_anchor(told.X[output.rows], output.y, groups, generator(0, KEY, j), DEFAULTS.gp)
             found.append(condition(fitted, none, output.y, none))
     return Moments(found)
 

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from torch.quasirandom import SobolEngine
 
 from snnhpo_mpi.space import Space
-from snnhpo_mpi.trial import Outcome, ParamValue, Trial, trial_seed
+from snnhpo_mpi.trial import Outcome, ParamValue, Proposal, Trial, trial_seed
 
 Array = NDArray[np.float64]
 N_CANDIDATES = 2000
@@ -54,7 +54,7 @@ class BotorchScbo:
         """
         self._space, self._seed, self._n_initial, self._batch = space, seed, n_initial, batch
         self._noise = Interval(1e-8, 1.0 if noisy else 1e-3)
-        self._number = 0
+        self._number = self._n_told = 0
         self._asked: dict[int, Array] = {}
         self._X: list[Array] = []
         self._Y: list[tuple[float, Array]] = []
@@ -74,7 +74,7 @@ class BotorchScbo:
         """Not needed by the benchmark."""
         raise NotImplementedError
 
-    def ask(self) -> Trial:
+    def ask(self) -> Proposal:
         """Next of the queue, refilled by the models when empty."""
         if not self._queue:
             self._queue.extend(self._proposals())
@@ -82,10 +82,11 @@ class BotorchScbo:
         trial = Trial(self._number, self._space.decode(x), trial_seed(self._seed, self._number))
         self._asked[trial.number] = x
         self._number += 1
-        return trial
+        return Proposal(trial, self._n_told, {"length": self._length})
 
     def tell(self, outcome: Outcome) -> None:
         """Learn; once a whole batch is told the length may change."""
+        self._n_told += 1
         if outcome.objective is None:
             return
         self._X.append(self._asked.pop(outcome.number))
@@ -94,10 +95,6 @@ class BotorchScbo:
             self._resize(self._Y[-self._batch :])
         elif len(self._Y) == self._n_initial:
             self._best = min(self._Y, key=_rank)
-
-    def diagnostics(self) -> dict[str, float | list[float]]:
-        """Length of the region."""
-        return {"length": self._length}
 
     def _resize(self, batch: list[tuple[float, Array]]) -> None:
         challenger, best = min(batch, key=_rank), self._best
@@ -181,14 +178,14 @@ class OptunaTpe:
                 constraints_func=lambda trial: trial.user_attrs["constraints"],
             )
         self._study = optuna.create_study(direction="maximize", sampler=sampler)
-        self._space, self._seed = space, seed
+        self._space, self._seed, self._n_told = space, seed, 0
         self._out: dict[int, Any] = {}
 
     def adopt(self, trial: Trial) -> None:
         """Not needed by the benchmark."""
         raise NotImplementedError
 
-    def ask(self) -> Trial:
+    def ask(self) -> Proposal:
         """Each column of the space, in [0, 1], is a float of the study; a categorical is a categorical."""
         trial = self._study.ask()
         self._out[trial.number] = trial
@@ -202,14 +199,11 @@ class OptunaTpe:
             else:
                 x[columns.start] = trial.suggest_float(name, 0.0, 1.0)
         params = self._space.decode(x)
-        return Trial(trial.number, params, trial_seed(self._seed, trial.number))
+        return Proposal(Trial(trial.number, params, trial_seed(self._seed, trial.number)), self._n_told)
 
     def tell(self, outcome: Outcome) -> None:
         """Constraints, and the objective whatever the state."""
+        self._n_told += 1
         trial = self._out.pop(outcome.number)
         trial.set_user_attr("constraints", list(outcome.constraints))
         self._study.tell(trial, outcome.objective)
-
-    def diagnostics(self) -> dict[str, float | list[float]]:
-        """Nothing to say."""
-        return {}

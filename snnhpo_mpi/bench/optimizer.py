@@ -19,7 +19,10 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from snnhpo_mpi.arguments import not_negative, positive
-from snnhpo_mpi.trial import Outcome, Trial
+from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.host.process_tuning import keep_freed_memory
+from snnhpo_mpi.optim.settings import DEFAULTS, ScboSettings, changed
+from snnhpo_mpi.trial import Outcome, Proposal, Trial
 
 if TYPE_CHECKING:
     from snnhpo_mpi.bench.problems import Problem
@@ -41,7 +44,7 @@ N_FEASIBLE = 50
 class Asker(Protocol):
     """What the benchmark needs of an optimizer."""
 
-    def ask(self) -> Trial:
+    def ask(self) -> Proposal:
         """Next trial."""
         ...
 
@@ -94,14 +97,14 @@ def make_problem(name: str) -> Problem:
             raise ValueError(f"unknown problem {name!r}; one of {', '.join(PROBLEMS)}")
 
 
-def make_method(name: str, problem: Problem, seed: int, pending: int) -> Asker:
-    """A method by its name, for a problem."""
-    from snnhpo_mpi.optim.scbo import Scbo
+def make_method(name: str, problem: Problem, seed: int, pending: int, settings: ScboSettings = DEFAULTS) -> Asker:
+    """A method by its name, for a problem; the settings are those of ``scbo``."""
+    from snnhpo_mpi.optim.scbo import ScboSearch
     from snnhpo_mpi.optim.sobol import RandomSearch, SobolSearch
 
     match name:
         case "scbo":
-            return Scbo(problem.space, problem.n_constraints, seed, problem.n_initial)
+            return ScboSearch(problem.space, problem.n_constraints, seed, problem.n_initial, settings)
         case "sobol":
             return SobolSearch(problem.space, seed)
         case "random":
@@ -128,7 +131,7 @@ def simulate(problem: Problem, asker: Asker, budget: int, pending: int, seed: in
     for _ in range(budget):
         while len(out) < pending:
             started = time.perf_counter()
-            trial = asker.ask()
+            trial = asker.ask().trial
             run.ask_seconds.append(time.perf_counter() - started)
             outcome = problem.evaluate(trial)
             mean = problem.mean_seconds(trial.params, outcome)
@@ -152,6 +155,7 @@ def run_benchmark(
     pending: int,
     seeds: Sequence[int],
     progress: Callable[[str], None] = lambda line: None,
+    settings: Sequence[str] = (),
 ) -> dict[str, object]:
     """Run a method on a problem for several seeds.
 
@@ -162,22 +166,25 @@ def run_benchmark(
         pending: P.
         seeds: one run each.
         progress: told a line after each run.
+        settings: ``NAME=VALUE`` of the optimizer's settings that differ from the defaults.
 
     Returns:
         The keys of design.md section 9, values in the problem's own sense; also ``curves`` ``K x B`` of the incumbent's
-        noise-free value (None before the first feasible), ``fiftieth_feasible`` as ``first_feasible``, and
+        noise-free value (None before the first feasible), ``fiftieth_feasible`` as ``first_feasible``, ``settings`` and
         ``feasible_seconds``: mean virtual duration of the feasible trials, which tells a search that prefers fast ones.
     """
-    the_problem = make_problem(problem)
-    runs = []
+    if settings and method != "scbo":
+        raise ConfigError(f"--setting is for --method scbo, found --method {method}")
+    the_problem, choices, runs = make_problem(problem), changed(settings), []
     for seed in seeds:
         started = time.perf_counter()
-        runs.append(simulate(the_problem, make_method(method, the_problem, seed, pending), budget, pending, seed))
+        asker = make_method(method, the_problem, seed, pending, choices)
+        runs.append(simulate(the_problem, asker, budget, pending, seed))
         progress(
             f"{problem} {method} seed {seed}: best {runs[-1].curve[-1]:.6g}, first feasible "
             f"{_nth_feasible(runs[-1], 1)}, {time.perf_counter() - started:.0f} s"
         )
-    return _summary(problem, method, budget, pending, runs)
+    return _summary(problem, method, budget, pending, runs) | {"settings": list(settings)}
 
 
 def _summary(problem: str, method: str, budget: int, pending: int, runs: Sequence[Run]) -> dict[str, object]:
@@ -228,6 +235,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pending", type=positive, default=1, metavar="P", help="of them out at any time (default 1)")
     parser.add_argument("--seeds", type=positive, default=5, metavar="K", help="runs, seeds 0 to K - 1 (default 5)")
     parser.add_argument("--first-seed", type=not_negative, default=0, metavar="S", help="seeds S to S + K - 1 instead")
+    parser.add_argument(
+        "--setting",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="another value of a setting of scbo, such as region.length_init=0.4; may be repeated (an unknown name is "
+        "answered with all of them)",
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object, with the curves")
 
 
@@ -237,8 +252,9 @@ def _log_progress(line: str) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Run the command."""
+    keep_freed_memory()  # as rank 0 does
     seeds = range(args.first_seed, args.first_seed + args.seeds)
-    result = run_benchmark(args.problem, args.method, args.budget, args.pending, seeds, _log_progress)
+    result = run_benchmark(args.problem, args.method, args.budget, args.pending, seeds, _log_progress, args.setting)
     if args.json:
         sys.stdout.write(json.dumps(result) + "\n")
         return 0

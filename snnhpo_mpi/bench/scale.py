@@ -25,13 +25,14 @@ from snnhpo_mpi.arguments import not_negative, positive
 from snnhpo_mpi.bench.optimizer import make_problem
 from snnhpo_mpi.bench.workers import Durations, Timed, VirtualWorkers, parse_durations, sleep_for
 from snnhpo_mpi.comm.transport import Transport
+from snnhpo_mpi.host.process_tuning import tune_rank_0
 from snnhpo_mpi.master.loop import Master, MasterSettings
 from snnhpo_mpi.master.proposer import N_TOLD, Proposer
 from snnhpo_mpi.trial import Asked, Ended, Event, Outcome, Progress, Started, Trial, trial_seed
 
 if TYPE_CHECKING:
     from snnhpo_mpi.bench.problems import Problem
-    from snnhpo_mpi.optim.scbo import Scbo
+    from snnhpo_mpi.optim.scbo import ScboSearch
     from snnhpo_mpi.record import StudyRecord
 
 PROBLEM = "silent_ridge"  # 19 hyperparameters in 22 columns, two constraints
@@ -103,7 +104,7 @@ def imagined_past(problem: Problem, n: int) -> Iterator[tuple[Trial, Outcome]]:
         yield trial, problem.evaluate(trial)
 
 
-def preload(optimizer: Scbo, record: StudyRecord, problem: Problem, n_told: int) -> None:
+def preload(optimizer: ScboSearch, record: StudyRecord, problem: Problem, n_told: int) -> None:
     """Tell and record an imagined past."""
     events: list[Event] = []
     for trial, outcome in imagined_past(problem, n_told):
@@ -117,11 +118,12 @@ def lead(
     folder: Path, transport: Transport, clock: Callable[[], float], n_trials: int, n_told: int
 ) -> tuple[Watched, float]:
     """Search as rank 0; what was seen, and the moment when the last trial was sent."""
-    from snnhpo_mpi.optim.scbo import Scbo  # with PyTorch and SciPy, which ranks that sleep can do without
+    from snnhpo_mpi.optim.scbo import ScboSearch  # with PyTorch and SciPy, which ranks that sleep can do without
     from snnhpo_mpi.record import StudyRecord
 
+    tune_rank_0(len(os.sched_getaffinity(0)))
     problem = make_problem(PROBLEM)
-    optimizer = Scbo(problem.space, problem.n_constraints, SEED, problem.n_initial)
+    optimizer = ScboSearch(problem.space, problem.n_constraints, SEED, problem.n_initial)
     names = tuple(f"silent_{layer}" for layer in ("excitatory", "inhibitory"))
     record = StudyRecord.create(folder, "", {"study": {"name": "scale", "seed": SEED}}, problem.space, names, {})
     preload(optimizer, record, problem, n_told)

@@ -1,4 +1,4 @@
-"""The study's configuration: typed, frozen settings of one YAML file (keys: README, ``snnhpo schema``).
+"""The study's configuration: typed, frozen settings of one YAML file; ``reference`` writes its keys as Markdown.
 
 Settings have no behaviour; what they must satisfy together stands in ``validation``.
 """
@@ -134,6 +134,7 @@ class OptimizerSettings(Settings):
     """How hyperparameters are proposed."""
 
     name: Literal["scbo", "sobol", "random", "replay"] = "scbo"
+    """``scbo`` learns; ``sobol`` and ``random`` do not; ``replay`` repeats the configurations of another study."""
     initial: Annotated[int, _within("initial")] = 20
     """Sobol points before the first model."""
     study: Path | None = None
@@ -206,11 +207,15 @@ class StdpSettings(Settings):
     """Spike-timing-dependent plasticity, with BindsNET."""
 
     name: Literal["stdp"]
+    """Learning without labels; a decoder reads the classes from the spikes."""
     network: Literal["diehl_cook", "diehl_cook_distance"] = "diehl_cook"
+    """With ``diehl_cook_distance`` the inhibition between two neurons grows with their distance."""
     engine: Literal["fast", "library"] = "fast"
     """``fast`` is our own implementation, ``library`` BindsNET's own loop, whose results it equals."""
     dataset: DatasetSettings
+    """What is learnt."""
     encoding: EncodingSettings
+    """How it becomes spikes."""
     batch_size: Annotated[int, _within("batch_size")] = 1
     """Samples whose weight changes are summed: 1 is published, and the fastest on a CPU; more keep a GPU busy."""
     readout: Literal["frozen", "latest", "published"] = "frozen"
@@ -232,20 +237,24 @@ class SlayerSettings(Settings):
     """Surrogate gradients, with lava-dl's SLAYER."""
 
     name: Literal["slayer"]
+    """Learning with labels, by gradients."""
     network: Annotated[str, AfterValidator(network_name)] = "csnn"
-    """``csnn``, ``csnn_gesture``, ``dense``, or anybody's own as ``package.module:Class``."""
+    """``csnn``, ``csnn_gesture``, ``dense``, or your own as ``package.module:Class``."""
     engine: Literal["fast", "library"] = "fast"
     """``fast`` is our own implementation, ``library`` lava-dl's own loop, whose results it equals."""
     dataset: DatasetSettings
+    """What is learnt."""
     encoding: EncodingSettings
+    """How it becomes spikes."""
     time_limit: Duration = 6 * 3600.0
     """A trial over it is failed."""
 
 
 class PythonSettings(Settings):
-    """Anybody's own evaluation."""
+    """Evaluation by a function of yours."""
 
     name: Literal["python"]
+    """Calls a function, which may stop early by itself."""
     function: Annotated[str, AfterValidator(function_target)]
     """``package.module:function`` or ``path/to/file.py:function``."""
     constraints: tuple[Name, ...] = ()
@@ -261,11 +270,13 @@ class MonitorSettings(Settings):
     """Early stopping on one layer's silence, and one constraint of the search."""
 
     layer: str
+    """Name of the layer."""
     alpha: Annotated[int, _within("alpha")]
     """Fewest spikes for a sample to count as active."""
     beta: Annotated[float, _within("beta")]
     """Largest tolerated share of silent samples."""
     rule: Literal["sequential", "published"] = "sequential"
+    """``sequential`` tests after every batch, ``published`` every ``check_every`` samples as the paper does."""
     check_every: Annotated[int, _within("check_every")] | None = None
     """``published`` only: samples between checks; by default a fortieth of the training samples."""
     warm_up: Annotated[int, _within("warm_up")] = 0
@@ -277,6 +288,7 @@ class SaturationSettings(Settings):
     """Early stopping on a layer that fires as fast as it can, and one constraint of the search."""
 
     layer: str
+    """Name of the layer."""
     limit: Annotated[float, _within("limit")] = 0.9
     """Share of the spikes that the refractory period allows, from which on a neuron counts as saturated."""
     share: Annotated[float, _within("share")] = 0.5
@@ -320,9 +332,13 @@ class FloatParameter(Settings):
     """A real hyperparameter."""
 
     type: Literal["float"]
+    """A real number."""
     low: Number
+    """Smallest value."""
     high: Number
+    """Largest value."""
     scale: Scale = "linear"
+    """``log`` spreads orders of magnitude evenly; ``reverse_log`` is dense near ``high``. Both need ``low`` > 0."""
 
     @model_validator(mode="after")
     def _bounds(self) -> FloatParameter:
@@ -339,9 +355,13 @@ class IntParameter(Settings):
     """An integer hyperparameter, both bounds included."""
 
     type: Literal["int"]
+    """A whole number."""
     low: Integer
+    """Smallest value."""
     high: Integer
+    """Largest value."""
     scale: Scale = "linear"
+    """``log`` spreads orders of magnitude evenly; ``reverse_log`` is dense near ``high``. Both need ``low`` > 0."""
 
     @model_validator(mode="after")
     def _bounds(self) -> IntParameter:
@@ -359,7 +379,9 @@ class CategoricalParameter(Settings):
     """An unordered hyperparameter."""
 
     type: Literal["categorical"]
+    """One of some values without an order."""
     choices: Annotated[tuple[Value, ...], Field(min_length=2)]
+    """Two or more different values."""
 
     @model_validator(mode="after")
     def _distinct(self) -> CategoricalParameter:
@@ -397,7 +419,9 @@ class BaselineSettings(Settings):
     """A known configuration: evaluated as trial 0, and what the best found is compared with."""
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
+    """For the report."""
     params: dict[str, Value]
+    """Value of each searched hyperparameter; of our networks those alone that differ from the library's defaults."""
 
 
 class Candidate(Settings):
@@ -424,19 +448,29 @@ class StudyConfig(Settings):
     """One experiment."""
 
     study: StudySettings
+    """Which study this is."""
     budget: BudgetSettings
+    """When the search ends."""
     optimizer: OptimizerSettings = OptimizerSettings()
+    """How hyperparameters are proposed."""
     trainer: Trainer
+    """What is trained, on what."""
     stopping: tuple[MonitorSettings, ...] = ()
+    """Silent layers that stop a training, a list."""
     saturation: tuple[SaturationSettings, ...] = ()
+    """Saturated layers that stop a training, a list."""
     chance: ChanceSettings | None = None
+    """Whether a network that learns nothing is stopped."""
     workers: WorkerSettings = WorkerSettings()
+    """What each worker rank gets."""
     record: RecordSettings = RecordSettings()
+    """How the record is written."""
     fixed: dict[Name, Value] = {}
     """Any hyperparameter that is not searched."""
     space: Annotated[dict[Name, Annotated[Parameter, Field(discriminator="type")]], Field(min_length=1)]
     """What is searched."""
     baseline: BaselineSettings | None = None
+    """A known configuration to compare with."""
     retrain: SkipJsonSchema[RetrainSettings | None] = None
     """Written by ``snnhpo retrain``, never by hand."""
 

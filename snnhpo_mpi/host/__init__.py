@@ -1,1 +1,1 @@
-"""What this process finds on its host: launcher, scheduler, device, disk, signals. Never imports torch."""
+"""What a process finds on its host (launcher, scheduler, device, disk) and sets for itself. Never imports torch."""

@@ -88,12 +88,12 @@ def check_launch(rank: int, size: int, environment: Mapping[str, str]) -> None:
     Raises:
         ConfigError: every process believes to be rank 0 of 1.
     """
-    told = announced(environment)
-    if told is None or size > 1 or (told.size == 1 and told.rank == 0):
+    launched = announced(environment)
+    if launched is None or size > 1 or (launched.size == 1 and launched.rank == 0):
         return
     raise ConfigError(
-        f"the launcher started {told.size} ranks, but this MPI library knows of one only: launcher and library do not "
-        f"belong together. {LAUNCHER_REMEDY}"
+        f"the launcher started {launched.size} ranks, but this MPI library knows of one only: launcher and library do "
+        f"not belong together. {LAUNCHER_REMEDY}"
     )
 
 

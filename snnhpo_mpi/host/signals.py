@@ -1,7 +1,8 @@
-"""What a signal means to rank 0."""
+"""What a signal means to rank 0, to a worker rank, and to the processes that these start."""
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable
 from types import FrameType
@@ -44,3 +45,27 @@ def ignore_stop_signals() -> None:
     """For all other ranks: rank 0 alone decides how the search ends."""
     for number in StopSignals.NUMBERS:
         signal.signal(number, signal.SIG_IGN)
+
+
+def outlive_stop_signals() -> None:
+    """Go on when a batch system signals all processes of a job: rank 0 alone decides what becomes of the trials.
+
+    What an evaluation starts or forks can be ended as usual: a handler, unlike an ignored signal, is not inherited by
+    another program, and a forked child drops it before a signal can reach it.
+    """
+    outlived = (signal.SIGTERM, signal.SIGUSR1)
+
+    def drop() -> None:
+        for number in outlived:
+            signal.signal(number, signal.SIG_DFL)
+        unblock()
+
+    def unblock() -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, outlived)
+
+    for number in outlived:
+        signal.signal(number, lambda number, frame: None)
+    os.register_at_fork(
+        before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, outlived), after_in_parent=unblock, after_in_child=drop
+    )
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # the supervisor's way to end a trial

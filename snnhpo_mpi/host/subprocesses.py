@@ -1,4 +1,4 @@
-"""Python processes of our own beside a rank: started without MPI, ended with the rank."""
+"""Python processes that a rank starts: they run without MPI and end with the rank."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 def spawn(call: str, given: bytes, *, own: Mapping[str, str] | None = None, **options: Any) -> subprocess.Popen[bytes]:
-    """Starts ``call``, as in ``from package.module import main; main(3)``, in a session of its own.
+    """Start ``call``, as in ``from package.module import main; main(3)``, in a session of its own.
 
     It has this process's ``sys.path`` (a file in the working directory never stands in for a module of the standard
     library) and its environment without MPI.

@@ -1,4 +1,4 @@
-"""The end of a search, whatever its reason: every worker is told to stop, and what it still had to say is heard."""
+"""The end of a search: rank 0 tells every worker to stop and takes what they still send."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def dismiss(
 ) -> None:
     """Tell all workers to stop and take what they still send, until each has answered or the time is over.
 
-    Who answered is no peer any more, so that a second call finds nobody.
+    A worker that answered is no peer any more: a second call finds none.
 
     Args:
         transport: of rank 0.

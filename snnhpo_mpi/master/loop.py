@@ -10,7 +10,6 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import Protocol
 
 from snnhpo_mpi.comm.messages import (
@@ -29,7 +28,8 @@ from snnhpo_mpi.comm.messages import (
 )
 from snnhpo_mpi.comm.transport import Transport
 from snnhpo_mpi.master.backlog import Backlog
-from snnhpo_mpi.master.dismissal import dismiss as dismiss
+from snnhpo_mpi.master.dismissal import dismiss
+from snnhpo_mpi.master.ending import Ending, Stopping
 from snnhpo_mpi.master.failures import Failures
 from snnhpo_mpi.master.proposal_buffer import PoolSize
 from snnhpo_mpi.master.proposer import Proposer
@@ -40,22 +40,6 @@ _log = logging.getLogger(__name__)
 MESSAGES_PER_TURN = 256
 PAUSE_S = 0.02  # of the loop where nothing happened; a message ends it
 PAUSE_FOR_PROPOSALS_S = 0.002  # while workers wait for them
-
-
-class Ending(Enum):
-    """Why a search ended."""
-
-    COMPLETE = "complete"
-    INTERRUPTED = "interrupted"
-    OUT_OF_TIME = "out of time"
-    FAILURES = "too many failures"  # in a row
-    NO_WORKERS = "no worker can work"  # all said so
-    WORKERS_LOST = "no workers left"  # and some were lost
-
-    @property
-    def exit_code(self) -> int:
-        """Of every rank: 75 (``EX_TEMPFAIL``) when the study should simply be resumed."""
-        return {Ending.COMPLETE: 0, Ending.FAILURES: 1, Ending.NO_WORKERS: 1}.get(self, 75)
 
 
 class Record(Protocol):
@@ -129,23 +113,20 @@ class Master:
         """
         self._clock = clock
         self._transport, self._proposer, self._record, self._settings = transport, proposer, record, settings
-        self._time_left = time_left
         self._backlog = Backlog(waiting, settings.n_asked, settings.budget, settings.max_sendings)
         self._roster = Roster(range(1, transport.size), self._clock())
         self._pool = PoolSize()
         self._events: list[Event] = []
         self._held: tuple[int, bytes] | None = None  # a message for the next turn
-        self._n_stops = 0
         self._failures = Failures(None) if failures is None else failures
         self._beat_s = min(settings.beat_s, settings.heartbeat_timeout_s / 4)
-        self._stopping: Ending | None = None
-        self._stop_at = self._end_at = float("inf")
-        self._looked_at_clock = self._beat_at = float("-inf")
+        self._stopping = Stopping(time_left, settings.stop_before_end_s, settings.closing_s, settings.time_is_budget)
+        self._beat_at = float("-inf")
         self._turn_at = self._clock()
 
     def request_stop(self) -> None:
         """Stop: no new trials, running ones may finish. A second call stops at once. For signal handlers."""
-        self._n_stops += 1
+        self._stopping.request()
 
     def run(self) -> Ending:
         """Search until the budget is spent, the time is over, somebody stops it or no worker is left.
@@ -174,7 +155,7 @@ class Master:
     @property
     def _sends(self) -> bool:
         """Whether new trials may leave. After too many failures the running ones first: one may still finish."""
-        return self._stopping is None and not self._failures.too_many
+        return self._stopping.ending is None and not self._failures.too_many
 
     def _hear(self) -> bool:
         """Handle the messages that are there, up to a number and to one result a rank; whether there were any.
@@ -209,7 +190,7 @@ class Master:
             case Hello(host, pid):
                 self._roster[rank].host = host
                 _log.info("rank %d is process %d on %s", rank, pid, host)
-                if self._stopping is None:
+                if self._stopping.ending is None:
                     self._send(rank, Welcome(self._settings.config, self._beat_s))
             case Ready(device):
                 self._roster.update(rank, Standing.WORKING, self._roster[rank].running)
@@ -295,11 +276,11 @@ class Master:
         if not self._sends:
             return
         demand = max(0, self._roster.n_idle - self._backlog.n_waiting)
-        self._proposer.hurried = self._pool.hurried(self._roster.n_present, demand)
+        hurried = self._pool.hurried(self._roster.n_present, demand)
         wanted = min(self._backlog.n_left, demand + self._pool.target(self._roster.n_present))
         while self._proposer.n_ahead < wanted:
-            self._proposer.post_ask()
-        self._proposer.renew_stale(self._clock())
+            self._proposer.post_ask(hurried)
+        self._proposer.renew_stale(self._clock(), hurried)
 
     def _watch(self) -> None:
         """Give and look for signs of life."""
@@ -346,35 +327,20 @@ class Master:
             return Ending.FAILURES
         if self._backlog.done and not self._events:
             return Ending.COMPLETE
-        if self._n_stops > 1:
+        if self._stopping.at_once:
             return Ending.INTERRUPTED
         if not self._roster.n_present:
             return Ending.WORKERS_LOST if self._roster.n_lost else Ending.NO_WORKERS
         now = self._clock()
-        self._consider_stopping(now)
-        if self._stopping is not None and (not self._roster.n_running or now >= self._stop_at):
-            return self._stopping
-        return None
-
-    def _consider_stopping(self, now: float) -> None:
-        if now - self._looked_at_clock > 1.0:
-            self._looked_at_clock = now
-            left_s = self._time_left()
-            self._end_at = float("inf") if left_s is None else now + left_s
-        if self._stopping is None and (self._n_stops or now >= self._end_at - self._settings.stop_before_end_s):
-            at_the_end_of_time = Ending.COMPLETE if self._settings.time_is_budget else Ending.OUT_OF_TIME
-            self._stopping = Ending.INTERRUPTED if self._n_stops else at_the_end_of_time
-            self._stop_at = now + self._settings.stop_before_end_s
-            why, n = Ending.INTERRUPTED if self._n_stops else Ending.OUT_OF_TIME, self._roster.n_running
+        n = self._roster.n_running
+        if (reason := self._stopping.begins(now)) is not None:
             rest = "nothing is running" if n == 0 else f"{n} running trial{'s' * (n > 1)} may finish"
-            _log.warning("stopping (%s): %s", why.value, rest)
-        # Of a short grace no more than a fifth is kept for closing.
-        closing_s = min(self._settings.closing_s, self._settings.stop_before_end_s / 5)
-        self._stop_at = min(self._stop_at, self._end_at - closing_s)
+            _log.warning("stopping (%s): %s", reason.value, rest)
+        return self._stopping.ending if not n or self._stopping.is_over(now) else None
 
     def _dismiss(self, ending: Ending) -> None:
         """Send all workers away; results that still come are recorded."""
-        self._stopping = ending
+        self._stopping.ending = ending
         if self._held is not None:
             self._handle(*self._held)
         self._commit()

@@ -1,57 +1,35 @@
-"""The optimizer beside the loop: a thread that proposes ahead, so that no worker waits for a model.
+"""The optimizer in a thread of its own, which proposes ahead, so that no worker waits for a model.
 
 Commands are processed strictly in the order in which they were posted. With one worker, which results a proposal has
 seen depends on that order alone, never on how fast the optimizer is. With several, a proposal that waits while results
-come in is made anew.
+come in is made again.
 """
 
 from __future__ import annotations
 
 import queue
-import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
+from snnhpo_mpi.interfaces import Optimizer
 from snnhpo_mpi.trial import Outcome, Trial
 
-N_TOLD = "n_told"  # diagnostic of every proposal: outcomes that it has seen
-BEHIND = "behind"  # an optimizer's, if it has it: outcomes told that a proposal has not seen
-SWITCH_S = 0.0005  # for which the loop waits for Python's lock while the optimizer computes; by default ten times that
-STALE_S = 5.0  # a proposal is made anew when a result that it has not seen is older
-_RENEWAL_SHARE = 0.5  # of that time that making them anew may take
-
-
-class Optimizer(Protocol):
-    """Proposes trials; any number may be pending."""
-
-    def adopt(self, trial: Trial) -> None:
-        """A trial asked elsewhere is pending."""
-
-    def ask(self, hurried: bool = False) -> Trial:
-        """The next trial; ``hurried``: one that is cheap to find, because workers wait."""
-
-    def withdraw(self, trial: Trial) -> None:
-        """Forget the latest trial asked, which was never sent."""
-
-    def tell(self, outcome: Outcome) -> None:
-        """What a pending trial gave."""
-
-    def diagnostics(self) -> Mapping[str, float | Sequence[float]]:
-        """Of the latest ask."""
+N_TOLD = "n_told"  # where the record has, among the diagnostics, the outcomes that a proposal has seen
+STALE_S = 5.0  # a proposal is made again when a result that it has not seen is older
+_RENEWAL_SHARE = 0.5  # of that time that making them again may take
 
 
 @dataclass(frozen=True, slots=True)
-class Proposal:
-    """A trial ready to be sent.
+class Ready:
+    """A proposal ready to be sent.
 
     Attributes:
         trial: what to evaluate.
         n_told: outcomes that the optimizer had seen.
-        diagnostics: the optimizer's, of this ask.
+        diagnostics: the optimizer's, with ``n_told``.
         seconds: what the ask took, with the tells since the ask before.
         hurried: whether it was made in a hurry.
     """
@@ -63,17 +41,29 @@ class Proposal:
     hurried: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """The command to make one more proposal, or all those again that are still ready.
+
+    Attributes:
+        hurried: whether workers wait for proposals.
+        again: those that are ready are withdrawn and made again.
+    """
+
+    hurried: bool = False
+    again: bool = False
+
+
 class Proposer:
     """Runs an optimizer in a thread; all methods but the thread's own are called by the loop."""
 
     def __init__(self, optimizer: Optimizer, n_told: int = 0) -> None:
         """Hand in an optimizer that has been told ``n_told`` outcomes."""
         self._optimizer = optimizer
-        self._n_told = self._n_posted = n_told
+        self._n_posted = n_told
         self._told_at: deque[tuple[int, float]] = deque()  # number and moment of outcomes that some proposal lacks
-        self.hurried = False  # whether workers wait for proposals; set by the loop
-        self._commands: queue.SimpleQueue[Outcome | str] = queue.SimpleQueue()
-        self._proposals: deque[Proposal] = deque()
+        self._commands: queue.SimpleQueue[Outcome | Ask | None] = queue.SimpleQueue()  # None ends the thread
+        self._proposals: deque[Ready] = deque()
         self._error: BaseException | None = None
         self._n_commands = self._n_done = 0  # the second is the thread's to write
         self._n_asked = 0
@@ -98,13 +88,12 @@ class Proposer:
 
     def start(self) -> None:
         """Start the thread; the optimizer is its own from here on."""
-        sys.setswitchinterval(SWITCH_S)
         self._thread.start()
 
-    def post_ask(self) -> None:
-        """One more proposal, made after everything posted before."""
+    def post_ask(self, hurried: bool = False) -> None:
+        """One more proposal, made after everything posted before; ``hurried``: workers wait for it."""
         self._n_asked += 1
-        self._post("ask")
+        self._post(Ask(hurried))
 
     def post_tell(self, outcome: Outcome, now: float = float("inf")) -> None:
         """Tell an outcome, at a moment [s] of a steady clock; proposals asked for later have seen it.
@@ -125,18 +114,18 @@ class Proposer:
             self._told_at.popleft()
         return self._told_at[0][1] + STALE_S if self._told_at else float("inf")
 
-    def renew_stale(self, now: float) -> None:
-        """Have the proposals that are ready made anew if one is stale, and there is time for it."""
+    def renew_stale(self, now: float, hurried: bool = False) -> None:
+        """Make the proposals that are ready again if one is stale, and there is time for it."""
         if now < self.stale_at() or not self.at_rest:
             return
         if self.n_ready * self._proposals[0].seconds < _RENEWAL_SHARE * STALE_S:
-            self._post("renew")
+            self._post(Ask(hurried, again=True))
 
-    def _post(self, command: Outcome | str) -> None:
+    def _post(self, command: Outcome | Ask | None) -> None:
         self._n_commands += 1
         self._commands.put(command)
 
-    def take(self) -> Proposal | None:
+    def take(self) -> Ready | None:
         """The oldest proposal, None if none is ready.
 
         Raises:
@@ -155,18 +144,18 @@ class Proposer:
 
     def close(self, timeout_s: float = 5.0) -> None:
         """End the thread after its present command; a fit that takes longer is left to die with the process."""
-        self._post("end")
+        self._post(None)
         if self._thread.is_alive():
             self._thread.join(timeout_s)
 
     def _work(self) -> None:
         try:
-            while (command := self._commands.get()) != "end":
+            while (command := self._commands.get()) is not None:
                 if isinstance(command, Outcome):
                     self._learn(command)
                 else:
-                    for _ in range(self._take_back() if command == "renew" else 1):
-                        self._make()
+                    for _ in range(self._take_back() if command.again else 1):
+                        self._make(command.hurried)
                 self._n_done += 1
         except BaseException as error:  # raised again in the loop, whatever it is
             self._error = error
@@ -174,18 +163,14 @@ class Proposer:
     def _learn(self, outcome: Outcome) -> None:
         began = time.perf_counter()
         self._optimizer.tell(outcome)
-        self._n_told += 1
         self._spent_s += time.perf_counter() - began
 
-    def _make(self) -> None:
+    def _make(self, hurried: bool) -> None:
         began = time.perf_counter()
-        hurried = self.hurried
-        trial = self._optimizer.ask(hurried)
-        diagnostics = dict(self._optimizer.diagnostics())
-        n_told = self._n_told - int(diagnostics.get(BEHIND, 0.0))  # type: ignore[arg-type]  # a number
-        diagnostics[N_TOLD] = n_told
+        proposal = self._optimizer.ask(hurried)
+        diagnostics = {**proposal.diagnostics, N_TOLD: proposal.n_told}
         seconds = self._spent_s + time.perf_counter() - began
-        self._proposals.append(Proposal(trial, n_told, diagnostics, seconds, hurried))
+        self._proposals.append(Ready(proposal.trial, proposal.n_told, diagnostics, seconds, hurried))
         self._spent_s = 0.0
 
     def _take_back(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from snnhpo_mpi.trial import Outcome, Params, Trial, trial_seed
+from snnhpo_mpi.trial import Outcome, Params, Proposal, Trial, trial_seed
 
 
 class Replay:
@@ -19,7 +19,7 @@ class Replay:
         """
         self._trials = tuple(dict(params) for params in trials)
         self._seed = seed
-        self._next_number = 0
+        self._next_number = self._n_told = 0
 
     def __len__(self) -> int:
         """How many trials can be asked at all."""
@@ -33,7 +33,7 @@ class Replay:
         """Forget the latest trial, which was never sent."""
         self._next_number = trial.number
 
-    def ask(self, hurried: bool = False) -> Trial:
+    def ask(self, hurried: bool = False) -> Proposal:
         """Next trial of the list.
 
         Raises:
@@ -44,11 +44,8 @@ class Replay:
             raise IndexError(f"the replayed list has {len(self._trials)} trials; trial {number} was asked")
         trial = Trial(number, self._trials[number], trial_seed(self._seed, number))
         self.adopt(trial)
-        return trial
+        return Proposal(trial, self._n_told)
 
     def tell(self, outcome: Outcome) -> None:
-        """Nothing is learnt."""
-
-    def diagnostics(self) -> dict[str, float | list[float]]:
-        """Nothing to say of the latest ask."""
-        return {}
+        """Count the answer; nothing is learnt from it."""
+        self._n_told += 1

@@ -28,37 +28,29 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from snnhpo_mpi.optim.acquisition import Draw, Improvement
+from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.interfaces import Acquisition, Merit
+from snnhpo_mpi.optim.acquisition.of_moments import Formula, of_moments
+from snnhpo_mpi.optim.acquisition.table import ACQUISITIONS
+from snnhpo_mpi.optim.acquisition.thompson import draw, temperature
 from snnhpo_mpi.optim.candidates import column_groups, draw_candidates, first_unseen, nearest, widened
-from snnhpo_mpi.optim.climb import Merit, climb
-from snnhpo_mpi.optim.history import History, Pending, Told
-from snnhpo_mpi.optim.memory import keep_freed
-from snnhpo_mpi.optim.models import Models, draw, temperature
-from snnhpo_mpi.optim.posterior import Posterior
+from snnhpo_mpi.optim.gp.posterior import Posterior
+from snnhpo_mpi.optim.gp.refit import Models
+from snnhpo_mpi.optim.local_search import climb
+from snnhpo_mpi.optim.observations import Observations, Pending, Told
+from snnhpo_mpi.optim.settings import ANYWHERE, DEFAULTS, ScboSettings
+from snnhpo_mpi.optim.single_thread import single_threaded
 from snnhpo_mpi.optim.sobol import RETRIES, SobolDesign, generator, row_key
-from snnhpo_mpi.optim.trust_region import TrustRegion, box, relative_sides, step
+from snnhpo_mpi.optim.trust_region import box, first_region, relative_sides, step
 from snnhpo_mpi.space import Space
-from snnhpo_mpi.trial import Outcome, Trial, trial_seed
+from snnhpo_mpi.trial import Outcome, Proposal, Trial, trial_seed
 
 log = logging.getLogger(__name__)
 Array = NDArray[np.float64]
 Region = tuple[Array, Array]  # lower and upper corner, each d
 
-N_CANDIDATES = 1024  # of a draw
-N_HURRIED = 256  # of a proposal that workers wait for
-N_SHARED = 16  # proposals in a row, where workers wait, that one conditioning of the models serves
-N_IMPROVING = 512  # candidates of an improvement, whose variances cost more
-N_CLIMBED = 4  # candidates that start a local search
-MOST_EVALUATIONS = 40  # of a local search, with up to 200 sites of the models; with more so many fewer
-EVALUATIONS_TIMES_SITES = 8000
-ANYWHERE = 1e3  # a length that covers the cube
-SEARCH_LENGTHS = (0.8, 0.8, ANYWHERE)  # in turn before the first feasible trial
 NOWHERE = -1  # generation of a trial that no region answers for
-WANDERING = 8  # after a restart, two of so many trials are proposed anywhere
-FAILURES = 1.0  # in a row, per hyperparameter, after which the region shrinks
 ASK_KEY = 0  # of the generator
-MOST_PENDING = 256  # that the models believe: the nearest to the centre
-MIN_GAIN = 1e-3  # relative gain over the incumbent that counts as a success
 
 
 @dataclass(slots=True)
@@ -70,10 +62,31 @@ class Shared:
     n_asks: int = 0
 
 
-class Scbo:
+@dataclass(slots=True)
+class Ask:
+    """One ask: what it is for, and what is found out on the way.
+
+    Attributes:
+        number: of the trial.
+        hurried: whether workers wait for it.
+        rng: everything random of the proposal.
+        diagnostics: of the proposal.
+        n_unseen: answers told that the posteriors used have not seen.
+    """
+
+    number: int
+    hurried: bool
+    rng: np.random.Generator
+    diagnostics: dict[str, float | list[float]]
+    n_unseen: int = 0
+
+
+class ScboSearch:
     """Proposes trials by constrained Thompson sampling and expected improvement in a trust region."""
 
-    def __init__(self, space: Space, n_constraints: int, seed: int, n_initial: int) -> None:
+    def __init__(
+        self, space: Space, n_constraints: int, seed: int, n_initial: int, settings: ScboSettings = DEFAULTS
+    ) -> None:
         """An optimizer that was told nothing.
 
         Args:
@@ -81,29 +94,32 @@ class Scbo:
             n_constraints: m, may be 0.
             seed: of the study.
             n_initial: trials of the Sobol design before the models propose.
+            settings: its choices.
+
+        Raises:
+            ConfigError: there is no acquisition of the name in the settings.
         """
-        keep_freed()
-        self._space, self._seed, self._n_initial = space, seed, n_initial
-        self._history = History(space.dim, n_constraints)
-        self._region = TrustRegion(failure_tolerance=max(4, math.ceil(len(space.names) * FAILURES)))
-        self._models = Models(column_groups(space), seed)
+        self._space, self._seed, self._n_initial, self._settings = space, seed, n_initial, settings
+        self._formula = _formula(settings.acquisition)
+        self._observations = Observations(space.dim, n_constraints, settings.outputs)
+        self._region = first_region(len(space.names), settings.region)
+        self._models = Models(column_groups(space), seed, settings)
         self._design = SobolDesign(space.dim, seed)
-        self._next_number = 0
+        self._next_number = self._n_told = 0
         self._seen: Counter[bytes] = Counter()
         self._shared: Shared | None = None
-        self._diagnostics: dict[str, float | list[float]] = {}
 
     def adopt(self, trial: Trial) -> None:
         """Take a trial asked elsewhere as pending."""
         x = self._space.encode(trial.params)
         self._next_number = max(self._next_number, trial.number + 1)
         generation = NOWHERE if self._wanders(trial.number) else self._region.generation
-        self._history.pending[trial.number] = Pending(x, generation)
+        self._observations.pending[trial.number] = Pending(x, generation)
         self._seen[row_key(x)] += 1
 
     def withdraw(self, trial: Trial) -> None:
         """Forget the latest trial, which was never sent: what is told meanwhile gives a better one."""
-        x = self._history.pending.pop(trial.number).x
+        x = self._observations.pending.pop(trial.number).x
         self._next_number = trial.number
         self._shared = None
         key = row_key(x)
@@ -111,52 +127,54 @@ class Scbo:
         if not self._seen[key]:
             del self._seen[key]
 
-    def ask(self, hurried: bool = False) -> Trial:
+    def ask(self, hurried: bool = False) -> Proposal:
         """Next trial: inside the bounds and, while the space has others, neither told nor pending.
 
         Args:
             hurried: workers wait for it: a draw of fewer candidates, none of which is climbed, from posteriors that
-                may be those of the hurried asks just before. ``behind`` says how many answers they have not seen.
+                may be those of the hurried asks just before.
+
+        Returns:
+            The trial and the number of answers that it follows from. Diagnostics: length and restarts of the region,
+            lengthscales, seconds of the fits in use and of the ask, whether it was hurried, and how many answers told
+            it has not seen (``behind``).
         """
         started = time.perf_counter()
         number = self._next_number
-        self._diagnostics = {"hurried": float(hurried)}
-        x = self._proposal(number, hurried)
+        ask = Ask(number, hurried, generator(self._seed, number, ASK_KEY), {"hurried": float(hurried)})
+        with single_threaded():
+            x = self._proposal(ask)
         trial = Trial(number, self._space.decode(x), trial_seed(self._seed, number))
         self.adopt(trial)
-        self._diagnostics["length"] = self._region.length
-        self._diagnostics["restarts"] = float(self._region.restarts)
-        self._diagnostics["ask_seconds"] = time.perf_counter() - started
-        return trial
+        ask.diagnostics["length"] = self._region.length
+        ask.diagnostics["restarts"] = float(self._region.restarts)
+        ask.diagnostics["ask_seconds"] = time.perf_counter() - started
+        return Proposal(trial, self._n_told - ask.n_unseen, ask.diagnostics)
 
     def tell(self, outcome: Outcome) -> None:
         """Learn from the answer to a pending trial; one that is not pending or lost teaches nothing."""
-        before = self._history.told
-        trial = self._history.tell(outcome)
+        self._n_told += 1
+        before = self._observations.told
+        trial = self._observations.tell(outcome)
         if trial is not None:
-            improved = is_improvement(before, self._history.told)
+            improved = is_improvement(before, self._observations.told, self._settings.region.min_gain)
             if before.feasible.any():
                 self._region = step(self._region, improved, trial.generation)
 
-    def diagnostics(self) -> dict[str, float | list[float]]:
-        """Of the latest ask: length and restarts of the region, lengthscales, seconds of fits and of everything."""
-        return dict(self._diagnostics)
-
-    def _proposal(self, number: int, hurried: bool) -> Array:
+    def _proposal(self, ask: Ask) -> Array:
         """A point from the best of the ways that works: models, Sobol points of the region, of the cube, random."""
-        rng = generator(self._seed, number, ASK_KEY)
-        ways: list[Callable[[], Array | None]] = [lambda: self._from_design(number)]
-        if number >= self._n_initial and not self._history.told.flat:  # nothing to model: on with the design
-            ways = [lambda: self._from_models(number, rng, hurried), lambda: self._from_region(rng), *ways]
+        ways: list[Callable[[], Array | None]] = [lambda: self._from_design(ask.number)]
+        if ask.number >= self._n_initial and not self._observations.told.flat:  # nothing to model: on with the design
+            ways = [lambda: self._from_models(ask), lambda: self._from_region(ask.rng), *ways]
         for way in ways:
             try:
                 x = way()
             except (ArithmeticError, ValueError) as error:  # no factor, overflow: LinAlgError is a ValueError
-                log.warning("trial %d: fallback after %s: %s", number, type(error).__name__, error)
+                log.warning("trial %d: fallback after %s: %s", ask.number, type(error).__name__, error)
                 continue
             if x is not None and np.isfinite(x).all():
                 return x
-        return self._from_cube(rng)
+        return self._from_cube(ask.rng)
 
     def _from_design(self, number: int) -> Array | None:
         return first_unseen(self._space.snap(self._design[number][None]), self._seen)
@@ -167,32 +185,39 @@ class Scbo:
         return X[0] if x is None else x  # every point of a small space was told: repeat one
 
     def _from_region(self, rng: np.random.Generator) -> Array | None:
-        told = self._history.told
+        told = self._observations.told
         row = told.incumbent() if len(told) else None
         if row is None:
             return None
         lower, upper = box(told.X[row], self._region.length, np.ones(self._space.dim))
-        return first_unseen(draw_candidates(self._space, told.X[row], lower, upper, 64, rng), self._seen)
+        n = self._settings.candidates.n_fallback
+        return first_unseen(draw_candidates(self._space, told.X[row], lower, upper, n, rng), self._seen)
 
-    def _from_models(self, number: int, rng: np.random.Generator, hurried: bool) -> Array | None:
-        told = self._history.told
+    def _from_models(self, ask: Ask) -> Array | None:
+        told = self._observations.told
         row = told.incumbent() if len(told) else None
         if row is None:
             return None
-        posteriors = self._posteriors(told, told.X[row], hurried)
-        self._diagnostics["fit_seconds"] = self._models.fit_seconds
+        center, settings = told.X[row], self._settings
+        posteriors = self._posteriors(told, center, ask)
+        ask.diagnostics["fit_seconds"] = self._models.fit_seconds
         if not any(posteriors):  # no constraint, and every trial stopped
             return None
         lengthscales = region_lengthscales(posteriors)
-        self._diagnostics["lengthscales"] = lengthscales.tolist()
-        region = box(told.X[row], self._length(number, told), relative_sides(lengthscales))
-        improving = number % 2 == 1 and not hurried
-        n = N_HURRIED if hurried else N_IMPROVING if improving else N_CANDIDATES
-        X = draw_candidates(self._space, told.X[row], *region, n, rng)
-        aim = self._aim(posteriors, told, told.X[row], rng, improving)
-        n_sites = max(len(posterior.X) for posterior in posteriors if posterior)
-        n_evaluations = 0 if hurried else min(MOST_EVALUATIONS, EVALUATIONS_TIMES_SITES // n_sites)
-        return self._best(aim, X, told.X[row], region, n_evaluations)
+        ask.diagnostics["lengthscales"] = lengthscales.tolist()
+        sides = relative_sides(lengthscales, settings.region.side_ratio)
+        region = box(center, self._length(ask.number, told), sides)
+        improving = ask.number % 2 == 1 and not ask.hurried
+        X = draw_candidates(self._space, center, *region, self._n_candidates(ask.hurried, improving), ask.rng)
+        aim = self._aim(posteriors, told, center, ask.rng, improving)
+        n_modelled = max(len(posterior.X) for posterior in posteriors if posterior)
+        search = settings.local_search
+        n_evaluations = min(search.most_evaluations, search.evaluations_times_trials // n_modelled)
+        return self._best(aim, X, center, region, 0 if ask.hurried else n_evaluations)
+
+    def _n_candidates(self, hurried: bool, improving: bool) -> int:
+        counts = self._settings.candidates
+        return counts.n_hurried if hurried else counts.n_improvement if improving else counts.n_thompson
 
     def _aim(
         self,
@@ -201,38 +226,43 @@ class Scbo:
         center: Array,
         rng: np.random.Generator,
         improving: bool,
-    ) -> Draw | Improvement:
+    ) -> Acquisition:
         if improving:
-            return self._models.improvement(posteriors, told, center)
-        return draw(posteriors, rng, temperature(len(self._history.pending)) if told.feasible.any() else 1.0)
+            known, n_near = self._models.known(told), self._settings.refit.n_near
+            return of_moments(self._formula, posteriors, known, center, n_near)
+        settings, n_pending = self._settings.thompson, len(self._observations.pending)
+        spread = temperature(n_pending, settings) if told.feasible.any() else 1.0
+        return draw(posteriors, rng, spread, settings)
 
-    def _posteriors(self, told: Told, center: Array, hurried: bool) -> list[Posterior | None]:
-        if not hurried:
+    def _posteriors(self, told: Told, center: Array, ask: Ask) -> list[Posterior | None]:
+        if not ask.hurried:
             self._shared = None
-        if self._shared is None or self._shared.n_asks == N_SHARED:
-            pending = nearest(self._history.pending_points(), center, MOST_PENDING)
-            self._shared = Shared(self._models.posteriors(told, pending, hurried), len(told))
+        if self._shared is None or self._shared.n_asks == self._settings.candidates.hurried_asks:
+            pending = nearest(self._observations.pending_points(), center, self._settings.candidates.most_pending)
+            self._shared = Shared(self._models.posteriors(told, pending, ask.hurried), len(told))
         self._shared.n_asks += 1
-        self._diagnostics["behind"] = float(len(told) - self._shared.n_told)
+        ask.n_unseen = len(told) - self._shared.n_told
+        ask.diagnostics["behind"] = float(ask.n_unseen)
         return self._shared.posteriors
 
     def _length(self, number: int, told: Told) -> float:
         """Of the region in which a trial is proposed: the trust region's, or now and then anywhere."""
         if not told.feasible.any():
-            return SEARCH_LENGTHS[number % len(SEARCH_LENGTHS)]
+            lengths = self._settings.region.search_lengths
+            return lengths[number % len(lengths)]
         return ANYWHERE if self._wanders(number) else self._region.length
 
     def _wanders(self, number: int) -> bool:
         """Whether a trial is proposed outside the region too: now and then, once the region has restarted."""
-        return self._region.restarts > 0 and number % WANDERING < 2  # one draw and one improvement
+        turn = number % self._settings.region.anywhere_every
+        return self._region.restarts > 0 and turn < 2  # one draw and one improvement
 
-    def _best(
-        self, aim: Draw | Improvement, X: Array, center: Array, region: Region, n_evaluations: int
-    ) -> Array | None:
+    def _best(self, aim: Acquisition, X: Array, center: Array, region: Region, n_evaluations: int) -> Array | None:
         """The first unseen point of X, or of those that the best of X climb to, in the order of an aim."""
-        found = aim.screened(X)
+        found = aim.screened(X, self._settings.candidates.n_screened)
         if n_evaluations:
-            climbed = self._climbed(aim.merits(), found[:N_CLIMBED], center, region, n_evaluations)
+            starts = found[: self._settings.local_search.n_starts]
+            climbed = self._climbed(aim.merits(), starts, center, region, n_evaluations)
             found = np.concatenate([climbed, found])
         return first_unseen(aim.best_first(found), self._seen)
 
@@ -241,14 +271,21 @@ class Scbo:
         for block in map(list, self._space.onehot_blocks):  # a choice is no number: it stays
             lower[:, block] = upper[:, block] = X[:, block]
         first, *others = merits
-        X = self._space.snap(climb(first, X, lower, upper, n_evaluations))
+        settings = self._settings.local_search
+        X = self._space.snap(climb(first, X, lower, upper, n_evaluations, settings))
         if ints := list(self._space.integer_columns):  # rounded; the floats make good what that spoilt
             lower[:, ints] = upper[:, ints] = X[:, ints]
             if not others:
-                X = climb(first, X, lower, upper, n_evaluations // 2)
+                X = climb(first, X, lower, upper, n_evaluations // 2, settings)
         for merit in others:
-            X = climb(merit, X, lower, upper, n_evaluations)
+            X = climb(merit, X, lower, upper, n_evaluations, settings)
         return self._space.snap(X)
+
+
+def _formula(name: str) -> Formula:
+    if name not in ACQUISITIONS:
+        raise ConfigError(f"acquisition: {name!r} is unknown; allowed: {', '.join(ACQUISITIONS)}")
+    return ACQUISITIONS[name]
 
 
 def region_lengthscales(posteriors: list[Posterior | None]) -> Array:
@@ -260,8 +297,8 @@ def region_lengthscales(posteriors: list[Posterior | None]) -> Array:
     return mean
 
 
-def is_improvement(before: Told, after: Told) -> bool:
-    """Whether the last of the answers ``after`` is a better incumbent, by a margin, than the one of ``before``."""
+def is_improvement(before: Told, after: Told, min_gain: float) -> bool:
+    """Whether the last of the answers ``after`` is a better incumbent, by a relative gain, than that of ``before``."""
     row = after.incumbent()
     if row is None or row != len(after) - 1:
         return False
@@ -269,6 +306,6 @@ def is_improvement(before: Told, after: Told) -> bool:
     if old is None or after.feasible[row] != before.feasible[old]:
         return True
     if not after.feasible[row]:
-        return bool(after.violation[row] < (1.0 - MIN_GAIN) * after.violation[old])
+        return bool(after.violation[row] < (1.0 - min_gain) * after.violation[old])
     gain = after.Y[row] - before.Y[old]
-    return bool(gain > MIN_GAIN * math.fabs(before.Y[old]))
+    return bool(gain > min_gain * math.fabs(before.Y[old]))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.stats import qmc
 
 from snnhpo_mpi.space import Space
-from snnhpo_mpi.trial import Outcome, Trial, trial_seed
+from snnhpo_mpi.trial import Outcome, Proposal, Trial, trial_seed
 
 Array = NDArray[np.float64]
 MAX_COLUMNS = 21_201  # of SciPy's direction numbers
@@ -58,7 +58,7 @@ class _Search:
 
     def __init__(self, space: Space, seed: int) -> None:
         self._space, self._seed = space, seed
-        self._next_number = 0
+        self._next_number = self._n_told = 0
         self._asked: set[bytes] = set()
 
     def adopt(self, trial: Trial) -> None:
@@ -71,7 +71,7 @@ class _Search:
         self._next_number = trial.number
         self._asked.discard(row_key(self._space.encode(trial.params)))
 
-    def ask(self, hurried: bool = False) -> Trial:
+    def ask(self, hurried: bool = False) -> Proposal:
         """Next trial; one that was asked before only where the space seems to hold no other."""
         number = self._next_number
         rng = generator(self._seed, number, 0)
@@ -82,14 +82,11 @@ class _Search:
             x = self._space.snap(rng.random((1, self._space.dim)))[0]
         trial = Trial(number, self._space.decode(x), trial_seed(self._seed, number))
         self.adopt(trial)
-        return trial
+        return Proposal(trial, self._n_told)
 
     def tell(self, outcome: Outcome) -> None:
-        """Nothing is learnt."""
-
-    def diagnostics(self) -> dict[str, float | list[float]]:
-        """Nothing to say of the latest ask."""
-        return {}
+        """Count the answer; nothing is learnt from it."""
+        self._n_told += 1
 
     def _point(self, number: int, rng: np.random.Generator) -> Array:
         raise NotImplementedError

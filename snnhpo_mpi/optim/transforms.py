@@ -15,16 +15,18 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-LARGEST = 1e6  # units: one value far above all others must not turn them into a constant
-SATURATION = 10.0  # medians: violations well below it stay linear, so that a linear constraint is a linear model's
 TINY = 1e-300
 
 
-def scale_objective(y: Array) -> Array:
+def scale_objective(y: Array, largest: float) -> Array:
     """Linear above the median, logarithmic below it, then zero mean and unit spread.
 
     The better half keeps its distances, which is what locates an optimum; the worse half only needs its order, and may
     span orders of magnitude. The unit is the median's distance of the better half.
+
+    Args:
+        y: ``n``.
+        largest: units at which values are cut.
     """
     if len(y) == 0:
         return np.zeros(0)
@@ -32,26 +34,26 @@ def scale_objective(y: Array) -> Array:
     above = y[y > middle] - middle
     unit = float(np.median(above)) if len(above) else 1.0
     with np.errstate(over="ignore"):
-        t = np.clip((y - middle) / max(unit, TINY), -1e300, LARGEST)
+        t = np.clip((y - middle) / max(unit, TINY), -1e300, largest)
     z = np.where(t >= 0.0, t, -np.log1p(-np.minimum(t, 0.0)))
     z -= z.mean()
     spread = float(z.std())
     return z / spread if spread > 1e-12 else np.zeros(len(y))
 
 
-def saturate(c: Array, unit: Array | float) -> Array:
-    """C in units of ``unit``, linear near 0 and never beyond +-S: z / sqrt(1 + (z / S)^2) with z = c / unit."""
-    z: Array = c / np.hypot(unit, c / SATURATION)  # written so that no quotient overflows
+def saturate(c: Array, unit: Array | float, saturation: float) -> Array:
+    """C in units of ``unit``, linear near 0 and never beyond +-S, the saturation: z / sqrt(1 + (z / S)^2)."""
+    z: Array = c / np.hypot(unit, c / saturation)  # written so that no quotient overflows
     return z
 
 
-def scale_constraint(c: Array) -> Array:
+def scale_constraint(c: Array, saturation: float) -> Array:
     """Saturated in units of the median size, then unit spread; 0 stays 0, so the feasible side is kept.
 
     The median makes the result independent of the constraint's unit, and sharpens the neighbourhood of the boundary
     as trials gather there; the spread suits the priors of the model.
     """
-    z = saturate(c, median_size(c))
+    z = saturate(c, median_size(c), saturation)
     spread = float(z.std())
     return z / spread if spread > 1e-9 else z
 
@@ -62,11 +64,11 @@ def median_size(c: Array) -> float:
     return max(float(np.median(size)), TINY) if len(size) else 1.0
 
 
-def total_violation(C: Array) -> Array:
+def total_violation(C: Array, saturation: float) -> Array:
     """``n x m`` -> ``n``: sum of the clipped violations, each as ``scale_constraint`` without the spread.
 
     Slack in one constraint pays for no other, and none counts more for its unit.
     """
     units = np.array([median_size(c) for c in C.T])
-    violation: Array = saturate(np.maximum(C, 0.0), units).sum(axis=1)
+    violation: Array = saturate(np.maximum(C, 0.0), units, saturation).sum(axis=1)
     return violation

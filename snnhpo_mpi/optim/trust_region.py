@@ -10,10 +10,13 @@ Notation
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+
+from snnhpo_mpi.optim.settings import RegionSettings
 
 Array = NDArray[np.float64]
 
@@ -23,28 +26,28 @@ class TrustRegion:
     """Side length of the region and what changes it.
 
     Attributes:
+        settings: its bounds and tolerances.
         failure_tolerance: failures in a row after which the length halves.
-        success_tolerance: successes in a row after which it doubles.
         length: base side, in units of the cube's side.
-        length_min: below it the region restarts.
-        length_max: never longer.
-        length_init: length at the start and after a restart.
         success_counter: successes in a row in this generation.
         failure_counter: failures in a row in this generation.
         generation: how often the length has changed.
         restarts: how often the region has restarted.
     """
 
+    settings: RegionSettings
     failure_tolerance: int
-    success_tolerance: int = 3
-    length: float = 0.8
-    length_min: float = 0.5**7
-    length_max: float = 1.6
-    length_init: float = 0.8
+    length: float
     success_counter: int = 0
     failure_counter: int = 0
     generation: int = 0
     restarts: int = 0
+
+
+def first_region(n_hyperparameters: int, settings: RegionSettings) -> TrustRegion:
+    """Region at the start of a study."""
+    failures = math.ceil(n_hyperparameters * settings.failures_per_hyperparameter)
+    return TrustRegion(settings, max(settings.failure_tolerance_min, failures), settings.length_init)
 
 
 def step(region: TrustRegion, improved: bool, generation: int) -> TrustRegion:
@@ -58,16 +61,16 @@ def step(region: TrustRegion, improved: bool, generation: int) -> TrustRegion:
     """
     if improved:
         successes = region.success_counter + 1
-        if successes < region.success_tolerance:
+        if successes < region.settings.success_tolerance:
             return replace(region, success_counter=successes, failure_counter=0)
-        return _resized(region, min(2.0 * region.length, region.length_max))
+        return _resized(region, min(2.0 * region.length, region.settings.length_max))
     if generation != region.generation:
         return region
     failures = region.failure_counter + 1
     if failures < region.failure_tolerance:
         return replace(region, failure_counter=failures, success_counter=0)
-    if region.length / 2.0 < region.length_min:
-        return replace(_resized(region, region.length_init), restarts=region.restarts + 1)
+    if region.length / 2.0 < region.settings.length_min:
+        return replace(_resized(region, region.settings.length_init), restarts=region.restarts + 1)
     return _resized(region, region.length / 2.0)
 
 
@@ -75,10 +78,10 @@ def _resized(region: TrustRegion, length: float) -> TrustRegion:
     return replace(region, length=length, success_counter=0, failure_counter=0, generation=region.generation + 1)
 
 
-def relative_sides(lengthscales: Array) -> Array:
-    """Lengthscales ``d`` -> w: sides in proportion to them, geometric mean 1, at most 10:1 either way."""
+def relative_sides(lengthscales: Array, side_ratio: float) -> Array:
+    """Lengthscales ``d`` -> w: sides in proportion to them, geometric mean 1, at most ``side_ratio``:1 either way."""
     log_w = np.log(lengthscales)
-    log_w = np.clip(log_w - log_w.mean(), -np.log(10.0), np.log(10.0))
+    log_w = np.clip(log_w - log_w.mean(), -np.log(side_ratio), np.log(side_ratio))
     w: Array = np.exp(log_w - log_w.mean())
     return w
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 from snnhpo_mpi.errors import RecordError
+from snnhpo_mpi.host.signals import ignore_stop_signals
 from snnhpo_mpi.host.subprocesses import die_with
 from snnhpo_mpi.record import recovery, snapshot
 from snnhpo_mpi.record.aside import move_aside
@@ -56,8 +56,7 @@ def main(parent: int) -> None:
         parent: the process to die with.
     """
     die_with(parent)
-    for number in (signal.SIGTERM, signal.SIGUSR1):  # a batch system signals all processes of a job
-        signal.signal(number, signal.SIG_IGN)
+    ignore_stop_signals()  # a batch system signals all processes of a job
     folder, n_bytes, anew, study_id = json.load(sys.stdin.buffer)
     try:
         for notice in renew(Path(folder), n_bytes, anew=anew, study_id=study_id):

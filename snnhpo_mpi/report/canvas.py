@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,7 +28,6 @@ _FURTHER_FONTS = (
     "PingFang SC",
     "Arial Unicode MS",
 )
-logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # a weight that a font lacks is no user's news
 _INSTALLED = {font.name for font in fontManager.ttflist}
 STYLE: Any = {
     "font.family": ["DejaVu Sans", *[name for name in _FURTHER_FONTS if name in _INSTALLED][:1]],

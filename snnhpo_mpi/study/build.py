@@ -17,11 +17,10 @@ from snnhpo_mpi.config import (
     outside,
 )
 from snnhpo_mpi.errors import ConfigError
-from snnhpo_mpi.master.proposer import Optimizer
+from snnhpo_mpi.interfaces import Optimizer, Trainer
 from snnhpo_mpi.record import read
 from snnhpo_mpi.space import Space
 from snnhpo_mpi.trial import ParamValue, Progress, trial_seed
-from snnhpo_mpi.worker.evaluator_process import Trainer
 
 RETRAIN_SEED = 2**31  # in the place of a trial's number, where no search has one
 
@@ -37,9 +36,9 @@ def build_optimizer(config: StudyConfig) -> Optimizer:
         return _retraining(config.retrain, config)
     match config.optimizer.name:
         case "scbo":
-            from snnhpo_mpi.optim.scbo import Scbo
+            from snnhpo_mpi.optim.scbo import ScboSearch
 
-            return Scbo(space, len(config.constraint_names), seed, config.optimizer.initial)
+            return ScboSearch(space, len(config.constraint_names), seed, config.optimizer.initial)
         case "sobol":
             from snnhpo_mpi.optim.sobol import SobolSearch
 

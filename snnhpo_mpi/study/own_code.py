@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.host import subprocesses
+from snnhpo_mpi.host.process_tuning import quiet_libraries
 from snnhpo_mpi.user_error import said
 
 LIMIT_S = 900.0  # as long as an evaluator may take to start
@@ -71,6 +72,7 @@ def main(answer: int, parent: int) -> NoReturn:
         parent: the process to end with.
     """
     subprocesses.die_with(parent)
+    quiet_libraries()
     reason = None
     try:
         attempt, *arguments = json.load(sys.stdin.buffer)
@@ -82,4 +84,4 @@ def main(answer: int, parent: int) -> NoReturn:
     except BaseException as error:  # SystemExit and KeyboardInterrupt too
         reason = said(error)
     os.write(answer, json.dumps(reason and reason[:REASON_CHARACTERS]).encode())
-    os._exit(0)  # whatever threads and exit handlers it left
+    os._exit(0)  # waits for no thread and no exit handler that it left

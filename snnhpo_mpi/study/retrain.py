@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,7 +23,9 @@ from snnhpo_mpi.datasets import DATASETS
 from snnhpo_mpi.errors import ConfigError, RecordError
 from snnhpo_mpi.record import StudyData, exists, read
 from snnhpo_mpi.report.conclusion import conclusion
-from snnhpo_mpi.study import run as study
+from snnhpo_mpi.study.request import Request, Say
+from snnhpo_mpi.study.run import run_search
+from snnhpo_mpi.study.search import OWN_FOLDERS
 
 log = logging.getLogger(__name__)
 NETWORKS = "networks"
@@ -67,15 +68,15 @@ class Wish:
     accept_damage: bool = False
 
 
-def run(wish: Wish, workers: int | None, say: Callable[[str], None]) -> int:
+def run_retraining(wish: Wish, workers: int | None, say: Say) -> int:
     """Train on all ranks of this job, or in this process alone; begin or go on. The exit code, as of a search.
 
     Raises:
         ConfigError: without MPI only; with it rank 0 says it and all ranks end with its code.
     """
     search = wish.search.parent if wish.search.is_file() else wish.search
-    return study.run(
-        study.Request(
+    return run_search(
+        Request(
             partial(_document, wish),
             search,
             resume=True,
@@ -138,7 +139,7 @@ def _refuse_name(name: str, folder: Path) -> None:
         raise ConfigError(
             f"--name {name}: at most 100 letters, digits, _ . and - are allowed, a letter or a digit first"
         ) from None
-    if name.lower() in study.OWN_FOLDERS or folder.is_file():
+    if name.lower() in OWN_FOLDERS or folder.is_file():
         raise ConfigError(f"--name {name}: the program keeps other things under this name; choose another")
 
 

@@ -1,16 +1,13 @@
 """Inside the evaluator process: builds the trainer once, then evaluates one trial after another.
 
 It speaks with its supervisor over a socket of its own, one message a line; standard output and error are free for
-whatever the evaluation prints. Nothing of MPI is in here.
+what the evaluation prints. Nothing of MPI is in here.
 """
 
 from __future__ import annotations
 
-import faulthandler
-import gc
 import os
 import pickle
-import signal
 import socket
 import sys
 import threading
@@ -18,22 +15,17 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import NoReturn, Protocol
+from typing import NoReturn
 
 from snnhpo_mpi.comm.messages import Goodbye, Message, Ready, Report, Result, Run, decode, encode
 from snnhpo_mpi.errors import ConfigError, SnnhpoError
+from snnhpo_mpi.host.process_tuning import freeze_imports, tune_evaluator
+from snnhpo_mpi.host.signals import outlive_stop_signals
 from snnhpo_mpi.host.subprocesses import die_with
-from snnhpo_mpi.trial import Outcome, Progress, Trial
+from snnhpo_mpi.interfaces import Trainer
+from snnhpo_mpi.trial import Progress, Trial
 from snnhpo_mpi.worker.outcomes import checked, raised, ruins_process, shortened
 from snnhpo_mpi.worker.surroundings import Surroundings
-
-
-class Trainer(Protocol):
-    """Evaluates trials."""
-
-    def evaluate(self, trial: Trial) -> Outcome:
-        """Train and score one configuration; whatever it raises fails the trial."""
-
 
 TrainerFactory = Callable[[Callable[[Progress], None]], Trainer]
 
@@ -90,8 +82,8 @@ def main(fd: int, supervisor: int) -> NoReturn:
         supervisor: the process to die with.
     """
     die_with(supervisor)
-    _outlive_signals_to_the_job()
-    faulthandler.enable()
+    outlive_stop_signals()
+    tune_evaluator()
     order: Order = pickle.load(sys.stdin.buffer)  # from our own parent
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # an evaluation that asks for input gets the end of a file
     try:
@@ -112,8 +104,7 @@ def _serve(order: Order, channel: Channel) -> None:
         reason = traceback.format_exception_only(error)[-1].strip()
         channel.send(Goodbye(shortened(f"{reason}\n\n{''.join(traceback.format_exception(error))}")))
         return
-    gc.collect()
-    gc.freeze()  # trainers sweep before a trial: not what was imported by now, which took as long as a short trial
+    freeze_imports()
     surroundings = Surroundings()
     channel.send(Ready())
     for line in channel.lines:
@@ -138,34 +129,10 @@ def _evaluate(trainer: Trainer, trial: Trial, n_constraints: int) -> Result:
 
 
 def _leave(code: int) -> NoReturn:
-    """End at once, whatever threads and exit handlers an evaluation left behind."""
+    """End at once, without waiting for threads and exit handlers that an evaluation left behind."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except (OSError, ValueError):
             continue  # closed, or its disk is full
     os._exit(code)
-
-
-def _outlive_signals_to_the_job() -> None:
-    """Go on when a batch system signals all processes of a job: rank 0 alone decides what becomes of the trials.
-
-    What an evaluation starts or forks can be ended as usual: a handler, unlike an ignored signal, is not inherited by
-    another program, and a forked child drops it before a signal can reach it.
-    """
-    outlived = (signal.SIGTERM, signal.SIGUSR1)
-
-    def drop() -> None:
-        for number in outlived:
-            signal.signal(number, signal.SIG_DFL)
-        unblock()
-
-    def unblock() -> None:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, outlived)
-
-    for number in outlived:
-        signal.signal(number, lambda number, frame: None)
-    os.register_at_fork(
-        before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, outlived), after_in_parent=unblock, after_in_child=drop
-    )
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # the supervisor's way to end a trial

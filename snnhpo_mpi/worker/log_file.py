@@ -1,4 +1,4 @@
-"""The log of an evaluator: whatever an evaluation prints, for months, must not fill the disk."""
+"""The log of an evaluator, kept short: what an evaluation prints in months must not fill the disk."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def open_log(path: Path | None) -> BinaryIO:
             return path.open("ab")
         except OSError as error:
             _log.warning("no log in %s: %s", path, error.strerror)
-    return open(os.devnull, "ab")  # noqa: PTH123 - whoever asks closes it
+    return open(os.devnull, "ab")  # noqa: PTH123 - the caller closes it
 
 
 def size(path: Path | None) -> int:
@@ -32,7 +32,7 @@ def size(path: Path | None) -> int:
 
 
 def shorten(path: Path | None, limit: int = LIMIT) -> bool:
-    """Cut a file that has outgrown the limit to its last half; whoever adds to it (O_APPEND) goes on behind that.
+    """Cut a file that has outgrown the limit to its last half; a process that adds to it (O_APPEND) goes on there.
 
     Returns:
         Whether it was cut. Lines written at this very moment may be lost.

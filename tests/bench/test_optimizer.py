@@ -8,7 +8,8 @@ import json
 import pytest
 
 from snnhpo_mpi.bench.optimizer import METHODS, PROBLEMS, add_arguments, main, make_problem, run_benchmark, simulate
-from snnhpo_mpi.trial import Outcome, State, Trial
+from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.trial import Outcome, Proposal, State, Trial
 
 
 class Recorder:
@@ -20,12 +21,12 @@ class Recorder:
         self.order: list[int] = []
         self.number = 0
 
-    def ask(self) -> Trial:
+    def ask(self) -> Proposal:
         trial = Trial(self.number, {f"x{i}": 0.0 for i in range(10)}, 0)
         self.number += 1
         self.out.add(trial.number)
         self.most = max(self.most, len(self.out))
-        return trial
+        return Proposal(trial, len(self.order))
 
     def tell(self, outcome: Outcome) -> None:
         assert outcome.state is State.COMPLETED
@@ -88,3 +89,22 @@ def test_the_tutorials_algorithm_goes_on_where_no_fit_succeeds(monkeypatch: pyte
     monkeypatch.setattr(baselines, "fit_gpytorch_mll", fail)
     result = run_benchmark("pressure_vessel", "botorch_scbo", budget=13, pending=1, seeds=range(1))
     assert len(result["curves"][0]) == 13
+
+
+def test_a_setting_changes_the_search_and_is_in_the_result() -> None:
+    usual, changed = (
+        run_benchmark("pressure_vessel", "scbo", 16, 1, range(1), settings=settings)
+        for settings in ([], ["region.length_init=0.05", "candidates.n_thompson=64"])
+    )
+    assert usual["settings"] == []
+    assert changed["settings"] == ["region.length_init=0.05", "candidates.n_thompson=64"]
+    assert usual["virtual_hours"] == changed["virtual_hours"]
+    assert usual["curves"][0][:10] == changed["curves"][0][:10]  # of the design
+    assert usual["curves"] != changed["curves"] or usual["feasible_share"] != changed["feasible_share"]
+
+
+def test_settings_of_another_method_or_name_are_refused() -> None:
+    with pytest.raises(ConfigError, match="--setting is for --method scbo, found --method sobol"):
+        run_benchmark("pressure_vessel", "sobol", 2, 1, range(1), settings=["region.length_init=0.4"])
+    with pytest.raises(ConfigError, match="there is no such setting"):
+        run_benchmark("pressure_vessel", "scbo", 2, 1, range(1), settings=["length=0.4"])

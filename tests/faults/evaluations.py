@@ -67,5 +67,5 @@ def _seed_that_draws_all(one: Study, rng: random.Random) -> int:
     while True:
         seed = rng.randrange(10**6)
         search = RandomSearch(space, seed)
-        if {search.ask().params["do"] for _ in range(one.trials)} == set(one.choices):
+        if {search.ask().trial.params["do"] for _ in range(one.trials)} == set(one.choices):
             return seed

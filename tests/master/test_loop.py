@@ -26,8 +26,9 @@ from snnhpo_mpi.comm.messages import (
 )
 from snnhpo_mpi.errors import RecordError
 from snnhpo_mpi.master.dismissal import dismiss
+from snnhpo_mpi.master.ending import Ending
 from snnhpo_mpi.master.failures import Failures
-from snnhpo_mpi.master.loop import Ending, Master, MasterSettings
+from snnhpo_mpi.master.loop import Master, MasterSettings
 from snnhpo_mpi.master.proposer import Proposer
 from snnhpo_mpi.trial import Asked, Ended, Outcome, Progress, Started, State, Trial
 

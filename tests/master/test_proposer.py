@@ -32,6 +32,17 @@ def test_commands_are_processed_in_the_order_in_which_they_were_posted():
     assert proposer.n_ahead == 0
 
 
+def test_an_ask_is_hurried_if_workers_waited_when_it_was_posted():
+    optimizer = CountingOptimizer(delay_s=0.01)
+    proposer = Proposer(optimizer)
+    for hurried in (False, True, False):
+        proposer.post_ask(hurried)
+    proposer.start()
+    assert [_take(proposer).hurried for _ in range(3)] == [False, True, False]
+    proposer.close()
+    assert optimizer.hurried == [False, True, False]
+
+
 def test_an_error_of_the_optimizer_is_raised_by_the_loop_once_its_proposals_are_taken():
     class Breaking(CountingOptimizer):
         def tell(self, outcome):
@@ -61,7 +72,7 @@ def _settle(proposer, n_ready):
         time.sleep(0.001)
 
 
-def test_waiting_proposals_that_lack_an_old_result_are_made_anew_in_their_order():
+def test_waiting_proposals_that_lack_an_old_result_are_made_again_in_their_order():
     optimizer = CountingOptimizer()
     proposer = Proposer(optimizer)
     proposer.start()
@@ -86,7 +97,7 @@ def test_waiting_proposals_that_lack_an_old_result_are_made_anew_in_their_order(
     assert optimizer.calls[-1] == ("ask", 1)
 
 
-def test_proposals_that_take_long_are_not_made_anew():
+def test_proposals_that_take_long_are_not_made_again():
     optimizer = CountingOptimizer(delay_s=0.02)
     proposer = Proposer(optimizer)
     proposer.start()

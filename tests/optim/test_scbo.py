@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snnhpo_mpi.config import CategoricalParameter, FloatParameter, IntParameter
-from snnhpo_mpi.optim import scbo
-from snnhpo_mpi.optim.scbo import Scbo
+from snnhpo_mpi.optim.scbo import ScboSearch
+from snnhpo_mpi.optim.settings import changed
 from snnhpo_mpi.optim.sobol import SobolSearch
 from snnhpo_mpi.space import Space
 from snnhpo_mpi.trial import Outcome, State, Trial, trial_seed
@@ -41,10 +41,10 @@ def mixed(trial: Trial) -> Outcome:
     return Outcome(trial.number, state, size / 50 + 0.5 * (trial.params["decoder"] == "vote"), (rate - 0.1,))
 
 
-def run(optimizer: Scbo | SobolSearch, evaluate: Callable[[Trial], Outcome], n: int) -> list[Outcome]:
+def run(optimizer: ScboSearch | SobolSearch, evaluate: Callable[[Trial], Outcome], n: int) -> list[Outcome]:
     outcomes = []
     for _ in range(n):
-        outcomes.append(evaluate(optimizer.ask()))
+        outcomes.append(evaluate(optimizer.ask().trial))
         optimizer.tell(outcomes[-1])
     return outcomes
 
@@ -54,62 +54,62 @@ def best(outcomes: list[Outcome]) -> float:
 
 
 def test_it_comes_closer_to_a_constrained_optimum_than_sobol_points() -> None:
-    ours = best(run(Scbo(PLANE, 1, seed=0, n_initial=6), disc, 30))
+    ours = best(run(ScboSearch(PLANE, 1, seed=0, n_initial=6), disc, 30))
     assert ours > best(run(SobolSearch(PLANE, seed=0), disc, 30))
     assert ours == pytest.approx(0.5 - math.sqrt(2.0), abs=0.02)
 
 
 def test_it_finds_the_best_choice_and_int_of_a_mixed_space() -> None:
-    assert best(run(Scbo(MIXED, 1, seed=1, n_initial=6), mixed, 30)) == pytest.approx(1.5)
+    assert best(run(ScboSearch(MIXED, 1, seed=1, n_initial=6), mixed, 30)) == pytest.approx(1.5)
 
 
 def test_an_optimizer_rebuilt_from_the_record_proposes_the_same_bits() -> None:
-    original = Scbo(MIXED, 1, seed=2, n_initial=5)
+    original = ScboSearch(MIXED, 1, seed=2, n_initial=5)
     events: list[Trial | Outcome] = []
     out: list[Trial] = []
     for i in range(60):
-        out.append(original.ask())
+        out.append(original.ask().trial)
         events.append(out[-1])
         if i % 3:  # answers come out of order, and fewer than the questions
             outcome = mixed(out.pop(i % len(out)))
             original.tell(outcome)
             events.append(outcome)
-    rebuilt = Scbo(MIXED, 1, seed=2, n_initial=5)
+    rebuilt = ScboSearch(MIXED, 1, seed=2, n_initial=5)
     for event in events:
         if isinstance(event, Trial):
             rebuilt.adopt(event)
         else:
             rebuilt.tell(event)
-    assert [original.ask() for _ in range(3)] == [rebuilt.ask() for _ in range(3)]
+    assert [original.ask().trial for _ in range(3)] == [rebuilt.ask().trial for _ in range(3)]
 
 
 def test_another_seed_gives_another_search() -> None:
-    searches = [run(Scbo(PLANE, 1, seed, n_initial=3), disc, 6) for seed in (1, 2)]
+    searches = [run(ScboSearch(PLANE, 1, seed, n_initial=3), disc, 6) for seed in (1, 2)]
     assert searches[0] != searches[1]
 
 
 def test_numbers_follow_the_largest_adopted_and_seeds_follow_the_number() -> None:
-    optimizer = Scbo(PLANE, 1, seed=7, n_initial=2)
+    optimizer = ScboSearch(PLANE, 1, seed=7, n_initial=2)
     optimizer.adopt(Trial(41, {"x": 0.0, "y": 0.0}, trial_seed(7, 41)))
-    trial = optimizer.ask()
+    trial = optimizer.ask().trial
     assert (trial.number, trial.seed) == (42, trial_seed(7, 42))
 
 
 def test_asking_with_everything_pending_neither_repeats_nor_needs_an_answer() -> None:
-    optimizer = Scbo(MIXED, 1, seed=3, n_initial=5)
+    optimizer = ScboSearch(MIXED, 1, seed=3, n_initial=5)
     run(optimizer, mixed, 10)
-    asked = [optimizer.ask() for _ in range(20)]
+    asked = [optimizer.ask().trial for _ in range(20)]
     assert len({tuple(trial.params.items()) for trial in asked}) == 20
 
 
 def test_a_withdrawn_trial_leaves_no_trace() -> None:
-    one, other = Scbo(MIXED, 1, seed=5, n_initial=4), Scbo(MIXED, 1, seed=5, n_initial=4)
+    one, other = ScboSearch(MIXED, 1, seed=5, n_initial=4), ScboSearch(MIXED, 1, seed=5, n_initial=4)
     run(one, mixed, 12)
     run(other, mixed, 12)
-    pending = one.ask(), one.ask()
+    pending = one.ask().trial, one.ask().trial
     for trial in reversed(pending):
         one.withdraw(trial)
-    assert (one.ask(), one.ask()) == (other.ask(), other.ask())
+    assert (one.ask().trial, one.ask().trial) == (other.ask().trial, other.ask().trial)
 
 
 class Ledge:
@@ -124,7 +124,7 @@ class Ledge:
 
 
 def test_where_the_rounding_of_an_int_spoils_a_climb_the_floats_make_it_good() -> None:
-    optimizer = Scbo(MIXED, 1, seed=5, n_initial=4)
+    optimizer = ScboSearch(MIXED, 1, seed=5, n_initial=4)
     starts = MIXED.snap(np.random.default_rng(0).random((12, MIXED.dim)) * 0.25)
     found = optimizer._climbed([Ledge()], starts, starts[0], (np.zeros(MIXED.dim), np.ones(MIXED.dim)), 60)
     assert (found == MIXED.snap(found)).all()
@@ -132,36 +132,35 @@ def test_where_the_rounding_of_an_int_spoils_a_climb_the_floats_make_it_good() -
 
 
 def test_a_hurried_proposal_is_new() -> None:
-    optimizer = Scbo(MIXED, 1, seed=5, n_initial=4)
-    asked = [optimizer.ask(hurried=True).params for _ in range(4)]
+    optimizer = ScboSearch(MIXED, 1, seed=5, n_initial=4)
+    asked = [optimizer.ask(hurried=True).trial.params for _ in range(4)]
     for number in range(4):
         optimizer.tell(mixed(Trial(number, asked[number], 1)))
     for _ in range(20):
-        trial = optimizer.ask(hurried=True)
-        assert trial.params not in asked
-        assert optimizer.diagnostics()["hurried"] == 1.0
-        asked.append(trial.params)
-        optimizer.tell(mixed(trial))
+        proposal = optimizer.ask(hurried=True)
+        assert proposal.trial.params not in asked
+        assert proposal.diagnostics["hurried"] == 1.0
+        asked.append(proposal.trial.params)
+        optimizer.tell(mixed(proposal.trial))
 
 
-def test_hurried_proposals_share_posteriors_and_say_what_these_have_not_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scbo, "N_SHARED", 3)
-    optimizer = Scbo(MIXED, 1, seed=5, n_initial=4)
+def test_hurried_proposals_share_posteriors_and_say_what_these_have_not_seen() -> None:
+    optimizer = ScboSearch(MIXED, 1, 5, 4, changed(["candidates.hurried_asks=3"]))
     run(optimizer, mixed, 8)
     behind = []
     for _ in range(7):
-        trial = optimizer.ask(hurried=True)
-        behind.append(optimizer.diagnostics()["behind"])
-        optimizer.tell(mixed(trial))
+        proposal = optimizer.ask(hurried=True)
+        behind.append(proposal.diagnostics["behind"])
+        assert proposal.n_told == 8 + len(behind) - 1 - behind[-1]
+        optimizer.tell(mixed(proposal.trial))
     assert behind == [1, 2, 0, 1, 2, 0, 1]  # the first two share those of the last ask of the run
-    optimizer.ask()
-    assert optimizer.diagnostics()["behind"] == 0
+    latest = optimizer.ask()
+    assert latest.diagnostics["behind"] == 0 and latest.n_told == 15
 
 
 def test_only_the_nearest_of_very_many_pending_trials_are_believed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scbo, "MOST_PENDING", 3)
     seen: list[int] = []
-    optimizer = Scbo(PLANE, 1, seed=0, n_initial=4)
+    optimizer = ScboSearch(PLANE, 1, 0, 4, changed(["candidates.most_pending=3"]))
     posteriors = optimizer._models.posteriors
     monkeypatch.setattr(optimizer._models, "posteriors", lambda t, p, h: seen.append(len(p)) or posteriors(t, p, h))
     run(optimizer, disc, 6)
@@ -173,9 +172,9 @@ def test_only_the_nearest_of_very_many_pending_trials_are_believed(monkeypatch: 
 def test_a_small_space_is_exhausted_before_anything_is_asked_again() -> None:
     small = Space({"size": IntParameter(type="int", low=1, high=6)})
     outcomes: list[object] = []
-    optimizer = Scbo(small, 0, seed=0, n_initial=2)
+    optimizer = ScboSearch(small, 0, seed=0, n_initial=2)
     for _ in range(9):
-        trial = optimizer.ask()
+        trial = optimizer.ask().trial
         outcomes.append(trial.params["size"])
         optimizer.tell(Outcome(trial.number, State.COMPLETED, float(trial.params["size"])))
     assert sorted(outcomes[:6], key=str) == [1, 2, 3, 4, 5, 6]
@@ -187,15 +186,15 @@ def test_a_region_in_which_trials_fail_is_left() -> None:
             return Outcome(trial.number, State.FAILED, error="out of memory")
         return Outcome(trial.number, State.COMPLETED, -abs(float(trial.params["x"]) + 1), (-1.0,))
 
-    outcomes = run(Scbo(PLANE, 1, seed=0, n_initial=10), half_fails, 40)
+    outcomes = run(ScboSearch(PLANE, 1, seed=0, n_initial=10), half_fails, 40)
     assert sum(o.state is State.FAILED for o in outcomes[10:]) < 6
     assert best(outcomes) > -0.1
 
 
-def test_the_diagnostics_tell_of_the_latest_ask() -> None:
-    optimizer = Scbo(MIXED, 1, seed=2, n_initial=3)
-    run(optimizer, mixed, 8)
-    diagnostics = optimizer.diagnostics()
+def test_the_diagnostics_tell_of_the_ask() -> None:
+    optimizer = ScboSearch(MIXED, 1, seed=2, n_initial=3)
+    run(optimizer, mixed, 7)
+    diagnostics = optimizer.ask().diagnostics
     assert diagnostics["length"] == 0.8
     assert len(diagnostics["lengthscales"]) == MIXED.dim  # type: ignore[arg-type]
     assert diagnostics["ask_seconds"] >= diagnostics["fit_seconds"] > 0  # type: ignore[operator]
@@ -210,9 +209,9 @@ answers = st.tuples(st.sampled_from(State), numbers, st.lists(st.floats(), max_s
 def test_no_answer_makes_it_raise_or_leave_the_bounds(
     told: list[tuple[State, float | None, list[float]]], m: int, n_initial: int
 ) -> None:
-    optimizer = Scbo(MIXED, m, seed=0, n_initial=n_initial)
+    optimizer = ScboSearch(MIXED, m, seed=0, n_initial=n_initial)
     for state, objective, constraints in told:
-        trial = optimizer.ask()
+        trial = optimizer.ask().trial
         MIXED.encode(trial.params)
         assert 1e-4 <= float(trial.params["rate"]) <= 1.0 and 1 <= float(trial.params["size"]) <= 50
         optimizer.tell(Outcome(trial.number, state, objective, tuple(constraints)))
@@ -228,18 +227,20 @@ def test_constants_and_many_orders_of_magnitude_are_modelled(
         return Outcome(trial.number, State.COMPLETED, value(trial.number), (value(trial.number + 1),))
 
     with caplog.at_level(logging.WARNING, "snnhpo_mpi.optim"):
-        run(Scbo(MIXED, 1, seed=0, n_initial=4), evaluate, 25)
+        run(ScboSearch(MIXED, 1, seed=0, n_initial=4), evaluate, 25)
     assert not caplog.records  # no fallback was needed
 
 
 def test_stopped_trials_of_a_search_without_constraints_leave_nothing_to_model() -> None:
-    outcomes = run(Scbo(PLANE, 0, seed=0, n_initial=1), lambda trial: Outcome(trial.number, State.STOPPED, 0.1), 4)
+    outcomes = run(
+        ScboSearch(PLANE, 0, seed=0, n_initial=1), lambda trial: Outcome(trial.number, State.STOPPED, 0.1), 4
+    )
     assert len({outcome.number for outcome in outcomes}) == 4
 
 
 def test_a_thousand_duplicates_are_survived() -> None:
-    optimizer = Scbo(PLANE, 1, seed=0, n_initial=1)
+    optimizer = ScboSearch(PLANE, 1, seed=0, n_initial=1)
     for number in range(1000):
         optimizer.adopt(Trial(number, {"x": 0.5, "y": 0.5}, 0))
         optimizer.tell(Outcome(number, State.COMPLETED, 1.0, (-1.0,)))
-    assert optimizer.ask().params != {"x": 0.5, "y": 0.5}
+    assert optimizer.ask().trial.params != {"x": 0.5, "y": 0.5}

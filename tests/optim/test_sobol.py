@@ -36,7 +36,7 @@ def test_a_longer_design_begins_with_the_shorter() -> None:
 def test_a_search_repeats_with_its_seed_and_differs_with_another(search: type[SobolSearch | RandomSearch]) -> None:
     def ten(seed: int) -> list[object]:
         optimizer = search(space(), seed)
-        return [optimizer.ask() for _ in range(10)]
+        return [optimizer.ask().trial for _ in range(10)]
 
     assert ten(1) == ten(1) != ten(2)
 
@@ -45,14 +45,14 @@ def test_a_search_repeats_with_its_seed_and_differs_with_another(search: type[So
 def test_adopting_the_first_trials_continues_the_search(search: type[SobolSearch | RandomSearch]) -> None:
     one, other = search(space(), 3), search(space(), 3)
     for _ in range(5):
-        other.adopt(one.ask())
-    assert other.ask() == one.ask()
+        other.adopt(one.ask().trial)
+    assert other.ask().trial == one.ask().trial
 
 
 def test_a_small_space_is_searched_without_repeats_and_then_repeats() -> None:
     small = Space({"size": IntParameter(type="int", low=1, high=5)})
     optimizer = SobolSearch(small, 0)
-    asked = [optimizer.ask().params["size"] for _ in range(7)]
+    asked = [optimizer.ask().trial.params["size"] for _ in range(7)]
     assert sorted(asked[:5]) == [1, 2, 3, 4, 5]
     assert all(1 <= int(size) <= 5 for size in asked[5:])
 

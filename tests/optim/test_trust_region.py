@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from snnhpo_mpi.optim.trust_region import TrustRegion, box, relative_sides, step
+from snnhpo_mpi.optim.settings import RegionSettings
+from snnhpo_mpi.optim.trust_region import TrustRegion, box, first_region, relative_sides, step
+
+
+def region(failure_tolerance: int, length: float = 0.8, length_min: float = 0.5**7) -> TrustRegion:
+    return TrustRegion(RegionSettings(length_min=length_min), failure_tolerance, length)
 
 
 def lengths(region: TrustRegion, answers: str) -> list[float]:
@@ -18,41 +23,46 @@ def lengths(region: TrustRegion, answers: str) -> list[float]:
 
 
 def test_three_improvements_in_a_row_double_the_length_up_to_its_maximum() -> None:
-    assert lengths(TrustRegion(failure_tolerance=2), "+++++++++") == [0.8, 0.8, 1.6, 1.6, 1.6, 1.6, 1.6, 1.6, 1.6]
+    assert lengths(region(2), "+++++++++") == [0.8, 0.8, 1.6, 1.6, 1.6, 1.6, 1.6, 1.6, 1.6]
 
 
 def test_failures_in_a_row_halve_the_length() -> None:
-    assert lengths(TrustRegion(failure_tolerance=2), "-----") == [0.8, 0.4, 0.4, 0.2, 0.2]
+    assert lengths(region(2), "-----") == [0.8, 0.4, 0.4, 0.2, 0.2]
 
 
 def test_an_improvement_forgives_the_failures_before_it() -> None:
-    assert lengths(TrustRegion(failure_tolerance=2), "-+-+-") == [0.8] * 5
+    assert lengths(region(2), "-+-+-") == [0.8] * 5
 
 
 def test_below_the_minimum_the_region_restarts_at_its_first_length() -> None:
-    region = TrustRegion(failure_tolerance=1, length=0.1, length_min=0.05)
-    assert lengths(region, "---") == [0.05, 0.8, 0.4]
-    assert step(step(region, False, 0), False, 1).restarts == 1
+    first = region(1, 0.1, 0.05)
+    assert lengths(first, "---") == [0.05, 0.8, 0.4]
+    assert step(step(first, False, 0), False, 1).restarts == 1
 
 
 def test_failures_of_trials_from_an_earlier_length_do_not_count() -> None:
-    region = step(TrustRegion(failure_tolerance=1), False, 0)
-    assert step(region, False, 0) == region
-    assert step(region, False, 1).length == 0.2
+    first = step(region(1), False, 0)
+    assert step(first, False, 0) == first
+    assert step(first, False, 1).length == 0.2
 
 
 def test_an_improvement_from_an_earlier_length_counts() -> None:
-    region = step(TrustRegion(failure_tolerance=1), False, 0)
-    assert step(region, True, 0).success_counter == 1
+    first = step(region(1), False, 0)
+    assert step(first, True, 0).success_counter == 1
+
+
+def test_many_hyperparameters_are_given_more_failures() -> None:
+    assert first_region(2, RegionSettings()).failure_tolerance == 4
+    assert first_region(19, RegionSettings()).failure_tolerance == 19
 
 
 def test_sides_are_in_proportion_to_the_lengthscales_with_unit_volume() -> None:
-    sides = relative_sides(np.array([1.0, 4.0]))
+    sides = relative_sides(np.array([1.0, 4.0]), 10.0)
     assert sides == pytest.approx([0.5, 2.0])
 
 
 def test_one_irrelevant_hyperparameter_does_not_flatten_the_region() -> None:
-    sides = relative_sides(np.array([0.1] * 5 + [1e9] * 5))
+    sides = relative_sides(np.array([0.1] * 5 + [1e9] * 5), 10.0)
     assert sides.max() / sides.min() <= 100.0 + 1e-9
 
 

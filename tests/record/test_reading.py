@@ -149,8 +149,13 @@ def test_paths_that_the_system_refuses_are_errors_with_a_reason(
             2,
             f"{tmp_path / 'file'}: is there, and is no folder",
         ),
+        (
+            ["export", str(folder), "--out", str(tmp_path / "file" / "x")],
+            2,
+            f"{tmp_path / 'file'}: is there, and is no folder",
+        ),
         (["export", str(folder), "--out", "y" * 5000], 2, "File name too long"),
-        (["compare", str(folder), "--out", str(tmp_path / "file" / "c.png")], 2, f"{tmp_path / 'file'}: is there, and"),
+        (["compare", str(folder), "--out", str(tmp_path / "file" / "c.png")], 2, f"{tmp_path / 'file'} is there, and"),
     ]:
         assert cli.main(arguments) == code
         assert said in capsys.readouterr().err

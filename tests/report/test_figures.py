@@ -247,7 +247,8 @@ def test_a_file_in_the_way_is_said(tmp_path: Path, capfd: pytest.CaptureFixture[
         name, *options = command
         options[-1] = str(tmp_path / options[-1])
         assert cli.main([name, str(study), *options]) == 2
-        assert "a file is where a folder is needed" in capfd.readouterr().err
+        reason = f"{tmp_path / 'file'} is there, and is no folder; --out names another place"
+        assert capfd.readouterr().err.endswith(f"snnhpo: cannot write to {options[-1]}: {reason}\n")
     assert (tmp_path / "file").read_text() == "mine"
 
 

@@ -53,7 +53,7 @@ def test_an_experiment_passes_its_check_and_runs_two_trials(name: str, root: Pat
     assert any("8 training and 4 held-out samples" in line for line in lines)
     optimizer, trainer = build_optimizer(config), build_trainer(config, "cpu", lambda progress: None)
     for _ in range(2):
-        trial = optimizer.ask()
+        trial = optimizer.ask().trial
         outcome = trainer.evaluate(trial)
         assert outcome.state in (State.COMPLETED, State.STOPPED)
         assert len(outcome.constraints) == len(config.constraint_names)
@@ -74,7 +74,7 @@ def test_real_recordings_are_learnt(tmp_path: Path, monkeypatch) -> None:
         "learning_rate": 0.005, "tau_grad": 0.1, "scale_grad": 1.0, "threshold": 1.0, "threshold_step": 0.05,
         "current_decay": 0.4, "voltage_decay": 0.1, "threshold_decay": 0.1, "refractory_decay": 0.5, "dropout": 0.02,
     }  # fmt: skip
-    trial = build_optimizer(config).ask()
+    trial = build_optimizer(config).ask().trial
     outcome = build_trainer(config, "cpu", lambda progress: None).evaluate(type(trial)(0, params, 1))
     assert outcome.state is State.COMPLETED and outcome.objective is not None
     assert outcome.objective > 0.3

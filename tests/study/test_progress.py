@@ -38,7 +38,7 @@ def test_no_line_is_wider_than_a_terminal() -> None:
     tally.feasible, tally.running = 399_999, set(range(4096))
     for seconds_left in (None, 7.0, 23 * 3600 + 59 * 60.0, 300 * 86400.0):
         assert len(tally_line(tally, seconds_left)) <= 80
-    assert "best -12345.0000 (trial 999999)" in tally_line(tally, 7.0)
+    assert "best -12345 (trial 999999)" in tally_line(tally, 7.0)
 
 
 def test_what_of_an_answer_could_not_be_used_is_said_once() -> None:

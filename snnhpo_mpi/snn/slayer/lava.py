@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import logging
 from collections import OrderedDict
 from typing import Any
 
@@ -20,9 +19,7 @@ from snnhpo_mpi.hyperparameters.neurons import DEFAULT, NEURONS
 from snnhpo_mpi.snn.slayer.csnn import MAX_DELAY_STEPS, MNIST, Layer, Layout, Shape, initial_weight, layers_of
 from snnhpo_mpi.trial import Params
 
-# lava-dl prints on stdout that an automotive data set's toolbox is missing, and torch logs that a machine with CUDA
-# tools has no GPU: neither concerns a run of this network.
-logging.getLogger("torch.utils.cpp_extension").addFilter(lambda record: "No CUDA runtime" not in record.msg)
+# lava-dl prints on stdout that an automotive data set's toolbox is missing, which concerns no run of this network.
 with contextlib.redirect_stdout(io.StringIO()):
     from lava.lib.dl import slayer as slayer
 

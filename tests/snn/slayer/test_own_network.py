@@ -1,4 +1,4 @@
-"""Networks of the user's own for the ``slayer`` trainer; the one that is trained stands in the README."""
+"""Networks of the user's own for the ``slayer`` trainer; the one that is trained stands in docs/own-network.md."""
 
 import re
 import sys
@@ -13,8 +13,8 @@ from snnhpo_mpi.study.build import build_optimizer, build_trainer
 from snnhpo_mpi.trial import State, Trial
 
 pytestmark = pytest.mark.slayer
-README = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
-SECTION = README.partition("### An own architecture")[2]
+PAGE = (Path(__file__).parents[3] / "docs" / "own-network.md").read_text(encoding="utf-8")
+SECTION = PAGE.partition("## Your own network")[2]
 PYTHON, YAML = (re.search(f"```{kind}\n(.*?)```", SECTION, re.DOTALL)[1] for kind in ("python", "yaml"))  # type: ignore[index]
 SMALL = ["trainer.dataset.train=20", "trainer.dataset.held_out=10", "trainer.encoding.steps=8", "fixed.epochs=1"]
 FORWARD = "return spikes.flatten(3).sum(3) * self.w, {'output': spikes.flatten(1).sum(1)}"
@@ -36,7 +36,7 @@ class Own(torch.nn.Module):
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working folder of a user, with what the README shows; modules are forgotten afterwards."""
+    """The working folder of a user, with what the page shows; modules are forgotten afterwards."""
     (tmp_path / "mynet.py").write_text(PYTHON)
     (tmp_path / "mine.yaml").write_text(YAML)
     monkeypatch.chdir(tmp_path)
@@ -51,11 +51,11 @@ def example(*overrides: str) -> StudyConfig:
     return load_config(Path("mine.yaml"), [*SMALL, *overrides])
 
 
-def test_the_readme_s_architecture_is_searched_end_to_end(folder: Path) -> None:
+def test_the_documented_network_is_searched_end_to_end(folder: Path) -> None:
     config = example("stopping.0.beta=0.95")
     optimizer, trainer = build_optimizer(config), build_trainer(config, "cpu", lambda progress: None)
     for _ in range(2):
-        trial = optimizer.ask()
+        trial = optimizer.ask().trial
         outcome = trainer.evaluate(trial)
         assert outcome.state is State.COMPLETED
         assert set(outcome.curves) >= {"silent_rate_hidden", "spikes_hidden"}
@@ -67,7 +67,7 @@ def test_the_readme_s_architecture_is_searched_end_to_end(folder: Path) -> None:
 
 def test_its_silence_stops_it(folder: Path) -> None:
     config = example("space.threshold.high=2000")
-    trial = build_optimizer(config).ask()
+    trial = build_optimizer(config).ask().trial
     silent = Trial(0, {**trial.params, "threshold": 1000.0}, 1)
     assert build_trainer(config, "cpu", lambda progress: None).evaluate(silent).state is State.STOPPED
 

@@ -51,7 +51,9 @@ class Kernel:
             path = Path(folder, "lib", "dl", "slayer", *self.module.split(".")[:-1], f"{self.name}.cu")
             if path.is_file():
                 return path
-        raise ConfigError(f"lava-dl's {self.name}.cu is not installed: see the README for how to install lava-dl 0.6.0")
+        raise ConfigError(
+            f"lava-dl's {self.name}.cu is not installed: see docs/clusters.md for how to install lava-dl 0.6.0"
+        )
 
     @property
     def extension(self) -> str:

@@ -1,0 +1,33 @@
+"""``snnhpo export``: the trials of a study for other tools."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from snnhpo_mpi.cli.options import add_study, formats
+from snnhpo_mpi.cli.streams import say
+
+HELP = "write the trials for other tools"
+EXAMPLE = """snnhpo export results/quickstart --format csv,parquet,optuna
+  optuna-dashboard results/quickstart/export/optuna.log"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The study, and what to write where."""
+    add_study(parser)
+    parser.add_argument(
+        "--format", type=formats("csv", "parquet", "optuna"), default=("csv",), help="csv,parquet,optuna (default csv)"
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder to write to (default RUN/export)")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Write the files and print their names."""
+    from snnhpo_mpi.record import read
+    from snnhpo_mpi.report.export import export
+
+    data = read(args.study)
+    for path in export(data, args.out or data.folder / "export", args.format):
+        say(str(path))
+    return 0

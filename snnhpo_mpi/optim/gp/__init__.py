@@ -1,0 +1,1 @@
+"""Gaussian processes: one a model output, fitted, conditioned and evaluated."""
