@@ -72,7 +72,7 @@ def begun(tmp_path: Path) -> Path:
         ("trainer.encoding.max_rate_hz", 64.0, "objectives"),
         ("trainer.encoding.name", "bernoulli", "objectives"),
         ("trainer.network", "diehl_cook_distance", "objectives"),
-        ("trainer.batch_size", 1, "objectives"),
+        ("trainer.batch_size", 8, "objectives"),
         ("fixed.e_reset", -61.0, "every trial"),
         ("fixed.e_thresh", -50.0, "every trial"),
         ("study.seed", 2, "split of the data"),
