@@ -7,9 +7,9 @@ from snnhpo_mpi.worker.user_function import load_function
 
 
 def raised(folder: Path, body: str) -> str:
-    (folder / "mine.py").write_text(f"import json\n\ndef evaluate(params):\n    {body}\n")
+    (folder / "mine.py").write_text(f"import json\n\ndef evaluate(params, seed, device):\n    {body}\n")
     with pytest.raises(BaseException) as caught:
-        load_function(f"{folder}/mine.py:evaluate")({"hidden": 3})
+        load_function(f"{folder}/mine.py:evaluate")({"hidden": 3}, 1, "cpu")
     return said(caught.value)
 
 
