@@ -48,6 +48,7 @@ LIBRARIES = {
     "h5py": ("record/", "snn/data/shd.py"),
     "bindsnet": ("snn/stdp/engines/bindsnet.py",),
     "triton": ("snn/stdp/engines/", "snn/slayer/neurons/", "snn/triton_available.py"),
+    "numba": ("snn/stdp/engines/",),
     "lava": ("snn/slayer/lava.py", "snn/slayer/lava_kernels/"),
     "tonic": ("snn/data/",),
     "optuna": ("bench/", "report/export.py"),

@@ -6,7 +6,8 @@ computing (equal to wall time on an idle machine), on a GPU wall time after sync
 CUDA kernels, as ``snnhpo kernels build`` made them, and without them nothing is measured. The first turns, which
 compile kernels and capture graphs, do not count there.
 
-    stdp    400 neurons, 100 steps, library's defaults; scoring also the published way: one sample at a time
+    stdp    ``--batch-size 1``: one sample after another, from pixels to changed weights, encoding included; else spikes
+            in batches; 400 neurons (``--neurons``), 100 steps; scoring also the published way, one sample at a time
     slayer  the MNIST network with the library's tutorial values, 25 steps
 """
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from snnhpo_mpi.snn.stdp.two_layers import TwoLayers
     from snnhpo_mpi.trial import Params
 
-BATCH, SCORE_BATCH = 32, 256
+BATCH, SCORE_BATCH, NEURONS = 32, 256, 400
 N_PUBLISHED = 8  # samples scored one at a time
 N_UPDATES = 20  # after which weights are compared
 N_UPDATES_GPU = 5  # of STDP, where sums are added in another order: a spike more or less has not changed all others
@@ -39,13 +40,23 @@ Step = Callable[[], object]
 T = TypeVar("T")
 
 
-def run_benchmark(trainer: str, device_name: str, rounds: int) -> dict[str, Any]:
+def run_benchmark(
+    trainer: str,
+    device_name: str,
+    rounds: int,
+    batch_size: int | None = None,
+    neurons: int = NEURONS,
+    regime: str = "library",
+) -> dict[str, Any]:
     """Measure one trainer.
 
     Args:
         trainer: stdp or slayer.
         device_name: of torch.
         rounds: turns of training, and of scoring.
+        batch_size: of training; None for 1 of STDP on a CPU, else 32.
+        neurons: of STDP's excitatory layer.
+        regime: hyperparameters of STDP, a key of ``stdp_one_by_one.REGIMES``.
 
     Returns:
         The keys of ``--json``.
@@ -61,21 +72,32 @@ def run_benchmark(trainer: str, device_name: str, rounds: int) -> dict[str, Any]
     n_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        measured = (_stdp if trainer == "stdp" else _slayer)(place, rounds)
+        if trainer == "slayer":
+            measured = _slayer(place, rounds)
+        else:
+            measured = _stdp(place, rounds, batch_size or (1 if place.type == "cpu" else BATCH), neurons, regime)
     finally:
         torch.set_num_threads(n_threads)
     return {"trainer": trainer, "device": device_name} | measured
 
 
-def _stdp(place: device, rounds: int) -> dict[str, Any]:
+def _stdp(place: device, rounds: int, batch_size: int, neurons: int, regime: str) -> dict[str, Any]:
+    from snnhpo_mpi.bench.stdp_one_by_one import measure, params_of
+
+    what = {"batch_size": batch_size, "neurons": neurons, "regime": regime}
+    params = params_of(regime, neurons)
+    if batch_size == 1 and place.type == "cpu":
+        return what | measure(params, rounds)
+    return what | _stdp_batches(place, rounds, batch_size, params)
+
+
+def _stdp_batches(place: device, rounds: int, batch_size: int, params: Params) -> dict[str, Any]:
     import torch
 
-    from snnhpo_mpi.hyperparameters.networks import defaults
     from snnhpo_mpi.snn.stdp.diehl_cook import DiehlCook
     from snnhpo_mpi.snn.stdp.engines.bindsnet import BindsnetNetwork
 
-    params = defaults("stdp", "diehl_cook") | {"map_size": 400}
-    batches = [_digits(BATCH, turn, 100, 128.0, place)[0] for turn in range(max(rounds, N_UPDATES))]
+    batches = [_digits(batch_size, turn, 100, 128.0, place)[0] for turn in range(max(rounds, N_UPDATES))]
     with torch.inference_mode():
         ours: TwoLayers = _seeded(DiehlCook, params, 784, 1.0, place)
         library: TwoLayers = _seeded(BindsnetNetwork, params, 784, 1.0, place)
@@ -88,11 +110,12 @@ def _stdp(place: device, rounds: int) -> dict[str, Any]:
         n_warm = N_WARM if place.type == "cuda" else 0
         for turn in range(n_warm + rounds):
             spikes, _ = _digits(SCORE_BATCH, turn, 100, 128.0, place)
-            score.append(_turn(partial(ours.score, spikes), partial(library.score, spikes[:BATCH]), place))
+            score.append(_turn(partial(ours.score, spikes), partial(library.score, spikes[:batch_size]), place))
             one_by_one = torch.split(spikes[:N_PUBLISHED], 1)
             single.append(_seconds(lambda: [library.score(one) for one in one_by_one], place) / N_PUBLISHED)  # noqa: B023
     score, single = score[n_warm:], single[n_warm:]
-    result = _rates(train[n_warm:], (BATCH, BATCH), score, (SCORE_BATCH, BATCH), difference)
+    sizes = (batch_size, batch_size), (SCORE_BATCH, min(batch_size, SCORE_BATCH))
+    result = rates(train[n_warm:], sizes[0], score, sizes[1], difference)
     per_sample = [seconds / SCORE_BATCH for seconds, _ in score]
     result["published"] = {"score_per_s": 1.0 / statistics.median(single)}
     result["speedup_score_published"] = statistics.median(b / a for a, b in zip(per_sample, single, strict=True))
@@ -135,8 +158,8 @@ def _slayer(place: device, rounds: int) -> dict[str, Any]:
         mine, theirs = (partial(read_classes, learner.network, spikes) for learner in (ours, library))
         score.append(_turn(mine, theirs, place))
     kernels = "compiled" if place.type == "cuda" else "none"
-    rates = _rates(train[n_warm:], (BATCH, BATCH), score[n_warm:], (BATCH, BATCH), _slayer_difference(params, place))
-    return rates | {"library_kernels": kernels}
+    found = rates(train[n_warm:], (BATCH, BATCH), score[n_warm:], (BATCH, BATCH), _slayer_difference(params, place))
+    return found | {"library_kernels": kernels}
 
 
 def _slayer_difference(params: Params, place: device) -> float:
@@ -210,7 +233,7 @@ def _seconds(step: Step, place: device) -> float:
     return clock() - start
 
 
-def _rates(
+def rates(
     train: Sequence[tuple[float, float]],
     n_train: tuple[int, int],
     score: Sequence[tuple[float, float]],
@@ -218,7 +241,7 @@ def _rates(
     difference: float,
 ) -> dict[str, Any]:
     """Seconds of (ours, library) in each turn, and how many samples each presented -> the table."""
-    rates = [
+    found = [
         {
             "train_per_s": n_train[who] / statistics.median(turn[who] for turn in train),
             "score_per_s": n_score[who] / statistics.median(turn[who] for turn in score),
@@ -226,8 +249,8 @@ def _rates(
         for who in range(2)
     ]
     return {
-        "ours": rates[0],
-        "library": rates[1],
+        "ours": found[0],
+        "library": found[1],
         "speedup_train": statistics.median(turn[1] / n_train[1] / (turn[0] / n_train[0]) for turn in train),
         "speedup_score": statistics.median(turn[1] / n_score[1] / (turn[0] / n_score[0]) for turn in score),
         "max_abs_difference": difference,
@@ -238,13 +261,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     parser.add_argument("--trainer", choices=("stdp", "slayer"), required=True)
     parser.add_argument("--device", default="cpu", help="cpu, cuda:0, ... (default cpu)")
+    parser.add_argument("--batch-size", type=positive, metavar="N", help="of STDP (default 1 on a CPU, else 32)")
+    parser.add_argument("--neurons", type=positive, default=NEURONS, metavar="N", help="of STDP (default 400)")
+    parser.add_argument(
+        "--regime",
+        choices=("library", "published", "firing"),
+        default="library",
+        help="hyperparameters of STDP: the library's, the best published ones (few spikes, strong inhibition), or a "
+        "network that fires constantly (default library)",
+    )
     parser.add_argument("--rounds", type=positive, default=5, metavar="N", help="turns measured (default 5)")
     parser.add_argument("--json", action="store_true", help="one JSON object")
 
 
 def main(args: argparse.Namespace) -> int:
     """Run the command."""
-    result = run_benchmark(args.trainer, args.device, args.rounds)
+    result = run_benchmark(args.trainer, args.device, args.rounds, args.batch_size, args.neurons, args.regime)
     if args.json:
         sys.stdout.write(json.dumps(result) + "\n")
         return 0

@@ -158,14 +158,16 @@ class DatasetSettings(Settings):
 class EncodingSettings(Settings):
     """How a sample becomes spike trains."""
 
-    name: Literal["poisson", "bernoulli", "latency", "rank_order", "receptive_fields", "events"] = "poisson"
-    """``events`` for recordings, the others for images."""
+    name: Literal[
+        "poisson", "poisson_intervals", "bernoulli", "latency", "rank_order", "receptive_fields", "events"
+    ] = "poisson"
+    """``events`` for recordings, the others for images; ``poisson_intervals`` is the published encoder."""
     steps: Annotated[int, _within("steps")]
     """Time steps T of a sample."""
     dt_ms: Annotated[float, _within("dt_ms")] = 1.0
     """Length of a time step of the network."""
     max_rate_hz: Annotated[float, _within("max_rate_hz")] | None = None
-    """``poisson``: firing rate at full intensity."""
+    """``poisson`` and ``poisson_intervals``: firing rate at full intensity."""
     max_probability: Annotated[float, _within("max_probability")] | None = None
     """``bernoulli``: probability of a spike in a step at full intensity."""
     fields: Annotated[int, _within("fields")] | None = None
@@ -179,23 +181,26 @@ class EncodingSettings(Settings):
 
     @model_validator(mode="after")
     def _own_keys(self) -> EncodingSettings:
-        for name, keys in ENCODING_KEYS.items():
-            for key, needed in keys.items():
-                is_given = getattr(self, key) != type(self).model_fields[key].default
-                if name == self.name and needed and not is_given:
-                    raise ValueError(f"encoding {name} needs {key}")
-                if name != self.name and is_given:
-                    raise ValueError(f"{key} belongs to the encoding {name}, not to {self.name}")
+        for key in dict.fromkeys(key for keys in ENCODING_KEYS.values() for key in keys):
+            owners = [name for name, keys in ENCODING_KEYS.items() if key in keys]
+            is_given = getattr(self, key) != type(self).model_fields[key].default
+            if self.name in owners:
+                if ENCODING_KEYS[self.name][key] and not is_given:
+                    raise ValueError(f"encoding {self.name} needs {key}")
+            elif is_given:
+                whose = f"encoding{'s' * (len(owners) > 1)} {' and '.join(owners)}"
+                raise ValueError(f"{key} belongs to the {whose}, not to {self.name}")
         return self
 
 
 ENCODING_KEYS: Mapping[str, Mapping[str, bool]] = {
     "poisson": {"max_rate_hz": True},
+    "poisson_intervals": {"max_rate_hz": True},
     "bernoulli": {"max_probability": True},
     "receptive_fields": {"fields": True},
     "events": {"window_ms": False, "denoise_ms": False, "downsample": False},
 }
-"""Keys of one encoding alone, and whether it needs them."""
+"""Keys that not every encoding takes, and whether it needs them."""
 
 
 class StdpSettings(Settings):
@@ -211,10 +216,21 @@ class StdpSettings(Settings):
     """What is learnt."""
     encoding: EncodingSettings
     """How it becomes spikes."""
-    batch_size: Annotated[int, _within("batch_size")] = 32
-    """Samples whose weight changes are summed; 1 is the published way."""
+    batch_size: Annotated[int, _within("batch_size")] = 1
+    """Samples whose weight changes are summed: 1 is published, and the fastest on a CPU; more keep a GPU busy."""
+    readout: Literal["frozen", "latest", "published"] = "frozen"
+    """What the decoder is fitted on: training samples shown again with learning off, the latest ones as they were when
+    they were learnt, or, as published, rates and counts of the whole training added up."""
+    readout_samples: Annotated[int, _within("readout_samples")] = 10_000
+    """``frozen`` and ``latest``: so many samples, or all if fewer."""
     time_limit: Duration = 6 * 3600.0
     """A trial over it is failed."""
+
+    @model_validator(mode="after")
+    def _own_keys(self) -> StdpSettings:
+        if self.readout == "published" and self.readout_samples != type(self).model_fields["readout_samples"].default:
+            raise ValueError("readout_samples belongs to the readouts frozen and latest, not to published")
+        return self
 
 
 class SlayerSettings(Settings):
@@ -260,7 +276,7 @@ class MonitorSettings(Settings):
     beta: Annotated[float, _within("beta")]
     """Largest tolerated share of silent samples."""
     rule: Literal["sequential", "published"] = "sequential"
-    """``sequential`` tests after every batch, ``published`` every ``check_every`` samples as the paper does."""
+    """``sequential`` tests about every 32 samples, ``published`` every ``check_every`` samples as the paper does."""
     check_every: Annotated[int, _within("check_every")] | None = None
     """``published`` only: samples between checks; by default a fortieth of the training samples."""
     warm_up: Annotated[int, _within("warm_up")] = 0

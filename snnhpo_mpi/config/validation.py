@@ -259,7 +259,7 @@ def _rule_faults(config: StudyConfig) -> Iterator[Fault]:
     n_train = config.trainer.dataset.train
     for index, monitor in enumerate(config.stopping):
         if monitor.rule == "sequential" and monitor.check_every is not None:
-            yield ("stopping", index, "check_every"), "belongs to the rule published; sequential checks every batch"
+            yield ("stopping", index, "check_every"), "belongs to the rule published; sequential checks all the time"
         if monitor.rule == "published" and monitor.warm_up:
             yield ("stopping", index, "warm_up"), "belongs to the rule sequential"
         if (monitor.check_every or 0) >= n_train:

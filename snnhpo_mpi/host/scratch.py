@@ -6,6 +6,7 @@ What libraries would keep in the home folder goes there too: many ranks at once 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import logging
 import os
 import shutil
@@ -60,6 +61,19 @@ def cache_folder(environment: Mapping[str, str]) -> Path:
     if own := environment.get(CACHE):
         return Path(own).expanduser()
     return _place(environment) / f"{_PREFIX}cache-{os.getuid()}"
+
+
+@contextlib.contextmanager
+def locked(entry: Path) -> Iterator[None]:
+    """Hold the lock of an entry of the cache; without effect where the file system has no locks.
+
+    Raises:
+        OSError: the file of the lock cannot be made.
+    """
+    with entry.with_suffix(".lock").open("w") as file:
+        with contextlib.suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _place(environment: Mapping[str, str]) -> Path:

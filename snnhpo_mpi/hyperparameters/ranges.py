@@ -66,6 +66,7 @@ RANGES: Mapping[str, Range] = MappingProxyType(
         "held_out": _count(1_000_000_000),
         "steps": _count(MAX_STEPS),
         "dt_ms": Range(float, 1e-3, 1e3, "ms"),
+        "readout_samples": _count(1_000_000_000),
         "max_rate_hz": Range(float, 1e-6, 1e6, "Hz"),
         "max_probability": _SHARE,
         "fields": _count(64, low=3),

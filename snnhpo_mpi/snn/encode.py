@@ -9,16 +9,20 @@ Notation: B samples, T steps, P pixels of a sample.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import assert_never
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy.special import pdtr
 from torch import Tensor
 
 from snnhpo_mpi.config import EncodingSettings
 
 FULL = 255.0  # intensity
+MAX_TABLE_STEPS = 4096
 RESPONSE_MIN = 0.1  # of a receptive field that fires: weaker ones would only mark the end (Bohte et al. 2002)
 
 
@@ -37,6 +41,9 @@ def encoded(samples: Tensor, encoding: EncodingSettings, generator: torch.Genera
         case "poisson":
             assert encoding.max_rate_hz is not None  # validated
             return poisson(samples, encoding.steps, encoding.max_rate_hz, encoding.dt_ms, generator)
+        case "poisson_intervals":
+            assert encoding.max_rate_hz is not None  # validated
+            return poisson_intervals(samples, encoding.steps, encoding.max_rate_hz, encoding.dt_ms, generator)
         case "bernoulli":
             assert encoding.max_probability is not None  # validated
             return bernoulli(samples, encoding.steps, encoding.max_probability, generator)
@@ -63,8 +70,7 @@ def poisson(images: Tensor, n_steps: int, max_rate_hz: float, dt_ms: float, gene
     """Rate code: in each time step a pixel fires with the probability of at least one event of a Poisson process.
 
     A step holds one spike at most, so this is the Poisson process seen at the network's own resolution, and steps are
-    independent. BindsNET's encoder differs: it draws the *intervals* from a Poisson distribution, which makes trains
-    far more regular than a Poisson process (standard deviation of an interval: the root of its mean, not its mean).
+    independent. BindsNET's encoder differs, see ``poisson_intervals``.
 
     Args:
         images: ``B x C x H x W`` uint8.
@@ -78,6 +84,65 @@ def poisson(images: Tensor, n_steps: int, max_rate_hz: float, dt_ms: float, gene
     """
     rate_hz = images.flatten(1).to(torch.float32) * (max_rate_hz / FULL)
     return _independent(images, -torch.expm1(-rate_hz * (dt_ms * 1e-3)), n_steps, generator)
+
+
+def poisson_intervals(
+    images: Tensor, n_steps: int, max_rate_hz: float, dt_ms: float, generator: torch.Generator
+) -> Tensor:
+    """Rate code of BindsNET's ``PoissonEncoder``, which the published experiments use.
+
+    The *intervals* between spikes, and before the first, are drawn from a Poisson distribution, at least one step each:
+    trains are far more regular than a Poisson process (standard deviation of an interval: the root of its mean, not its
+    mean), and dim pixels are silent, since their first interval hardly ever ends within the steps.
+
+    Args:
+        images: ``B x C x H x W`` uint8.
+        n_steps: T.
+        max_rate_hz: 1 / mean interval of a pixel of intensity 255.
+        dt_ms: length of a step.
+        generator: on the device of the images.
+
+    Returns:
+        ``B x T x C x H x W`` bool.
+    """
+    flat = images.flatten(1)
+    sample, pixel = flat.nonzero(as_tuple=True)
+    mean = 1.0 / (flat[sample, pixel].to(torch.float32) * (max_rate_hz / FULL) * (dt_ms * 1e-3))  # [steps]
+    # As many intervals as there are steps always reach the end.
+    intervals = torch.poisson(mean[:, None].expand(-1, n_steps).contiguous(), generator=generator).clamp_(min=1)
+    step = intervals.cumsum(1) - 1  # S x T
+    lit, which = (step < n_steps).nonzero(as_tuple=True)
+    spikes = torch.zeros(len(images), n_steps, flat.shape[1], dtype=torch.bool, device=images.device)
+    spikes[sample[lit], step[lit, which].to(torch.int64), pixel[lit]] = True
+    return spikes.reshape(len(images), n_steps, *images.shape[1:])
+
+
+@functools.lru_cache(maxsize=4)
+def interval_table(encoding: EncodingSettings) -> NDArray[np.uint32] | None:
+    """How the times between a pixel's spikes are distributed, where that is all there is to an encoding.
+
+    Returns:
+        ``256 x (T + 1)``: for each grey level the probability, times 2^32, that the next spike is at most 0, 1, ... T
+        steps after the last (the first: after the beginning); None if spikes are not independent in this way, or the
+        table would be large.
+    """
+    if encoding.steps > MAX_TABLE_STEPS:
+        return None
+    intensity = np.arange(256)[:, None] / FULL
+    steps = np.arange(encoding.steps + 1)
+    rate = intensity * ((encoding.max_rate_hz or 0.0) * encoding.dt_ms * 1e-3)  # a step
+    match encoding.name:
+        case "poisson":
+            cumulated = -np.expm1(-rate * steps)
+        case "bernoulli":
+            assert encoding.max_probability is not None  # validated
+            cumulated = 1.0 - (1.0 - intensity * encoding.max_probability) ** steps
+        case "poisson_intervals":
+            with np.errstate(divide="ignore"):
+                cumulated = pdtr(steps, np.minimum(1.0 / rate, 1e300)) * (steps > 0)
+        case _:
+            return None
+    return np.minimum(cumulated * 2.0**32, 2.0**32 - 1).astype(np.uint32)
 
 
 def bernoulli(images: Tensor, n_steps: int, max_probability: float, generator: torch.Generator) -> Tensor:

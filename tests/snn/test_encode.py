@@ -6,7 +6,7 @@ import torch
 from pydantic import ValidationError
 
 from snnhpo_mpi.config import EncodingSettings
-from snnhpo_mpi.snn.encode import encoded, input_shape, poisson, spike_generator, unpacked
+from snnhpo_mpi.snn.encode import encoded, input_shape, interval_table, poisson, spike_generator, unpacked
 
 
 def encode(images: torch.Tensor, n_steps: int, max_rate_hz: float, seed: int = 1, dt_ms: float = 1.0) -> torch.Tensor:
@@ -48,6 +48,7 @@ def test_spikes_do_not_repeat_the_numbers_of_the_initial_weights() -> None:
 
 ENCODINGS = {
     "poisson": {"max_rate_hz": 128},
+    "poisson_intervals": {"max_rate_hz": 128},
     "bernoulli": {"max_probability": 0.4},
     "latency": {},
     "rank_order": {},
@@ -78,6 +79,71 @@ def test_every_encoding_has_the_shape_it_announces_and_follows_its_generator(nam
 def test_bernoulli_fires_in_proportion_to_the_intensity() -> None:
     share = by("bernoulli", grey(0, 51, 255), 40_000).float().mean(1).flatten()
     assert share.tolist() == pytest.approx([0.0, 0.08, 0.4], abs=4 * math.sqrt(0.24 / 40_000))
+
+
+def compiled(name: str, images: torch.Tensor, steps: int, seed: int = 1, **changes: float) -> torch.Tensor:
+    """Spikes ``B x T x P`` that the CPU engine makes of images."""
+    from snnhpo_mpi.snn.stdp.engines import cpu_steps
+
+    settings = EncodingSettings(name=name, steps=steps, **ENCODINGS[name] | changes)
+    table, flat = interval_table(settings), images.flatten(1).numpy()
+    whole = [np.empty(flat.shape[1] * steps, np.int32) for _ in range(3)]
+    given = cpu_steps.Input(np.empty(steps + 1, np.int32), *whole)
+    random, spikes = np.array([seed], np.uint64), torch.zeros(len(flat), steps, flat.shape[1], dtype=torch.bool)
+    encode = cpu_steps._encode
+    for image, raster in zip(flat, spikes, strict=True):
+        encode(image, table, steps, random, given)
+        for t in range(steps):
+            which = given.which[given.first[t] : given.first[t + 1]]
+            assert len(set(which.tolist())) == len(which)
+            raster[t, which] = True
+    return spikes
+
+
+def statistics(spikes: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Of each pixel of ``B x T x P``: share of samples with a spike in each step, ``T x P``; of so many spikes."""
+    return {
+        "when": spikes.float().mean(0),
+        "how many": torch.stack([(spikes.sum(1) == k).float().mean(0) for k in range(30)]),
+    }
+
+
+@pytest.mark.stdp
+@pytest.mark.parametrize("dt_ms", [1.0, 0.5])
+@pytest.mark.parametrize("encode", ["torch", "compiled"])
+def test_poisson_intervals_are_distributed_as_bindsnets(encode: str, dt_ms: float) -> None:
+    n_samples, n_steps, rate_hz = 6000, 60, 400.0
+    from snnhpo_mpi.snn.stdp.engines.bindsnet import poisson_encoded
+
+    images = grey(0, 3, 40, 130, 255, n_samples=n_samples)
+    settings = EncodingSettings(name="poisson_intervals", steps=n_steps, max_rate_hz=rate_hz, dt_ms=dt_ms)
+    torch.manual_seed(2)
+    theirs = statistics(poisson_encoded(images, settings).flatten(2))
+    if encode == "torch":
+        spikes = encoded(images, settings, torch.Generator().manual_seed(1)).flatten(2)
+    else:
+        spikes = compiled("poisson_intervals", images, n_steps, max_rate_hz=rate_hz, dt_ms=dt_ms)
+    for what, share in statistics(spikes).items():
+        p = (share + theirs[what]) / 2
+        assert ((share - theirs[what]).abs() <= 4.5 * (2 * p * (1 - p) / n_samples).sqrt() + 1e-9).all(), what
+    assert not spikes[:, :, 0].any()
+    assert spikes[:, :, 4].sum() > n_samples
+
+
+@pytest.mark.parametrize("name", ["poisson", "bernoulli"])
+def test_the_compiled_code_draws_the_other_rate_codes_as_torch_does(name: str) -> None:
+    images = grey(0, 3, 40, 130, 255, n_samples=6000)
+    ours, theirs = statistics(compiled(name, images, 40)), statistics(by(name, images, 40).flatten(2))
+    for what, share in ours.items():
+        p = (share + theirs[what]) / 2
+        assert ((share - theirs[what]).abs() <= 4.5 * (2 * p * (1 - p) / 6000).sqrt() + 1e-9).all(), what
+
+
+def test_encodings_whose_spikes_depend_on_one_another_have_no_table_of_intervals() -> None:
+    for name, keys in ENCODINGS.items():
+        table = interval_table(EncodingSettings(name=name, steps=7, **keys))
+        assert (table is None) == (name in ("latency", "rank_order", "receptive_fields"))
+        assert interval_table(EncodingSettings(name=name, steps=100_000, **keys)) is None
 
 
 def test_latency_fires_once_and_the_brighter_the_earlier() -> None:
@@ -113,5 +179,11 @@ def test_bits_of_recordings_are_spikes_in_order_of_time() -> None:
 def test_an_encoding_takes_its_own_keys_and_no_others() -> None:
     with pytest.raises(ValidationError, match="encoding poisson needs max_rate_hz"):
         EncodingSettings(steps=5)
+    with pytest.raises(ValidationError, match="encoding poisson_intervals needs max_rate_hz"):
+        EncodingSettings(name="poisson_intervals", steps=5)
+    with pytest.raises(
+        ValidationError, match="max_rate_hz belongs to the encodings poisson and poisson_intervals, not to latency"
+    ):
+        EncodingSettings(name="latency", steps=5, max_rate_hz=100)
     with pytest.raises(ValidationError, match="fields belongs to the encoding receptive_fields, not to latency"):
         EncodingSettings(name="latency", steps=5, fields=4)

@@ -44,16 +44,15 @@ def config(trainer: str, networks: Path | None) -> StudyConfig:
 
 def stdp() -> tuple[Any, Any, dict[str, Any]]:
     """A network that has learnt a batch, as a reader; its state; its hyperparameters."""
-    from snnhpo_mpi.snn.encode import encoded
     from snnhpo_mpi.snn.stdp.diehl_cook import DiehlCook
-    from snnhpo_mpi.snn.stdp.trainer import StdpReader, spike_trains
+    from snnhpo_mpi.snn.stdp.trainer import StdpReader
 
     params = defaults("stdp", "diehl_cook") | {"map_size": 15, "norm": 30.0, "theta_plus": 1.0}
     torch.manual_seed(1)
     with torch.inference_mode():
         network = DiehlCook(params, 64, 1.0, CPU)
-        response = network.train(encoded(IMAGES, ENCODING, spike_generator(1, CPU)))
-        decoder = fit_decoder("vote", spike_trains(response.excitatory), CLASSES.numpy(), 3)
+        trains = network.teach(IMAGES, ENCODING, spike_generator(1, CPU), batch_size=1).excitatory
+        decoder = fit_decoder("vote", trains, CLASSES.numpy(), 3)
     reader = StdpReader(network, decoder, ENCODING, CPU)
     return reader, reader.state(), params
 

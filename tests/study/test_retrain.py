@@ -207,7 +207,15 @@ def test_a_network_is_tested_on_what_the_search_never_saw_and_kept(
     assert config.retrain is not None
     folder = tmp_path / "results" / "quickstart" / "retrain" / "networks"
     config = config.model_copy(update={"retrain": config.retrain.model_copy(update={"networks": str(folder)})})
-    params = {**config.retrain.candidates[0].params, "map_size": 20}
+    learns = {
+        "map_size": 60,
+        "norm": 78.4,
+        "strength_exc": 22.5,
+        "strength_inh": 250.0,
+        "e_thresh": -52.0,
+        "nu_pre": 1e-4,
+    }
+    params = {**config.retrain.candidates[0].params, **learns}
     outcome = StdpTrainer(config, "cpu", lambda progress: None).evaluate(Trial(0, params, 9))
     assert outcome.metrics["n_samples"] == 2 * 300
     table = np.asarray(outcome.curves["confusion"])

@@ -7,15 +7,13 @@ that other data never meet an old entry. Whoever comes first holds a lock while 
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import json
 import logging
 import os
 import tempfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -23,7 +21,7 @@ import numpy as np
 import torch
 
 from snnhpo_mpi.errors import ConfigError
-from snnhpo_mpi.host.scratch import CACHE, cache_folder
+from snnhpo_mpi.host.scratch import CACHE, cache_folder, locked
 from snnhpo_mpi.snn.data.part import Part, Source
 
 log = logging.getLogger(__name__)
@@ -64,7 +62,7 @@ def _shared(cache: Path, name: str, key: str, make: Make) -> Part:
     cache.mkdir(mode=0o700, parents=True, exist_ok=True)
     _check_owner(cache)
     entry = cache / f"{name}_{key}"
-    with _lock(entry):
+    with locked(entry):  # where the file system has no locks, each writer replaces the entry as a whole
         if (found := _load(entry)) is None:
             log.info("%s goes into the cache of this node: %s", name, cache)
             _write(entry, make)
@@ -88,15 +86,6 @@ def _check_owner(cache: Path) -> None:
     stat = cache.stat()
     if cache.parent.stat().st_mode & 0o002 and stat.st_uid != os.getuid():
         raise PermissionError(f"{cache} belongs to another user")
-
-
-@contextlib.contextmanager
-def _lock(entry: Path) -> Iterator[None]:
-    with entry.with_suffix(".lock").open("w") as file:
-        # Without locks on this file system several ranks may write at once; each replaces the entry as a whole.
-        with contextlib.suppress(OSError):
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _load(entry: Path) -> Part | None:

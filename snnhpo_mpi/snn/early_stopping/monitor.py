@@ -152,6 +152,12 @@ class LayerMonitors:
                 self._rates[layer].append(rate)
 
     @property
+    def check_periods(self) -> set[int]:
+        """Samples between two checks, of the rules that do not check every batch."""
+        rules = (monitor.rule for monitor in self._monitors.values())
+        return {rule.check_every for rule in rules if isinstance(rule, Published)}
+
+    @property
     def should_stop(self) -> bool:
         """Whether the rule of any layer has fired."""
         return any(monitor.should_stop for monitor in self._monitors.values())

@@ -60,6 +60,19 @@ class Silence:
         for layer, sums in self._spikes.items():
             np.add.at(sums, labels, counts[layer])
 
+    def looks(self, n_samples: int, every: int, batch_size: int) -> list[int]:
+        """Sizes of the parts of an epoch after each of which to look.
+
+        Args:
+            n_samples: of the epoch.
+            every: samples, a multiple of ``batch_size``; and sooner where a check of the published rule is due.
+            batch_size: parts consist of whole batches.
+        """
+        periods = {every} | self._monitors.check_periods
+        ends = {end for period in periods for end in range(period, n_samples, period)} | {n_samples}
+        whole = sorted({min(-(-end // batch_size) * batch_size, n_samples) for end in ends})
+        return [end - start for start, end in zip([0, *whole], whole, strict=False)]
+
     @property
     def should_stop(self) -> bool:
         """Whether a layer is too silent."""

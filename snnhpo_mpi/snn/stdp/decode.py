@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from snnhpo_mpi.snn.stdp.decode_linear import LinearFit, fit_linear
 
@@ -42,10 +43,18 @@ class SpikeTrains:
     n_samples: int
     n_neurons: int
 
-    def counts(self) -> Floats:
+    def counts(self) -> csr_array:
         """Spikes of each neuron on each sample, ``B x N``."""
-        flat = np.bincount(self.sample * self.n_neurons + self.neuron, minlength=self.n_samples * self.n_neurons)
-        return flat.reshape(self.n_samples, self.n_neurons).astype(np.float64)
+        first = np.append(0, np.cumsum(self.per_sample()))
+        shape = self.n_samples, self.n_neurons
+        counts = csr_array((np.ones(len(self.neuron)), self.neuron, first), shape=shape, copy=True)
+        counts.sum_duplicates()  # in place
+        return counts
+
+    def part(self, first: int, end: int) -> SpikeTrains:
+        """Samples ``first`` to ``end`` - 1."""
+        begin, stop = np.searchsorted(self.sample, [first, end])
+        return SpikeTrains(self.sample[begin:stop] - first, self.neuron[begin:stop], end - first, self.n_neurons)
 
     def per_sample(self) -> Ints:
         """Spikes of the whole layer on each sample, ``B``."""
@@ -105,9 +114,8 @@ class LinearReadout:
 
     def predict(self, trains: SpikeTrains) -> Ints:
         """See ``Decoder``."""
-        counts = trains.counts()
-        scores = counts @ self.fit.weights + self.fit.bias
-        return np.where(counts.sum(1) > 0, scores.argmax(1), ABSTAIN)
+        scores = trains.counts() @ self.fit.weights + self.fit.bias
+        return np.where(trains.per_sample() > 0, scores.argmax(1), ABSTAIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,17 +153,30 @@ def fit_decoder(name: str, trains: SpikeTrains, classes: Ints, n_classes: int) -
         n_classes: K.
     """
     match name:
-        case "all":
-            return CountReadout(_share_of_class(_rates(trains, classes, n_classes)))
-        case "vote":
-            rate = _rates(trains, classes, n_classes)
-            return CountReadout(_share_of_class(rate) * rate / np.maximum(rate.sum(1, keepdims=True), 1e-300))
+        case "all" | "vote":
+            return rate_readout(name, class_rates(trains, classes, n_classes))
         case "log" | "svm":
             return LinearReadout(fit_linear(name, trains.counts(), classes, n_classes))
         case "2gram" | "3gram":
             return _fit_ngrams(int(name[0]), trains, classes, n_classes)
         case _:
             raise ValueError(f"no decoder {name}")
+
+
+def rate_readout(name: str, rate: Floats) -> CountReadout:
+    """``all`` or ``vote`` from rates ``N x K``."""
+    share = _share_of_class(rate)
+    if name == "vote":
+        share = share * rate / np.maximum(rate.sum(1, keepdims=True), 1e-300)
+    return CountReadout(share)
+
+
+def added(one: NgramReadout, other: NgramReadout) -> NgramReadout:
+    """Counts of two sets of samples together."""
+    keys, place = np.unique(np.concatenate([one.keys, other.keys]), return_inverse=True)
+    scores = np.zeros((len(keys), one.scores.shape[1]))
+    np.add.at(scores, place, np.concatenate([one.scores, other.scores]))
+    return NgramReadout(one.n, keys, scores)
 
 
 def decoder_state(decoder: Decoder) -> dict[str, Any]:
@@ -180,7 +201,8 @@ def decoder_of(saved: Mapping[str, Any]) -> Decoder:
     return CountReadout(saved["weights"].cpu().numpy())
 
 
-def _rates(trains: SpikeTrains, classes: Ints, n_classes: int) -> Floats:
+def class_rates(trains: SpikeTrains, classes: Ints, n_classes: int) -> Floats:
+    """Mean spikes of each neuron on the samples of each class, ``N x K``."""
     members = (classes[:, None] == np.arange(n_classes)).astype(np.float64)  # B x K
     rate: Floats = trains.counts().T @ members / np.maximum(members.sum(0), 1.0)
     return rate

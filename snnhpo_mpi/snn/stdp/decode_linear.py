@@ -36,7 +36,7 @@ class LinearFit:
     bias: Floats
 
 
-def fit_linear(name: str, counts: Floats, classes: Ints, n_classes: int) -> LinearFit:
+def fit_linear(name: str, counts: csr_array, classes: Ints, n_classes: int) -> LinearFit:
     """Fit a readout.
 
     Args:
@@ -45,17 +45,24 @@ def fit_linear(name: str, counts: Floats, classes: Ints, n_classes: int) -> Line
         classes: ``B``.
         n_classes: K.
     """
-    spread = counts.std(0)
+    n, total, square = counts.shape[0], counts.sum(0), (counts * counts).sum(0)
+    spread = np.sqrt(n * square - total**2) / n  # of whole numbers, so exactly 0 where all are equal
     scale = 1.0 / np.where(spread > 0, spread, 1.0)
     weights, bias = np.zeros((counts.shape[1], n_classes)), np.full(n_classes, -np.inf)
     present = np.unique(classes)
     bias[present] = 0.0
     if len(present) > 1:
-        model = _fitted(name, csr_array(counts * scale), classes)
+        model = _fitted(name, _scaled(counts, scale), classes)
         # Of two classes there is one score, which speaks for the second.
         columns = present if len(present) > 2 else present[1:]
         weights[:, columns], bias[columns] = model.coef_.T * scale[:, None], model.intercept_
     return LinearFit(weights, bias)
+
+
+def _scaled(counts: csr_array, scale: Floats) -> csr_array:
+    """Each column of ``B x N`` times its scale; LIBLINEAR takes indices of 32 bits alone."""
+    indices, first = (index.astype(np.int32) for index in (counts.indices, counts.indptr))
+    return csr_array((counts.data * scale[indices], indices, first), shape=counts.shape)
 
 
 def _fitted(name: str, x: csr_array, classes: Ints) -> Any:

@@ -1,4 +1,4 @@
-"""Diehl & Cook networks: two layers, the first of which learns its input by STDP, a batch at a time.
+"""Diehl & Cook networks: two layers, the first of which learns its input by STDP, a sample or a batch at a time.
 
     input - all to all, learnt by STDP -> excitatory <-> inhibitory
 
@@ -7,7 +7,8 @@ a step at most (``diehl_cook``: Diehl & Cook, Front. Comput. Neurosci. 2015; Bin
 the more the farther away they are on a line (``diehl_cook_distance``: the gesture network of Firmin, Boulet & Talbi,
 arXiv 2403.00450, section 4, with the sign that inhibits). Every synapse takes one step.
 
-The same as ``bindsnet_network``, which is the library's own, without its full lateral matrices: their spikes are equal.
+The same as ``engines.bindsnet``, which is the library's own, without its full lateral matrices: their spikes are equal.
+On a CPU samples are presented one by one by compiled code, unless the weight changes of several are summed.
 
 Notation: B samples, T steps, M inputs, N excitatory neurons, and as many inhibitory ones. Time goes first in here.
 """
@@ -19,14 +20,15 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from snnhpo_mpi.snn.stdp.engines.cpu import SparseSteps
+from snnhpo_mpi.config import EncodingSettings
 from snnhpo_mpi.snn.stdp.engines.dense import DenseSteps
 from snnhpo_mpi.snn.stdp.equations import FORMS, INITIAL_WEIGHT, Form, equations, numbers, refuse_overflow
-from snnhpo_mpi.snn.stdp.two_layers import Response, TwoLayers
+from snnhpo_mpi.snn.stdp.two_layers import Response, Trains, TwoLayers
 from snnhpo_mpi.snn.triton_available import fuses
 from snnhpo_mpi.trial import Params
 
 if TYPE_CHECKING:
+    from snnhpo_mpi.snn.stdp.engines.cpu import CpuEngine
     from snnhpo_mpi.snn.stdp.engines.triton import FusedSteps
 
 
@@ -62,7 +64,13 @@ class DiehlCook(TwoLayers):
         self._norm = value["norm"]
         self._w = (INITIAL_WEIGHT * torch.rand(n_inputs, n)).to(device, dtype)
         self._theta = torch.zeros(n, device=device, dtype=dtype)
-        self._steps = _engine(self.w)(equations(params, form, dt_ms, dtype), self.w, self.theta)
+        constants = equations(params, form, dt_ms, dtype)
+        self._steps = _engine(self.w)(constants, self.w, self.theta)
+        self._one_by_one: CpuEngine | None = None
+        if device.type == "cpu":
+            from snnhpo_mpi.snn.stdp.engines.cpu import CpuEngine
+
+            self._one_by_one = CpuEngine(constants, self._norm, self._reset_interval, self.w, self.theta)
         # The library normalises after each presentation only; a large norm would leave the first batch silent.
         self._normalize()
 
@@ -78,10 +86,13 @@ class DiehlCook(TwoLayers):
 
     @property
     def _has_finite_potentials(self) -> bool:
-        return bool(self._steps.has_finite_potentials)
+        one_by_one = self._one_by_one is None or self._one_by_one.has_finite_potentials
+        return one_by_one and bool(self._steps.has_finite_potentials)
 
     def _present(self, spikes: Tensor, learning: bool) -> Response:
         """A presentation begins from rest, and again every ``reset_interval`` steps."""
+        if self._one_by_one is not None and (len(spikes) == 1 or not learning):
+            return self._one_by_one.respond(spikes, learning)
         steps = spikes.flatten(2).transpose(0, 1)
         interval = self._reset_interval or len(steps)
         shape = (*steps.shape[:2], len(self.theta))
@@ -93,15 +104,36 @@ class DiehlCook(TwoLayers):
                 self._normalize()
         return Response(*(spikes.transpose(0, 1) for spikes in record))
 
+    def train_with(self, spikes: Tensor, winners: Tensor) -> Response:
+        """``train`` on a CPU, sample by sample, with the winners of the library.
+
+        Args:
+            spikes: ``B x T x C x H x W`` bool.
+            winners: ``B x T``, the neuron that wins each step if it is over its threshold; -1 to draw it.
+        """
+        assert self._one_by_one is not None
+        return self._one_by_one.respond(spikes, True, winners.to(torch.int32).numpy())
+
+    def teach(self, samples: Tensor, encoding: EncodingSettings, generator: torch.Generator, batch_size: int) -> Trains:
+        """See ``TwoLayers``."""
+        if self._one_by_one is not None and batch_size == 1:
+            return self._one_by_one.show(samples, encoding, generator, learning=True)
+        return super().teach(samples, encoding, generator, batch_size)
+
+    def read(self, samples: Tensor, encoding: EncodingSettings, generator: torch.Generator) -> Trains:
+        """See ``TwoLayers``."""
+        if self._one_by_one is not None:
+            return self._one_by_one.show(samples, encoding, generator, learning=False)
+        return super().read(samples, encoding, generator)
+
     def _normalize(self) -> None:
         """Scale the weights into each neuron to their sum."""
         total = self.w.abs().sum(0, keepdim=True)
         self.w.mul_(self._norm / total.masked_fill_(total == 0, 1.0))
 
 
-def _engine(w: Tensor) -> type[SparseSteps] | type[DenseSteps] | type[FusedSteps]:
-    if w.device.type == "cpu":
-        return SparseSteps
+def _engine(w: Tensor) -> type[DenseSteps] | type[FusedSteps]:
+    """Steps of a batch."""
     if not fuses(w):
         return DenseSteps
     from snnhpo_mpi.snn.stdp.engines.triton import FusedSteps

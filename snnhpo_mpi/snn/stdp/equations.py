@@ -1,18 +1,20 @@
 """The equations of a Diehl & Cook network as numbers, and what is the same however their steps are computed.
 
     potential   v <- rest + exp(-dt / tc) (v - rest) + current, unless refractory; fires at v >= threshold, v <- reset
-    threshold   thresh + theta;  theta <- exp(-dt / tc_theta) theta, then + theta_plus at each spike of any sample
+    threshold   thresh + theta;  theta <- exp(-B dt / tc_theta) theta, then + theta_plus at each spike of any sample
     trace       x <- exp(-dt / tc_trace) x, then 1 at a spike
     weights     w <- clamp(w - nu_pre s_x^T trace_y + nu_post trace_x^T s_y, 0, 1), summed over the batch
 
 The order of operations, and with it the rounding, is that of BindsNET 0.3.4 (``LIFNodes``, ``DiehlAndCookNodes``,
-``AdaptiveLIFNodes``, ``PostPre``). Source: Diehl & Cook, Front. Comput. Neurosci. 2015, sections 2.1 and 2.2.
+``AdaptiveLIFNodes``, ``PostPre``); but there a threshold decays B times as slowly in batches of B. Source: Diehl &
+Cook, Front. Comput. Neurosci. 2015, sections 2.1 and 2.2.
 
 Notation: B samples, T steps, M inputs, N excitatory neurons, and as many inhibitory ones.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -62,7 +64,8 @@ class Equations:
         e: excitatory neurons.
         i: inhibitory neurons.
         theta_plus: rise of an adaptive threshold at a spike [mV].
-        theta_decay: what a step leaves of it.
+        theta_decay: what a step of one sample leaves of it.
+        tc_theta: its time constant.
         nu_pre: learning rate at presynaptic spikes.
         nu_post: learning rate at postsynaptic spikes.
         x_decay: what a step leaves of an input's trace.
@@ -76,6 +79,7 @@ class Equations:
     i: Lif
     theta_plus: float
     theta_decay: float
+    tc_theta: float
     nu_pre: float
     nu_post: float
     x_decay: float
@@ -83,6 +87,10 @@ class Equations:
     strength_exc: float
     strength_inh: float
     form: Form
+
+    def theta_left(self, n_samples: int) -> float:
+        """What a step leaves of a threshold's rise: a step of a batch takes as long as one of each of its samples."""
+        return self.theta_decay if n_samples == 1 else math.exp(-n_samples / self.tc_theta)
 
     @property
     def learns(self) -> bool:
@@ -111,6 +119,7 @@ def equations(params: Params, form: Form, dt_ms: float, dtype: torch.dtype) -> E
         i=lif("i"),
         theta_plus=value["theta_plus"],
         theta_decay=left(value["tc_theta_decay"]),
+        tc_theta=value["tc_theta_decay"] / dt_ms,
         nu_pre=value["nu_pre"],
         nu_post=value["nu_post"],
         x_decay=left(value["x_tc_trace"]),

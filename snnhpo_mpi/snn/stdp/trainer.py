@@ -27,17 +27,17 @@ from snnhpo_mpi.snn.data import Samples, load, load_final
 from snnhpo_mpi.snn.early_stopping.monitor import Events
 from snnhpo_mpi.snn.early_stopping.saturation import saturated_samples
 from snnhpo_mpi.snn.early_stopping.stopping import EarlyStopping
-from snnhpo_mpi.snn.encode import encoded, input_shape, spike_generator
+from snnhpo_mpi.snn.encode import input_shape, spike_generator
 from snnhpo_mpi.snn.save_network import save_if_wanted
-from snnhpo_mpi.snn.stdp.decode import Decoder, Ints, SpikeTrains, decoder_of, decoder_state, fit_decoder, join
+from snnhpo_mpi.snn.stdp.decode import Decoder, Ints, SpikeTrains, decoder_of, decoder_state, join
 from snnhpo_mpi.snn.stdp.diehl_cook import DiehlCook
 from snnhpo_mpi.snn.stdp.equations import FORMS
-from snnhpo_mpi.snn.stdp.two_layers import Response, TwoLayers
+from snnhpo_mpi.snn.stdp.readout import Readout
+from snnhpo_mpi.snn.stdp.two_layers import Trains, TwoLayers
 from snnhpo_mpi.snn.training_log import Report, TrainingLog
 from snnhpo_mpi.trial import Outcome, Params, Trial
 
-FIT_SAMPLES = 1000  # the latest training samples that a decoder is fitted on: older ones met other weights
-REFIT_SAMPLES = 250  # between two fits of the running decoder
+LOOK_EVERY = 32  # training samples, about: then monitors and decoder look at their spikes
 SCORE_BATCH, SCORE_BYTES = 256, 2**28  # most samples scored at once, and most bytes of their spikes
 
 
@@ -63,6 +63,10 @@ class StdpTrainer:
         read = load if config.retrain is None else load_final
         self._split = read(config.trainer.dataset, config.study.seed, config.trainer.encoding)
         self._checkpoints = Checkpoints(checkpoints, config, self._device)
+        if self._device.type == "cpu" and config.trainer.engine == "fast":
+            from snnhpo_mpi.snn.stdp.engines.cpu import compiled_for
+
+            compiled_for(torch.float32)  # now, so that no trial is charged with it
 
     @torch.inference_mode()
     def evaluate(self, trial: Trial) -> Outcome:
@@ -79,7 +83,9 @@ class StdpTrainer:
         epochs, n_train = int(params["epochs"]), len(self._split.train_y)
         stopping = EarlyStopping(self._config, n_train, self._split.n_classes)
         log = TrainingLog(trial.number, stopping, epochs * n_train, self._device, self._report)
-        readout = RunningReadout(str(params["decoder"]), self._split.n_classes)
+        readout = Readout(
+            str(params["decoder"]), self._split.n_classes, self._settings.readout, self._settings.readout_samples
+        )
         shape = input_shape(self._split.train_x.shape, self._settings.encoding)
         network = build_network(self._settings, params, math.prod(shape), self._device)
         parts: dict[str, Part] = {"network": network, "readout": readout, "log": log, "random": RandomState(generator)}
@@ -91,13 +97,24 @@ class StdpTrainer:
             if log.should_stop:
                 log.end_training()
                 return log.stopped()
-            readout.refit()
+            readout.end_epoch()
             self._checkpoints.save(trial, parts)
         log.end_training()
-        reader = StdpReader(network, readout.fit(), self._settings.encoding, self._device)
+        shown = _shuffled(n_train, trial.seed, epochs + 1)
+        decoder = readout.fit(lambda n: self._read(network, shown[:n], generator))
+        reader = StdpReader(network, decoder, self._settings.encoding, self._device)
         predicted = reader.predict(self._split.held_x, generator)
+        if self._settings.readout == "published":
+            predicted = np.maximum(predicted, 0)  # no answer counts as class 0 there
         save_if_wanted(self._config, trial.number, params, self._split, reader.state())
         return log.completed(predicted, self._split.held_y.numpy(), self._split.n_classes)
+
+    def _read(self, network: TwoLayers, which: Tensor, generator: torch.Generator) -> tuple[SpikeTrains, Ints]:
+        """Spikes of some training samples with learning off, and their classes."""
+        encoding = self._settings.encoding
+        parts = torch.split(which, samples_at_once(network, encoding))
+        trains = [network.read(self._split.train_x[part], encoding, generator).excitatory for part in parts]
+        return join(trains), self._split.train_y[which].numpy()
 
     def _train_epoch(
         self,
@@ -105,7 +122,7 @@ class StdpTrainer:
         order: Tensor,
         generator: torch.Generator,
         log: TrainingLog,
-        readout: RunningReadout,
+        readout: Readout,
         params: Params,
     ) -> None:
         """Present every training sample once, or until a monitor says stop.
@@ -113,26 +130,26 @@ class StdpTrainer:
         Raises:
             FloatingPointError: the network has left the finite numbers, which is no silence.
         """
-        for batch in torch.split(order, self._settings.batch_size):
-            images = self._split.train_x[batch].to(self._device)
-            response = network.train(encoded(images, self._settings.encoding, generator))
-            excitatory, inhibitory = spike_trains(response.excitatory), spike_trains(response.inhibitory)
-            classes = self._split.train_y[batch].numpy()
-            right = readout.observe(excitatory, classes)
-            counts = {"excitatory": excitatory.per_sample(), "inhibitory": inhibitory.per_sample()}
-            log.observe(counts, classes, right, self._saturated(response, params))
+        settings, batch_size = self._settings, self._settings.batch_size
+        every = batch_size * max(1, LOOK_EVERY // batch_size)
+        for part in torch.split(order, log.stopping.silence.looks(len(order), every, batch_size)):
+            trains = network.teach(self._split.train_x[part], settings.encoding, generator, batch_size)
+            classes = self._split.train_y[part].numpy()
+            right = readout.observe(trains.excitatory, classes)
+            counts = {layer: one.per_sample() for layer, one in trains.layers.items()}
+            log.observe(counts, classes, right, self._saturated(trains, params))
             if log.should_stop:
                 break
         network.refuse_divergence()
 
-    def _saturated(self, response: Response, params: Params) -> dict[str, Events]:
+    def _saturated(self, trains: Trains, params: Params) -> dict[str, Events]:
         """Layer -> ``B``, whether the sample saturates it, where that is watched."""
         encoding, watched = self._settings.encoding, self._config.saturation
         most = {
             layer: most_spikes(encoding.steps, float(params[f"{layer[0]}_refrac"]), encoding.dt_ms)
             for layer in (one.layer for one in watched)
         }
-        fired = {layer: getattr(response, layer).sum(1) for layer in most}
+        fired = {layer: torch.from_numpy(trains.layers[layer].counts().toarray()) for layer in most}
         return saturated_samples(watched, fired, most)
 
 
@@ -152,19 +169,23 @@ class StdpReader:
         Raises:
             FloatingPointError: the network has left the finite numbers.
         """
-        bytes_per_sample = self.encoding.steps * (self.network.w.shape[0] + 2 * self.network.w.shape[1])
-        batch_size = max(1, min(SCORE_BATCH, SCORE_BYTES // bytes_per_sample))
+        batch_size = samples_at_once(self.network, self.encoding)
         predicted = []
         for first in range(0, len(images), batch_size):
-            batch = images[first : first + batch_size].to(self.device)
-            response = self.network.score(encoded(batch, self.encoding, generator))
-            predicted.append(self.decoder.predict(spike_trains(response.excitatory)))
+            batch = images[first : first + batch_size]
+            predicted.append(self.decoder.predict(self.network.read(batch, self.encoding, generator).excitatory))
         self.network.refuse_divergence()
         return np.concatenate(predicted)
 
     def state(self) -> dict[str, Any]:
         """What was learnt, for ``reader_of``."""
         return {"network": self.network.state_dict(), "decoder": decoder_state(self.decoder)}
+
+
+def samples_at_once(network: TwoLayers, encoding: EncodingSettings) -> int:
+    """How many samples to present together where nothing is learnt."""
+    bytes_per_sample = encoding.steps * (network.w.shape[0] + 2 * network.w.shape[1])
+    return max(1, min(SCORE_BATCH, SCORE_BYTES // bytes_per_sample))
 
 
 def reader_of(saved: Mapping[str, Any], device: torch.device) -> StdpReader:
@@ -187,74 +208,7 @@ def build_network(settings: StdpSettings, params: Params, n_inputs: int, device:
     return DiehlCook(params, n_inputs, dt_ms, device, form)
 
 
-class RunningReadout:
-    """A decoder that follows the training: it predicts a batch, then learns from it."""
-
-    def __init__(self, decoder: str, n_classes: int) -> None:
-        """Start without knowledge.
-
-        Args:
-            decoder: its name.
-            n_classes: K.
-        """
-        self._decoder, self._n_classes = decoder, n_classes
-        self._recent: list[tuple[SpikeTrains, Ints]] = []
-        self._fitted: Decoder | None = None
-        self._n_since_fit = 0
-
-    def observe(self, trains: SpikeTrains, classes: Ints) -> Ints | None:
-        """Predict a batch with what was learnt before it; None before the first fit.
-
-        Returns:
-            ``B``, 1 where the prediction is right.
-        """
-        right = None if self._fitted is None else (self._fitted.predict(trains) == classes).astype(np.int64)
-        self._recent.append((trains, classes))
-        while sum(len(known) for _, known in self._recent[1:]) >= FIT_SAMPLES:
-            del self._recent[0]
-        self._n_since_fit += len(classes)
-        if self._n_since_fit >= REFIT_SAMPLES:
-            self.refit()
-        return right
-
-    def refit(self) -> None:
-        """Predict with what was learnt up to now; done at each epoch's end, so that a checkpoint needs no decoder."""
-        self._fitted, self._n_since_fit = self.fit(), 0
-
-    def fit(self) -> Decoder:
-        """The decoder of the latest samples."""
-        trains, classes = zip(*self._recent, strict=True)
-        return fit_decoder(self._decoder, join(trains), np.concatenate(classes), self._n_classes)
-
-    def state_dict(self) -> dict[str, list[dict[str, Any]]]:
-        """The latest samples, just after a ``refit``."""
-        return {"recent": [_as_tensors(trains, classes) for trains, classes in self._recent]}
-
-    def load_state_dict(self, state: Mapping[str, list[dict[str, Any]]]) -> None:
-        """Know the samples of a checkpoint and nothing else."""
-        self._recent = [_from_tensors(**batch) for batch in state["recent"]]
-        self.refit()
-
-
-def _as_tensors(trains: SpikeTrains, classes: Ints) -> dict[str, Any]:
-    arrays = {"sample": trains.sample, "neuron": trains.neuron, "classes": classes}
-    sizes = {"n_samples": trains.n_samples, "n_neurons": trains.n_neurons}
-    return {name: torch.from_numpy(array) for name, array in arrays.items()} | sizes
-
-
-def _from_tensors(
-    sample: Tensor, neuron: Tensor, classes: Tensor, n_samples: int, n_neurons: int
-) -> tuple[SpikeTrains, Ints]:
-    return SpikeTrains(sample.numpy(), neuron.numpy(), n_samples, n_neurons), classes.numpy()
-
-
 def _shuffled(n: int, seed: int, epoch: int) -> Tensor:
     """Order of the training samples in an epoch, ``n``."""
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(epoch,)))
     return torch.from_numpy(rng.permutation(n))
-
-
-def spike_trains(spikes: Tensor) -> SpikeTrains:
-    """Spikes ``B x T x N`` as a list of events on the CPU."""
-    sample, _, neuron = spikes.nonzero(as_tuple=True)
-    return SpikeTrains(sample.cpu().numpy(), neuron.cpu().numpy(), spikes.shape[0], spikes.shape[2])

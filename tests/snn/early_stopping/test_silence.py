@@ -75,3 +75,14 @@ def test_curves_of_single_samples_stay_short_and_end_where_training_stopped() ->
     while not silence.should_stop:
         silence.observe({"output": np.array([0])}, np.array([0]))
     assert silence.curves()["silent_rate_output"][-1] == silence.rates["output"] > 0.1
+
+
+def test_an_epoch_is_looked_at_often_and_just_when_a_published_check_is_due() -> None:
+    def looks(rule: str, n: int, every: int, batch_size: int, **changes: object) -> list[int]:
+        fields: dict[str, object] = {"layer": "output", "alpha": 5, "beta": 0.1, "rule": rule} | changes
+        return Silence([MonitorSettings.model_validate(fields)], n, 1).looks(n, every, batch_size)
+
+    assert looks("sequential", 70, 32, 1) == [32, 32, 6]
+    assert looks("published", 70, 32, 1, check_every=10) == [10, 10, 10, 2, 8, 10, 10, 4, 6]
+    assert looks("published", 70, 32, 8, check_every=10) == [16, 8, 8, 8, 16, 8, 6]  # whole batches
+    assert looks("sequential", 5, 32, 1) == [5]

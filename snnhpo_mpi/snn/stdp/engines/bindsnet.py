@@ -10,6 +10,7 @@ Notation: B samples, T steps, M inputs, N excitatory neurons, and as many inhibi
 from __future__ import annotations
 
 import torch
+from bindsnet.encoding import PoissonEncoder
 from bindsnet.learning import PostPre
 from bindsnet.network import Network
 from bindsnet.network.monitors import Monitor
@@ -17,6 +18,8 @@ from bindsnet.network.nodes import AdaptiveLIFNodes, DiehlAndCookNodes, Input, L
 from bindsnet.network.topology import Connection
 from torch import Tensor
 
+from snnhpo_mpi.config import EncodingSettings
+from snnhpo_mpi.snn.encode import FULL
 from snnhpo_mpi.snn.stdp.equations import (
     FORMS,
     INITIAL_WEIGHT,
@@ -90,6 +93,8 @@ class BindsnetNetwork(TwoLayers):
 
     def _present(self, spikes: Tensor, learning: bool) -> Response:
         steps = spikes.flatten(2).transpose(0, 1).contiguous()
+        # A step of a batch takes as long as one of each of its samples.
+        self._excitatory.theta_decay = torch.exp(-len(spikes) * self._dt_ms / self._excitatory.tc_theta_decay)
         self._network.train(learning)
         recorded: tuple[list[Tensor], list[Tensor]] = ([], [])
         for part in torch.split(steps, self._reset_interval or len(steps)):
@@ -104,6 +109,17 @@ class BindsnetNetwork(TwoLayers):
                 self._finite &= bool(self._network.layers[name].v.isfinite().all())
         excitatory, inhibitory = (torch.cat(parts).transpose(0, 1) for parts in recorded)
         return Response(excitatory, inhibitory)
+
+
+def poisson_encoded(images: Tensor, encoding: EncodingSettings) -> Tensor:
+    """Images ``B x C x H x W`` as the library's ``PoissonEncoder`` encodes them, drawn from torch's global generator.
+
+    Returns:
+        ``B x T x C x H x W`` bool.
+    """
+    assert encoding.max_rate_hz is not None
+    encoder = PoissonEncoder(time=encoding.steps * encoding.dt_ms, dt=encoding.dt_ms)
+    return torch.stack([encoder(image.float() / FULL * encoding.max_rate_hz) for image in images]).bool()
 
 
 def _excitatory(n: int, value: dict[str, float], form: Form) -> Nodes:

@@ -1,6 +1,6 @@
-"""Steps of a Diehl & Cook network by full matrices: for GPUs that ``fused`` is not made for, and double precision.
+"""Steps of a batch by full matrices: for GPUs that ``fused`` is not made for, and for batches on a CPU.
 
-Never asks the device for a value, so that the host runs ahead of it.
+Never asks a GPU for a value, so that the host runs ahead of it.
 
 Equations and notation: ``equations``.
 """
@@ -62,11 +62,11 @@ class DenseSteps:
         fired_e = fired_i = w.new_zeros(excitatory.shape[1:])  # 0 or 1
         layer_e, layer_i = _Layer(eq.e, fired_e), _Layer(eq.i, fired_i)
         x, y = w.new_zeros(steps.shape[1:]), torch.zeros_like(fired_e)
-        arriving = torch.zeros_like(x)
+        arriving, theta_decay = torch.zeros_like(x), eq.theta_left(steps.shape[1])
         for t, spikes in enumerate(steps):
             current = (arriving @ w).sub_(self._inhibited(fired_i))
             if learning:
-                theta.mul_(eq.theta_decay)
+                theta.mul_(theta_decay)
             over = layer_e.step(t, current, theta + eq.e.thresh)
             if learning:
                 theta.add_(eq.theta_plus * over.sum(0, dtype=w.dtype))
@@ -89,6 +89,12 @@ class DenseSteps:
 
 def one_winner(over: Tensor, dtype: torch.dtype) -> Tensor:
     """One neuron of each sample that has any, drawn evenly from those over their threshold; ``B x N`` bool."""
+    if over.device.type == "cpu":  # the very draws of BindsNET, so that equal seeds give equal networks
+        any_over = over.any(1)
+        if not any_over.any():
+            return over
+        won = torch.multinomial(over[any_over].to(dtype), 1)
+        return torch.zeros_like(over).index_put_((any_over.nonzero(), won), torch.tensor(True))
     noise = torch.empty(over.shape, dtype=dtype, device=over.device).exponential_()
     winner = noise.masked_fill_(~over, torch.inf).argmin(1, keepdim=True)
     return torch.zeros_like(over).scatter_(1, winner, over.any(1, keepdim=True))

@@ -184,7 +184,7 @@ def _launch_neurons(
     neurons[(n_samples,)](
         excitatory, inhibitory, state.v_e, state.v_i, state.free_e, state.free_i, state.y, currents, theta,
         theta if counts is None else counts, seed, first, len(currents) if counts is None else 1, n_samples, n,
-        len(currents), eq.theta_plus, eq.theta_decay, eq.y_decay, eq.strength_exc, strength_inh, *layers,
+        len(currents), eq.theta_plus, eq.theta_left(n_samples), eq.y_decay, eq.strength_exc, strength_inh, *layers,
         LEARNING=counts is not None, ONE_WINNER=eq.form.one_winner, BY_DISTANCE=eq.form.by_distance, BLOCK=block,
         num_warps=max(1, min(16, block // 64)), enable_fp_fusion=False,
     )  # fmt: skip
