@@ -276,7 +276,7 @@ class MonitorSettings(Settings):
     beta: Annotated[float, _within("beta")]
     """Largest tolerated share of silent samples."""
     rule: Literal["sequential", "published"] = "sequential"
-    """``sequential`` tests after every batch, ``published`` every ``check_every`` samples as the paper does."""
+    """``sequential`` tests about every 32 samples, ``published`` every ``check_every`` samples as the paper does."""
     check_every: Annotated[int, _within("check_every")] | None = None
     """``published`` only: samples between checks; by default a fortieth of the training samples."""
     warm_up: Annotated[int, _within("warm_up")] = 0
