@@ -47,6 +47,8 @@ CHANGES: tuple[tuple[str, Change, str], ...] = (
 )
 OWN_FUNCTION = (("fixed", Change.ACCEPT, "further trials would be evaluated with other values"),)
 """Rows before these for ``trainer: python``, where only the user knows what a value means."""
+FORMERLY: Mapping[str, Mapping[str, Any]] = {"stdp": {"readout": "latest", "readout_samples": 1000}}
+"""By trainer, what a program did that did not have the key yet and that its default does not do."""
 FREE_FORM = ("fixed", "space", "baseline.params")  # their keys are the user's; all others are the program's
 
 
@@ -73,7 +75,7 @@ def check_same_study(
         raise RecordError(f"{folder} holds the study {table.header.name!r}, not {name!r}: choose another folder")
     if not table.sessions:
         return None
-    old, new = _plain(table.sessions[-1].began.config), _plain(config)
+    old, new = _completed(_plain(table.sessions[-1].began.config)), _plain(config)
     rows = (*(OWN_FUNCTION if new["trainer"]["name"] == "python" else ()), *CHANGES)
     changes = {key: _kind(key, old, rows) for key in _changed_keys(old, new)}
     if refused := [key for key, (kind, _) in changes.items() if kind is Change.REFUSED]:
@@ -99,6 +101,12 @@ def _refusal(folder: Path, diff: str, reasons: Sequence[str]) -> RecordError:
         "undo the change, or begin another study (another name or folder); there optimizer: {name: replay, study: "
         f"{folder}}} evaluates the configurations of this one again"
     )
+
+
+def _completed(config: dict[str, Any]) -> dict[str, Any]:
+    """A recorded configuration with the keys that its program did not have yet, at what the program did."""
+    trainer = config["trainer"]
+    return {**config, "trainer": {**FORMERLY.get(trainer["name"], {}), **trainer}}
 
 
 def _plain(value: object) -> Any:

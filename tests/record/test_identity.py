@@ -141,6 +141,15 @@ def test_keys_that_came_with_a_new_version_do_not_lock_a_study(tmp_path: Path) -
     resume(folder, CONFIG, accept_config=True)
 
 
+def test_a_key_that_a_program_lacked_means_what_that_program_did(tmp_path: Path) -> None:
+    """Readouts used to be fitted on the latest 1,000 samples; the default of today is another objective."""
+    trainer = {name: value for name, value in CONFIG["trainer"].items() if not name.startswith("readout")}
+    folder = fake_study.written(tmp_path / "s", 3, configuration=changed("trainer", trainer))
+    with pytest.raises(RecordError, match=r"-trainer.readout: latest\n\+trainer.readout: frozen"):
+        resume(folder, CONFIG, accept_config=True)
+    resume(folder, changed("trainer", {**trainer, "readout": "latest", "readout_samples": 1000}))
+
+
 def test_a_value_of_another_type_is_a_change_that_can_be_seen(begun: Path) -> None:
     with pytest.raises(RecordError, match=r'-space.decoder.choices.3: 3\n\+space.decoder.choices.3: "3"'):
         resume(begun, changed("space.decoder.choices.3", "3"))
