@@ -14,31 +14,29 @@ import snnhpo_mpi
 ROOT = Path(snnhpo_mpi.__file__).parent
 ALLOWED = {
     "arguments": set(),
-    "datasets": set(),
     "errors": set(),
     "plain_text": set(),
     "trial": set(),
     "hyperparameters": {"trial"},
     "space": {"config", "trial"},
-    "config": {"datasets", "errors", "hyperparameters", "trial"},
+    "config": {"errors", "hyperparameters", "trial"},
     "host": {"errors", "plain_text"},
-    "user_error": set(),
     "comm": {"errors", "host.launchers", "trial"},
     "interfaces": {"trial"},
     "master": {"comm", "interfaces", "trial"},
     "worker": {"comm", "config", "errors", "host.process_tuning", "host.signals", "host.subprocesses", "interfaces"}
     | {"trial"},
     "optim": {"errors", "interfaces", "space", "trial"},
-    "snn": {"config", "datasets", "errors", "host.scratch", "hyperparameters", "trial", "user_error"},
+    "snn": {"config", "errors", "host.scratch", "hyperparameters", "trial"},
     "record": {"errors", "host.signals", "host.subprocesses", "space", "trial"},
-    "analysis": {"config", "datasets", "errors", "optim", "plain_text", "record", "space", "trial"},
+    "analysis": {"config", "errors", "optim", "plain_text", "record", "space", "trial"},
     "report": {"analysis", "config.as_yaml", "errors", "plain_text", "record", "trial"},
     "study": {"comm", "config", "errors", "host", "hyperparameters", "master", "optim", "plain_text", "record"}
-    | {"analysis", "datasets", "interfaces", "report", "snn", "space", "trial", "user_error", "worker"},
+    | {"analysis", "interfaces", "report", "snn", "space", "trial", "worker"},
     "bench": {"arguments", "comm", "config", "errors", "host.process_tuning", "hyperparameters", "master", "optim"}
     | {"record", "snn", "space", "trial", "worker"},
     "cli": {"analysis", "arguments", "bench", "config", "errors", "host", "plain_text", "record", "report"}
-    | {"datasets", "snn.data", "snn.slayer.lava_kernels", "study"},
+    | {"snn.data", "snn.slayer.lava_kernels", "study"},
 }  # fmt: skip
 LIBRARIES = {
     "torch": ("bench/", "optim/", "snn/"),
@@ -52,7 +50,7 @@ LIBRARIES = {
     "lava": ("snn/slayer/lava.py", "snn/slayer/lava_kernels/"),
     "tonic": ("snn/data/",),
     "optuna": ("bench/", "report/export.py"),
-    "pydantic": ("config/", "analysis/partial_dependence.py"),
+    "pydantic": ("codec.py", "config/", "analysis/partial_dependence.py"),
     "yaml": ("config/", "study/check.py"),
     "plotly": ("report/",),
     "matplotlib": ("report/",),

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnhpo_mpi.analysis.score import score
-from snnhpo_mpi.datasets import DATASETS
+from snnhpo_mpi.config.datasets import DATASETS
 from snnhpo_mpi.errors import RecordError
 from snnhpo_mpi.record import StudyData, exists, read
 from snnhpo_mpi.trial import ParamValue

@@ -32,7 +32,7 @@ def main(args: argparse.Namespace) -> int:
         ConfigError: the data set or its folder is missing or unknown.
     """
     from snnhpo_mpi.config import expanded
-    from snnhpo_mpi.datasets import DATASETS
+    from snnhpo_mpi.config.datasets import DATASETS
     from snnhpo_mpi.snn.data import catalog
     from snnhpo_mpi.snn.data.folder import folder_at
 

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from snnhpo_mpi.config.datasets import DATASETS
 from snnhpo_mpi.config.faults import Fault
 from snnhpo_mpi.config.settings import (
     CategoricalParameter,
@@ -19,7 +20,6 @@ from snnhpo_mpi.config.settings import (
     StdpSettings,
     StudyConfig,
 )
-from snnhpo_mpi.datasets import DATASETS
 from snnhpo_mpi.hyperparameters.firing import first_step, most_of_layer, most_spikes
 from snnhpo_mpi.hyperparameters.networks import defaults
 from snnhpo_mpi.hyperparameters.ranges import MAX_STEPS

@@ -15,8 +15,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import SkipJsonSchema
 
+from snnhpo_mpi.config.datasets import DATASETS
 from snnhpo_mpi.config.text import function_target, network_name, path_text
-from snnhpo_mpi.datasets import DATASETS
 from snnhpo_mpi.hyperparameters.ranges import RANGES
 from snnhpo_mpi.trial import ParamValue
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from snnhpo_mpi.config.datasets import DATASETS
 from snnhpo_mpi.config.document import Document, KeyPath, apply_override, dotted, read_document
 from snnhpo_mpi.config.faults import Fault, faults_of, shown, suggest
 from snnhpo_mpi.config.reach import reach_faults
@@ -27,7 +28,6 @@ from snnhpo_mpi.config.settings import (
     PythonSettings,
     StudyConfig,
 )
-from snnhpo_mpi.datasets import DATASETS
 from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.hyperparameters.hyperparameter import Hyperparameter
 from snnhpo_mpi.hyperparameters.networks import LAYERS, defaults, hyperparameters

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from snnhpo_mpi.config import CategoricalParameter, IntParameter, PythonSettings, StudyConfig, as_yaml, expanded
-from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.errors import ConfigError, said
 from snnhpo_mpi.host.device import usable_cores, visible_gpus
 from snnhpo_mpi.hyperparameters.networks import defaults
 from snnhpo_mpi.space import Space
 from snnhpo_mpi.study.own_code import try_out
-from snnhpo_mpi.user_error import said
 from snnhpo_mpi.worker.user_function import function_file, load_function
 
 if TYPE_CHECKING:

@@ -12,10 +12,9 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, NoReturn
 
-from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.errors import ConfigError, said
 from snnhpo_mpi.host import subprocesses
 from snnhpo_mpi.host.process_tuning import quiet_libraries
-from snnhpo_mpi.user_error import said
 
 LIMIT_S = 900.0  # as long as an evaluator may take to start
 REASON_CHARACTERS = 4000  # as JSON at most 48,000 bytes, which a pipe takes at once

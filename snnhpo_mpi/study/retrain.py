@@ -16,10 +16,10 @@ from typing import Any
 from snnhpo_mpi.analysis.repeats import is_retraining
 from snnhpo_mpi.analysis.summary import best_trials
 from snnhpo_mpi.config import Candidate, RetrainSettings, StudyConfig
+from snnhpo_mpi.config.datasets import DATASETS
 from snnhpo_mpi.config.document import Document, apply_override
 from snnhpo_mpi.config.settings import StudySettings
 from snnhpo_mpi.config.validation import validate
-from snnhpo_mpi.datasets import DATASETS
 from snnhpo_mpi.errors import ConfigError, RecordError
 from snnhpo_mpi.record import StudyData, exists, read
 from snnhpo_mpi.report.conclusion import conclusion

@@ -10,7 +10,7 @@ import torch
 
 from snnhpo_mpi import cli
 from snnhpo_mpi.config import DatasetSettings
-from snnhpo_mpi.datasets import DATASETS
+from snnhpo_mpi.config.datasets import DATASETS
 from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.record import read
 from snnhpo_mpi.snn.data import idx, load, load_final, published

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from snnhpo_mpi.config import DatasetSettings, EncodingSettings
-from snnhpo_mpi.datasets import DATASETS
+from snnhpo_mpi.config.datasets import DATASETS
 from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.snn.data.binned import Rows, read_binned
 from snnhpo_mpi.snn.data.folder import data_folder

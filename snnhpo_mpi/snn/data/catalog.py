@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from snnhpo_mpi.datasets import DATASETS
+from snnhpo_mpi.config.datasets import DATASETS
 from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.snn.data import refuse_unlike
 from snnhpo_mpi.snn.data.folder import find, part_files

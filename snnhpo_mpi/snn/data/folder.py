@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from snnhpo_mpi.config import DatasetSettings, expanded
-from snnhpo_mpi.datasets import DATASETS
+from snnhpo_mpi.config.datasets import DATASETS
 from snnhpo_mpi.errors import ConfigError
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from snnhpo_mpi.datasets import DATASETS
+from snnhpo_mpi.config.datasets import DATASETS
 from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.snn.data.part import Part, Source
 from snnhpo_mpi.snn.data.published import note_of

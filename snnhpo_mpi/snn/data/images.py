@@ -9,7 +9,7 @@ from typing import Protocol, cast
 
 import numpy as np
 
-from snnhpo_mpi.datasets import DATASETS
+from snnhpo_mpi.config.datasets import DATASETS
 from snnhpo_mpi.snn.data.cache import key_of, staged
 from snnhpo_mpi.snn.data.folder import part_files
 from snnhpo_mpi.snn.data.part import Part, Source

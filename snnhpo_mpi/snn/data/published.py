@@ -5,7 +5,7 @@ The checksums are SHA-256 of the uncompressed files: a gzip file differs with th
 
 from __future__ import annotations
 
-from snnhpo_mpi.datasets import DATASETS
+from snnhpo_mpi.config.datasets import DATASETS
 from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.snn.data.part import NOT_PUBLISHED
 

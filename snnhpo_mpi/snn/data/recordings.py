@@ -15,7 +15,7 @@ from typing import Any, Protocol, cast
 
 from numpy.typing import NDArray
 
-from snnhpo_mpi.datasets import DATASETS
+from snnhpo_mpi.config.datasets import DATASETS
 from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.snn.data.columns import Column
 from snnhpo_mpi.snn.data.events import Events

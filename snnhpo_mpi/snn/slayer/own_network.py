@@ -31,11 +31,10 @@ from torch import Tensor
 
 import snnhpo_mpi.snn.slayer.lava  # noqa: F401  # lava-dl prints when it is first imported: not in a user's module
 from snnhpo_mpi.config import CategoricalParameter, IntParameter, SlayerSettings, StudyConfig
-from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.errors import ConfigError, said
 from snnhpo_mpi.hyperparameters.networks import LEARNER, defaults
 from snnhpo_mpi.snn.slayer.learner import Learner
 from snnhpo_mpi.trial import Params
-from snnhpo_mpi.user_error import said
 
 Shape = tuple[int, int, int]
 Architecture = Callable[[Shape, int, Params, tuple[str, ...]], torch.nn.Module]

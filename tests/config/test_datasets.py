@@ -5,7 +5,7 @@ from importlib import import_module
 import pytest
 
 from snnhpo_mpi.config import DatasetSettings
-from snnhpo_mpi.datasets import DATASETS
+from snnhpo_mpi.config.datasets import DATASETS
 
 READS = {"images": "read_part", "recordings": "recordings"}
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from snnhpo_mpi.user_error import said
+from snnhpo_mpi.errors import said
 from snnhpo_mpi.worker.user_function import load_function
 
 
