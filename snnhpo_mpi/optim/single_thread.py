@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+import torch
 from threadpoolctl import OpenBLASController, ThreadpoolController
 
 _lock = threading.Lock()
@@ -26,6 +27,7 @@ _blas: Any = None  # what restores the number of threads that was there before
 def single_threaded() -> Iterator[None]:
     """While the block runs, BLAS uses one thread, and OpenMP in this thread too; also a decorator."""
     _enter()
+    torch.get_num_threads()  # a thread's first call of PyTorch sets what ``torch.set_num_threads`` said: not after this
     openmp = _libraries("openmp").limit(limits=1)
     try:
         yield

@@ -32,9 +32,12 @@ def two_threads() -> Iterator[None]:
     end = time.monotonic() + 60
     while single_thread._n_working and time.monotonic() < end:  # fits of earlier tests that are still running
         time.sleep(0.01)
+    of_torch = torch.get_num_threads()
+    torch.set_num_threads(2)  # a program of the user's may; each new thread takes it over with its first operation
     before = threadpool_limits(2)  # as rank 0's main thread does: it alone may set OpenBLAS's from here on
     yield
     before.restore_original_limits()
+    torch.set_num_threads(of_torch)
 
 
 def test_inside_there_is_one_thread_and_afterwards_as_many_as_before() -> None:

@@ -12,6 +12,7 @@ from snnhpo_mpi.analysis.summary import summarise
 from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.record import StudyData, read
 from snnhpo_mpi.report import compare
+from snnhpo_mpi.report.labels import for_matplotlib
 from snnhpo_mpi.trial import State
 
 
@@ -76,7 +77,7 @@ def test_the_figure_draws_any_studies(studies: list[StudyData], chosen: list[int
     compare.write_figure(compared, tmp_path / "new" / "compare.png")
     assert (tmp_path / "new" / "compare.png").read_bytes().startswith(b"\x89PNG")
     left, _ = compare.draw(compared).axes
-    assert [line.get_label() for line in left.lines] == [one.label for one in compared]
+    assert [line.get_label() for line in left.lines] == [for_matplotlib(one.label) for one in compared]
 
 
 def test_unlike_objectives_are_said_and_share_no_levels(studies: list[StudyData]) -> None:
