@@ -27,7 +27,7 @@ $(STAMP): pyproject.toml constraints.txt Makefile
 	touch $@
 
 demo: $(STAMP)
-	@echo "Searching with 2 workers on real digits; up to 8 minutes. Ctrl-C stops it, make demo resumes it."
+	@echo "Searching with 2 workers on real digits; one to three minutes. Ctrl-C stops it, make demo resumes it."
 	@$(MPIEXEC) $(RECOVERY) -n 3 $(VENV)/bin/snnhpo run $(DEMO) --resume || test $$? -eq 75  # 75: out of time, reported all the same
 	@$(VENV)/bin/snnhpo report results/quickstart
 
