@@ -75,7 +75,8 @@ def check_same_study(
         raise RecordError(f"{folder} holds the study {table.header.name!r}, not {name!r}: choose another folder")
     if not table.sessions:
         return None
-    old, new = _completed(_plain(table.sessions[-1].began.config)), _plain(config)
+    new = _plain(config)
+    old = _completed(_plain(table.sessions[-1].began.config), new)
     rows = (*(OWN_FUNCTION if new["trainer"]["name"] == "python" else ()), *CHANGES)
     changes = {key: _kind(key, old, rows) for key in _changed_keys(old, new)}
     if refused := [key for key, (kind, _) in changes.items() if kind is Change.REFUSED]:
@@ -103,10 +104,10 @@ def _refusal(folder: Path, diff: str, reasons: Sequence[str]) -> RecordError:
     )
 
 
-def _completed(config: dict[str, Any]) -> dict[str, Any]:
-    """A recorded configuration with the keys that its program did not have yet, at what the program did."""
-    trainer = config["trainer"]
-    return {**config, "trainer": {**FORMERLY.get(trainer["name"], {}), **trainer}}
+def _completed(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """A recorded configuration with those keys of today's that its program did not have, at what the program did."""
+    formerly = FORMERLY.get(old["trainer"]["name"], {})
+    return {**old, "trainer": {**{key: formerly[key] for key in formerly if key in new["trainer"]}, **old["trainer"]}}
 
 
 def _plain(value: object) -> Any:
