@@ -32,7 +32,7 @@ ALLOWED = {
     "analysis": {"config", "errors", "optim", "plain_text", "record", "space", "trial"},
     "report": {"analysis", "config.as_yaml", "errors", "plain_text", "record", "trial"},
     "study": {"comm", "config", "errors", "host", "hyperparameters", "master", "optim", "plain_text", "record"}
-    | {"analysis", "interfaces", "report", "snn", "space", "trial", "worker"},
+    | {"analysis", "interfaces", "snn", "space", "trial", "worker"},
     "bench": {"arguments", "comm", "config", "errors", "host.process_tuning", "hyperparameters", "master", "optim"}
     | {"record", "snn", "space", "trial", "worker"},
     "cli": {"analysis", "arguments", "bench", "config", "errors", "host", "plain_text", "record", "report"}

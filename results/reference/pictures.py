@@ -17,9 +17,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.terminal_theme import MONOKAI
 
-from snnhpo_mpi.analysis.partial_dependence import feasible_along
 from snnhpo_mpi.record import StudyData, read
-from snnhpo_mpi.report import page
+from snnhpo_mpi.report import figures, page
 from snnhpo_mpi.report import terminal as live
 
 WIDTH, OVERVIEW = 1280, (1280, 1180)
@@ -30,7 +29,7 @@ def main(study: Path, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     data = read(study)
     with tempfile.TemporaryDirectory() as scratch:
-        report, _ = page.write_page(data, Path(scratch), feasible_along(data))
+        report, _ = page.write_page(data, figures.compute(data), Path(scratch))
         photograph(report, folder / "report.png", *OVERVIEW)
         view = Path(scratch) / "terminal.svg"
         view.write_text(terminal(data), encoding="utf-8")

@@ -5,14 +5,21 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from snnhpo_mpi.analysis.series import Window
+from snnhpo_mpi.analysis.timeline import Window
 from snnhpo_mpi.record import StudyData
 
 _RECENT_ENDS = 60  # the pace of a study changes as it learns: the time left follows the recent pace
 
 
-def busy_share(data: StudyData, runs: list[Window]) -> float | None:
-    """Share of the workers' time that they evaluated, between first dispatch and last result of each run."""
+def busy_share(data: StudyData, runs: list[Window], *, whole_runs: bool = False) -> float | None:
+    """Share of the workers' time that they evaluated.
+
+    Args:
+        data: the study.
+        runs: its runs.
+        whole_runs: count the time before the first dispatch and after the last result of each run too, in which the
+            program starts and ends.
+    """
     available = busy = 0.0
     for run in runs:
         inside = (data.started_at >= run.begin) & (data.started_at <= run.end)
@@ -21,7 +28,8 @@ def busy_share(data: StudyData, runs: list[Window]) -> float | None:
         ends = np.where(np.isnan(data.ended_at[inside]), _last_moments(data, run)[inside], data.ended_at[inside])
         begins = np.maximum(data.started_at[inside], np.where(data.ended[inside], ends - data.seconds[inside], -np.inf))
         n_workers = len(np.unique(data.rank[inside]))
-        available += n_workers * float(ends.max() - data.started_at[inside].min())
+        span = run.seconds if whole_runs else float(ends.max() - data.started_at[inside].min())
+        available += n_workers * span
         busy += float(np.maximum(ends - begins, 0.0).sum())
     return min(busy / available, 1.0) if available > 0 else None
 

@@ -8,13 +8,13 @@ Notation: d columns, n trials of the sample, r points, b points that stand for t
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 from scipy.special import ndtr
 
-from snnhpo_mpi.analysis.along import Along
 from snnhpo_mpi.analysis.summary import best_trials
 from snnhpo_mpi.config import StudyConfig
 from snnhpo_mpi.optim.candidates import column_groups
@@ -36,6 +36,22 @@ FEWEST_TRIALS = 10
 N_BASE, N_BEST = 32, 16  # b of random configurations, and of the best feasible ones
 N_GRID = 13  # values of a number; a categorical has its choices
 KEY = 0x5E1F  # of the generator
+
+
+@dataclass(frozen=True, slots=True)
+class Along:
+    """The feasible probability along one hyperparameter.
+
+    Attributes:
+        position: g, places in its range on the scale of the search, in [0, 1]; of a categorical one a choice.
+        anywhere: g, with the other hyperparameters at random.
+        near_best: g, with the others as in the best feasible trials; NaN where there are none.
+    """
+
+    name: str
+    position: Array
+    anywhere: Array
+    near_best: Array
 
 
 @single_threaded()

@@ -17,35 +17,12 @@ from snnhpo_mpi.trial import State
 Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """How a kind of trial is drawn, the same in every figure; tells apart without colour too.
-
-    Attributes:
-        colour: of Okabe and Ito's palette, which the colour-blind can tell apart.
-        marker, symbol: of Matplotlib and of plotly.
-    """
-
-    name: str
-    colour: str
-    marker: str
-    symbol: str
-
-
-FEASIBLE = Look("feasible", "#0072B2", "o", "circle")
-INFEASIBLE = Look("completed, infeasible", "#CC79A7", "^", "triangle-up")
-STOPPED = Look("stopped early", "#E69F00", "x", "x-thin-open")
-FAILED = Look("failed", "#7F7F7F", "s", "square-open")
-RUNNING = Look("running", "#56B4E9", "d", "diamond-open")
-BEST = "#D55E00"
-BASELINE = "#009E73"
-CROWD = 500
+FEASIBLE, INFEASIBLE, STOPPED = "feasible", "completed, infeasible", "stopped early"  # kinds of trials
+FAILED, RUNNING = "failed", "running"
 LARGEST = 1e300  # that can be drawn: figures add margins and multiply
-PAPER = "#F4F8FB"  # where there is nothing; dark on a dark page
 
 
-def by_kind(data: StudyData) -> list[tuple[Look, Rows]]:
+def by_kind(data: StudyData) -> list[tuple[str, Rows]]:
     """Every kind that occurs, with its rows; trials not sent out yet are of none."""
     failed = np.isin(data.state, [State.FAILED.value, State.LOST.value])
     masks = (
@@ -55,7 +32,7 @@ def by_kind(data: StudyData) -> list[tuple[Look, Rows]]:
         (FAILED, failed),
         (RUNNING, data.state == "running"),
     )
-    return [(look, np.flatnonzero(mask)) for look, mask in masks if mask.any()]
+    return [(kind, np.flatnonzero(mask)) for kind, mask in masks if mask.any()]
 
 
 def thinned(rows: Rows, limit: int) -> Rows:
@@ -70,22 +47,27 @@ def drawable(values: Floats) -> NDArray[np.bool_]:
     return np.asarray(np.isfinite(values) & (np.abs(np.nan_to_num(values)) < LARGEST), dtype=np.bool_)
 
 
+def scored(data: StudyData) -> Floats:
+    """n, objectives of the trials that were trained to the end; NaN of the others.
+
+    What a stopped trial has is its accuracy in training until then: no score, and not to be compared with one.
+    """
+    return np.where(data.completed, data.objective, np.nan)
+
+
 def nothing_drawn(data: StudyData) -> str:
     """Why no objective can be drawn; empty if some can."""
-    if drawable(data.objective).any():
+    scores = scored(data)
+    if drawable(scores).any():
         return ""
-    ended = not np.isnan(data.objective).all()
-    return "all objectives are infinite or beyond 1e300" if ended else "no trial with an objective has ended yet"
+    if not np.isnan(scores).all():
+        return "all objectives are infinite or beyond 1e300"
+    return "no trial was trained to its end yet" if data.ended.any() else "no trial has ended yet"
 
 
 def shown(values: Floats) -> Floats:
     """The values, NaN where one has no place on an axis."""
     return np.where(drawable(values), values, np.nan)
-
-
-def crowding(n: int) -> tuple[float, float]:
-    """Opacity of n points, and what their usual size is multiplied by: a cloud of many should not be a blot."""
-    return (0.75, 1.0) if n <= CROWD else (0.4, 0.6)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from snnhpo_mpi.analysis.curves import incumbent
 from snnhpo_mpi.analysis.edges import Edge, edges, n_ranges, used_up
 from snnhpo_mpi.analysis.pace import busy_share, seconds_left
 from snnhpo_mpi.analysis.repeats import Repeats, is_retraining, repeats
 from snnhpo_mpi.analysis.score import n_scored, standard_error, with_error
-from snnhpo_mpi.analysis.series import incumbent, windows
+from snnhpo_mpi.analysis.timeline import windows
 from snnhpo_mpi.plain_text import plain
 from snnhpo_mpi.record import StudyData
 from snnhpo_mpi.trial import ParamValue, State
@@ -72,9 +73,10 @@ class Summary:
         n_ranges: hyperparameters that are numbers.
         used_up: how many configurations the space has, if all of them were asked.
         repeats: of a retraining: what each candidate gave.
-        silent_share: stopped of completed and stopped, None before the first.
+        silent_share: stopped of completed and stopped; None before the first, and where nothing is stopped early.
         busy_share: of the workers' time between the first dispatch and the last result of each run, what they spent
             evaluating.
+        busy_share_of_runs: the same of all of the runs' time, which includes their start-up and end.
         objective_name: what the objective is, for people.
         seconds: the runs lasted, breaks between them left out.
         evaluation_seconds: that the workers evaluated, all together.
@@ -103,6 +105,7 @@ class Summary:
     baseline: Baseline | None
     silent_share: float | None
     busy_share: float | None
+    busy_share_of_runs: float | None
     seconds: float
     evaluation_seconds: float
     saved_seconds: float
@@ -114,6 +117,11 @@ class Summary:
     def ended(self) -> int:
         """Trials that ended, in whatever way."""
         return self.completed + self.stopped + self.failed + self.lost
+
+    @property
+    def infeasible(self) -> int:
+        """Trials that completed and violate a constraint."""
+        return self.completed - self.feasible
 
     @property
     def chosen_from(self) -> str:
@@ -149,8 +157,9 @@ def summarise(data: StudyData, *, now: float | None = None) -> Summary:
         used_up=used_up(data),
         repeats=tuple(repeats(data)),
         baseline=_baseline(data),
-        silent_share=stopped / (completed + stopped) if completed + stopped else None,
+        silent_share=stopped / (completed + stopped) if completed + stopped and stops_early(data) else None,
         busy_share=busy_share(data, runs),
+        busy_share_of_runs=busy_share(data, runs, whole_runs=True),
         seconds=sum(window.seconds for window in runs),
         evaluation_seconds=float(np.nansum(data.seconds)),
         saved_seconds=float(np.nansum(saved_seconds(data))),
@@ -212,17 +221,22 @@ def reason(error: str) -> str:
     return (lines[-1] if lines[0].startswith("Traceback") else lines[0])[:200]
 
 
+def is_own_function(data: StudyData) -> bool:
+    """Whether the trials are calls of a function of the user's."""
+    return (data.config.get("trainer") or {}).get("name") == "python"
+
+
+def stops_early(data: StudyData) -> bool:
+    """Whether trials may be stopped early; of a record without its configuration, whether some were."""
+    rules = any(data.config.get(section) for section in ("stopping", "saturation", "chance"))
+    return rules or bool((data.state == State.STOPPED.value).any())
+
+
 def objective_name(data: StudyData) -> str:
     """What people call the objective of this study."""
-    if (data.config.get("trainer") or {}).get("name") == "python":
+    if is_own_function(data):
         return "objective"
     return "test accuracy" if is_retraining(data) else "held-out accuracy"
-
-
-def objective_label(data: StudyData) -> str:
-    """The same for an axis on which stopped networks are shown too."""
-    name = objective_name(data)
-    return "accuracy, held-out (stopped: training)" if name == "held-out accuracy" else name
 
 
 def _found_dict(found: Found) -> dict[str, Any]:
@@ -244,6 +258,12 @@ def _state(data: StudyData) -> str:
         return "running"
     closed = data.sessions[-1].closed if data.sessions else None
     return closed.state if closed else "killed"
+
+
+def scored_baseline(data: StudyData) -> Baseline | None:
+    """The baseline if it was trained to its end."""
+    baseline = _baseline(data)
+    return baseline if baseline is not None and baseline.scored else None
 
 
 def _baseline(data: StudyData) -> Baseline | None:

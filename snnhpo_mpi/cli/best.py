@@ -35,7 +35,7 @@ def main(args: argparse.Namespace) -> int:
     from snnhpo_mpi.analysis import summary
     from snnhpo_mpi.analysis.repeats import is_retraining
     from snnhpo_mpi.record import read
-    from snnhpo_mpi.report import conclusion, words
+    from snnhpo_mpi.report import conclusion, text
 
     data = read(args.study)
     if is_retraining(data):
@@ -50,10 +50,10 @@ def main(args: argparse.Namespace) -> int:
         complain("no feasible trial yet")
         return 1
     if args.yaml:
-        say(words.as_fixed_block(data, best[0]))
+        say(text.as_fixed_block(data, best[0]))
     elif args.json:
         say(as_json(summary.best_dict(best), data))
     else:
-        say(words.as_table(best))
+        say(text.as_table(best))
         say(conclusion.worth(data))
     return 0 if best else 1

@@ -27,16 +27,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Print the table and write the figure."""
+    from snnhpo_mpi.analysis import compare
     from snnhpo_mpi.record import read
-    from snnhpo_mpi.report import compare
+    from snnhpo_mpi.report import comparison
 
     studies = [read(study) for study in args.studies]
     compared = compare.compare(studies, args.at)
     for note in compare.notes(compared):
         complain(note)
-    say(as_json(compare.as_dict(compared), *studies) if args.json else compare.as_table(compared))
+    say(as_json(compare.as_dict(compared), *studies) if args.json else comparison.as_table(compared))
     with writing(args.out):
-        compare.write_figure(compared, args.out)
+        comparison.write_figure(compared, args.out)
     if not args.json:
         say(f"figure   {args.out}")
     return 0

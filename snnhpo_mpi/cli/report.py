@@ -27,9 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Write all that can be drawn, and end with 1 if something could not."""
-    from snnhpo_mpi.analysis.partial_dependence import feasible_along
     from snnhpo_mpi.record import read
-    from snnhpo_mpi.report import export, page, plots
+    from snnhpo_mpi.report import export, figures, page, pictures
     from snnhpo_mpi.report.conclusion import conclusion
     from snnhpo_mpi.report.failing import attempt
 
@@ -39,16 +38,14 @@ def main(args: argparse.Namespace) -> int:
     say(f"record   {data.files.snapshot or data.files.journal}")
     kinds = [kind for kind in args.format if kind in ("png", "pdf")]
     with writing(folder):
-        along, fault = attempt(partial(feasible_along, data)) if set(args.format) - {"csv"} else ([], "")
-        failed = {"the constraints' models": fault} if fault else {}
-        figures, undrawn = plots.write_figures(data, folder, kinds, along or [])
-        failed |= undrawn
-        if figures:
-            say(f"figures  {len(figures)} files in {folder}")
+        computed = figures.compute(data) if set(args.format) - {"csv"} else []
+        files, failed = pictures.write_figures(computed, folder, kinds)
+        if files:
+            say(f"figures  {len(files)} files in {folder}")
         if "csv" in args.format:
             say(f"trials   {export.export(data, folder, ['csv'])[0]}")
         if "html" in args.format:
-            written, fault = attempt(partial(page.write_page, data, folder, along or []))
+            written, fault = attempt(partial(page.write_page, data, computed, folder))
             failed |= {"report.html": fault} if written is None else written[1]
             say(f"report   {written[0]}" if written else "report   not written")
     for name, reason in failed.items():

@@ -6,6 +6,7 @@ import argparse
 
 from snnhpo_mpi.arguments import positive
 from snnhpo_mpi.cli.options import add_accept_damage, add_set, add_study, add_workers
+from snnhpo_mpi.cli.run import last_words_on
 from snnhpo_mpi.cli.streams import Voice
 
 HELP = "train the best again, on all training data, and test them"
@@ -40,4 +41,4 @@ def main(args: argparse.Namespace) -> int:
         overrides=tuple(args.overrides),
         accept_damage=args.accept_damage,
     )
-    return run_retraining(wish, args.workers, Voice())
+    return run_retraining(wish, args.workers, Voice(), last_words_on)

@@ -42,14 +42,14 @@ def main(args: argparse.Namespace) -> int:
         resume=args.resume,
         accept_config=args.accept_config,
         workers=args.workers,
-        conclude=_last_words,
+        conclude=last_words_on,
         tensorboard=args.tensorboard,
         accept_damage=args.accept_damage,
     )
     return run_search(request, Voice())
 
 
-def _last_words(folder: Path) -> str:
+def last_words_on(folder: Path) -> str:
     """What a complete search found, and what that is worth."""
     from snnhpo_mpi.record import read
     from snnhpo_mpi.report.conclusion import last_words

@@ -1,4 +1,4 @@
-"""What all figures share: sizes and style of a journal, points of every kind of trial, and nothing to show."""
+"""What all figures of Matplotlib share: sizes and style of a journal, trials as points, ticks of choices, files."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
 
-from snnhpo_mpi.analysis import points, series
+from snnhpo_mpi.analysis import points
+from snnhpo_mpi.analysis.points import Floats
 from snnhpo_mpi.record import StudyData
-from snnhpo_mpi.report import labels
+from snnhpo_mpi.report import labels, looks
 
 COLUMN_IN, PAGE_IN = 3.5, 7.2  # width of a column and of a page of a journal
 # For letters that Matplotlib's own font lacks: the first of these that is installed.
@@ -48,21 +50,30 @@ STYLE: Any = {
 _MOST_POINTS = 2500
 
 
-def scatter(ax: Axes, data: StudyData, x: series.Floats, y: series.Floats, size: float = 12) -> None:
-    """Trials as points, each kind with its look; those without two finite coordinates are left out."""
-    for look, rows in points.by_kind(data):
-        drawn = points.thinned(rows[points.drawable(x[rows]) & points.drawable(y[rows])], _MOST_POINTS)
-        if len(drawn):
-            opacity, scale = points.crowding(len(drawn))
-            width = 0.7 if scale == 1 or look.marker == "x" else 0.0
-            style: Any = {"color": look.colour, "marker": look.marker, "alpha": opacity}
-            ax.scatter(x[drawn], y[drawn], s=size * scale**2, linewidths=width, **style)
+def objectives(ax: Axes, data: StudyData, x: Floats, size: float = 12) -> None:
+    """Trials as points above x, each kind with its look; stopped ones, which have no score, as ticks at the bottom."""
+    scores = points.scored(data)
+    for look, rows in looks.by_kind(data):
+        stopped = look is looks.STOPPED
+        has_place = points.drawable(x[rows]) & (stopped | points.drawable(scores[rows]))
+        drawn = points.thinned(rows[has_place], _MOST_POINTS)
+        if not len(drawn):
+            continue
+        opacity, scale = looks.crowding(len(drawn))
+        style: Any = {"color": look.colour, "marker": "|" if stopped else look.marker, "alpha": opacity}
+        if stopped:
+            style |= {"transform": ax.get_xaxis_transform(), "linewidths": 0.7}
+            ax.scatter(x[drawn], np.full(len(drawn), 0.02), s=3 * size, **style)
+            ax.scatter([], [], s=3 * size, label=look.name, **style)
+        else:
+            width = 0.7 if scale == 1 else 0.0
+            ax.scatter(x[drawn], scores[drawn], s=size * scale**2, linewidths=width, **style)
             ax.scatter([], [], s=size, linewidths=0.7, label=look.name, **style)  # in the legend at its usual size
 
 
-def empty(figure: Figure, text: str) -> Figure:
-    """The figure with nothing but a sentence that says why."""
-    figure.clear()
+def empty(text: str) -> Figure:
+    """A figure with nothing but a sentence that says why."""
+    figure = Figure((PAGE_IN, 1.0))
     figure.text(0.5, 0.5, text, ha="center", va="center", color="gray")
     return figure
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from snnhpo_mpi.analysis.durations import duration
 from snnhpo_mpi.analysis.edges import advice
 from snnhpo_mpi.analysis.repeats import (
     Floats,
@@ -23,7 +24,7 @@ from snnhpo_mpi.analysis.repeats import (
 from snnhpo_mpi.analysis.score import score, standard_error
 from snnhpo_mpi.analysis.summary import Baseline, Summary, objective_name, summarise
 from snnhpo_mpi.record import StudyData
-from snnhpo_mpi.report.words import duration, figure, percent
+from snnhpo_mpi.report.text import busy, figure, percent
 
 _MOST_CLASSES = 20  # of a confusion matrix as text
 
@@ -59,7 +60,7 @@ def of_search(summary: Summary, folder: Path, retrained: Sequence[StudyData] = (
         saved = f"; stopping them early saved {duration(summary.saved_seconds)} of training"
         lines.append(f"silent   {percent(summary.silent_share)} of the networks{saved if summary.stopped else ''}")
     if summary.busy_share is not None:
-        lines.append(f"workers  busy {percent(summary.busy_share)} of the time")
+        lines.append(f"workers  busy {busy(summary)}")
     return "\n".join(lines)
 
 

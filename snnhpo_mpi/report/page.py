@@ -15,33 +15,46 @@ import jinja2
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from snnhpo_mpi.analysis.along import Along
+from snnhpo_mpi.analysis.durations import duration, rough_duration
 from snnhpo_mpi.analysis.edges import advice
-from snnhpo_mpi.analysis.points import axes, nothing_drawn
+from snnhpo_mpi.analysis.points import axes
 from snnhpo_mpi.analysis.repeats import Repeats, is_retraining, repeats, retrainings, tested_on
 from snnhpo_mpi.analysis.score import score
-from snnhpo_mpi.analysis.summary import Summary, failures, objective_label, objective_name, summarise
+from snnhpo_mpi.analysis.summary import Summary, failures, is_own_function, objective_name, stops_early, summarise
 from snnhpo_mpi.plain_text import some
 from snnhpo_mpi.record import StudyData
-from snnhpo_mpi.report import charts, confusion, landscape, trainings
+from snnhpo_mpi.report import figures, trials
 from snnhpo_mpi.report.conclusion import doubt, sampling_error, used_up_text
 from snnhpo_mpi.report.failing import attempt
+from snnhpo_mpi.report.figures import Computed
 from snnhpo_mpi.report.labels import shortened
+from snnhpo_mpi.report.text import busy, figure, percent
 from snnhpo_mpi.report.traces import Chart
-from snnhpo_mpi.report.words import duration, figure, percent, rough_duration
 
 FILE_NAME = "report.html"
+SECTIONS = {  # key -> title, and whether its figures are small
+    "candidates": ("The candidates", False),
+    "search": ("The search", False),
+    "stopping": ("Networks stopped early", False),
+    "constraints": ("Constraints", False),
+    "metrics": ("Metrics", False),
+    "best": ("The best network", False),
+    "workers": ("The workers", False),
+    "space": ("The search space", False),
+    "feasible": ("Where networks are feasible", True),
+    "slices": ("Along each hyperparameter", True),
+}
 _MOST_REASONS = 20
 _MOST_CHOICES = 12  # named in the table
 
 
-def write_page(data: StudyData, folder: Path, along: Sequence[Along] = ()) -> tuple[Path, dict[str, str]]:
+def write_page(data: StudyData, computed: Sequence[Computed], folder: Path) -> tuple[Path, dict[str, str]]:
     """Writes ``report.html`` into a folder.
 
     Args:
         data: the study.
+        computed: its figures, see ``figures.compute``.
         folder: where to.
-        along: the constraints' models, see ``Along``.
 
     Returns:
         The page's path, and of the figures that could not be drawn the reason by name.
@@ -49,7 +62,7 @@ def write_page(data: StudyData, folder: Path, along: Sequence[Along] = ()) -> tu
     Raises:
         OSError: the folder cannot be written.
     """
-    sections = _sections(data, along)
+    sections = _sections(data, computed)
     html = _render(data, sections)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / FILE_NAME
@@ -62,9 +75,9 @@ def write_page(data: StudyData, folder: Path, along: Sequence[Along] = ()) -> tu
     return path, {name: reason for section in sections for name, reason in section.failed.items()}
 
 
-def render_page(data: StudyData, along: Sequence[Along] = ()) -> str:
+def render_page(data: StudyData) -> str:
     """The page's HTML. Everything that a study, a config or an error says is escaped."""
-    return _render(data, _sections(data, along))
+    return _render(data, _sections(data, figures.compute(data)))
 
 
 def _render(data: StudyData, sections: Sequence[Section]) -> str:
@@ -76,14 +89,15 @@ def _render(data: StudyData, sections: Sequence[Section]) -> str:
     )
     return environment.get_template("page.html.j2").render(
         summary=summary,
-        tiles=_training_tiles(summary) if again else _tiles(summary),
-        objective=objective_label(data),
+        tiles=_training_tiles(summary) if again else _tiles(data, summary),
+        objective=objective_name(data),
+        stops_early=stops_early(data),
         sections=sections,
         parameters=_parameters(data, summary),
         candidates=_candidates(summary.repeats),
         advice=advice(summary.edges, summary.n_ranges) if summary.edges else "",
         remarks=_remarks(data, summary),
-        what="Final trainings of the best of a search" if again else "Hyperparameter search of a spiking network",
+        what="Final trainings of the best of a search" if again else "Hyperparameter search",
         retrained=[
             (one.name, repeats(one), tested_on(one), sampling_error(one))
             for one in ([data] if again else retrainings(data))
@@ -96,6 +110,7 @@ def _render(data: StudyData, sections: Sequence[Section]) -> str:
         notices=data.notices,
         updated=_moment(summary.updated_at),
         plotly=Markup(get_plotlyjs()),
+        trials=_script_json(trials.table(data)),
         figures=_script_json({chart.key: _figure(chart) for section in sections for chart in section.charts}),
     )
 
@@ -138,36 +153,27 @@ class ParameterRow:
     beside: float | None = None
 
 
-def _sections(data: StudyData, along: Sequence[Along]) -> list[Section]:
-    none_ended = f"{nothing_drawn(data).capitalize()}."
-    workers = _section("workers", "The workers", "No trial was sent out yet.", partial(charts.workers, data))
-    if is_retraining(data):
-        empty = "No training has ended yet."
-        return [_section("candidates", "The candidates", empty, partial(trainings.charts, data),
-                         partial(confusion.charts, data)), workers]  # fmt: skip
-    border = "No border between silent and feasible networks was seen yet."
-    return [
-        _section("search", "The search", none_ended, partial(charts.search, data)),
-        _section("silence", "Silent networks", "No network yet.", partial(charts.silence, data),
-                 partial(charts.constraints, data)),
-        _section("best", "The best network", "No feasible network with curves yet.", partial(charts.best, data),
-                 partial(confusion.charts, data)),
-        workers,
-        _section("space", "The search space", "Too few trials yet.", partial(landscape.importance, data),
-                 partial(landscape.parallel, data)),
-        _section("feasible", "Where networks are silent", border, partial(landscape.feasible, data, along), small=True),
-        _section("slices", "Along each hyperparameter", none_ended, partial(landscape.slices, data), small=True),
-    ]  # fmt: skip
+def _sections(data: StudyData, computed: Sequence[Computed]) -> list[Section]:
+    """Those that have a figure; that of the best has a table of its own."""
+    sections = []
+    for key, (title, small) in SECTIONS.items():
+        mine = [one for one in computed if one.section == key]
+        if mine or (key == "best" and not is_retraining(data)):
+            sections.append(_section(key, title, mine, small=small))
+    return sections
 
 
-def _section(key: str, title: str, empty: str, *makers: partial[list[Chart]], small: bool = False) -> Section:
+def _section(key: str, title: str, computed: Sequence[Computed], *, small: bool) -> Section:
     drawn: list[Chart] = []
-    failed: dict[str, str] = {}
-    for make in makers:
-        found, reason = attempt(make)
-        drawn += found or []
-        if reason:
-            failed[f"{title}: {make.func.__name__}"] = reason
+    failed = {one.name: one.fault for one in computed if one.fault}
+    for one in computed:
+        if one.found is not None:
+            charts, reason = attempt(partial(one.drawing.charts, one.found))
+            drawn += charts or []
+            if reason:
+                failed[one.name] = reason
+    nothing = dict.fromkeys(one.nothing for one in computed if one.nothing)
+    empty = " ".join(f"{why[0].upper()}{why[1:]}." for why in nothing) or "No feasible network yet."
     return Section(key, title, drawn, empty, failed, small)
 
 
@@ -186,23 +192,35 @@ def _remarks(data: StudyData, summary: Summary) -> list[str]:
     return found
 
 
-def _tiles(summary: Summary) -> list[Tile]:
+def _tiles(data: StudyData, summary: Summary) -> list[Tile]:
     best, baseline = summary.best, summary.baseline
     beside = f"; {baseline.name}: {baseline.text}" if baseline is not None and baseline.scored else ""
     of = f"of {summary.budget_trials}" if summary.budget_trials else ""
     lost = f", {summary.lost} lost" if summary.lost else ""
     left = f", about {duration(summary.seconds_left)} left" if summary.seconds_left is not None else ""
     error = f"± {best.text.partition(' ± ')[2]}; " if best and " ± " in best.text else ""
-    return [
+    trained = "evaluated" if is_own_function(data) else "trained to the end"
+    tiles = [
         Tile(score(best.objective) if best else "-", f"best {summary.objective_name}",
-             f"{error}{summary.chosen_from}; trial {best.number}{beside}" if best else "no feasible network yet"),
+             f"{error}{summary.chosen_from}; trial {best.number}{beside}" if best else "no feasible trial yet"),
         Tile(str(summary.ended), "trials ended", f"{of}{' ' if of else ''}({summary.failed} failed{lost})"),
-        Tile(str(summary.feasible), "feasible networks", f"{summary.completed} trained to the end"),
-        Tile(percent(summary.silent_share), "silent networks", f"{summary.stopped} stopped early"),
-        Tile(rough_duration(summary.saved_seconds), "of training saved", "by stopping silent networks early"),
-        Tile(percent(summary.busy_share), "of worker time busy", f"{duration(summary.evaluation_seconds)} in all"),
-        Tile(rough_duration(summary.seconds), "of search", f"{summary.state}{left}"),
+        Tile(str(summary.feasible), "feasible", f"of {summary.completed} {trained}"),
     ]  # fmt: skip
+    if data.constraint_names and summary.completed:
+        share = percent(summary.infeasible / summary.completed)
+        tiles.append(Tile(share, "infeasible", f"of those {trained}: a constraint is violated"))
+    if stops_early(data):
+        tiles += [
+            Tile(percent(summary.silent_share), "stopped early", f"{summary.stopped} networks"),
+            Tile(rough_duration(summary.saved_seconds), "of training saved", "by stopping networks early"),
+        ]
+    return [*tiles, _busy_tile(summary), Tile(rough_duration(summary.seconds), "of search", f"{summary.state}{left}")]
+
+
+def _busy_tile(summary: Summary) -> Tile:
+    _, found, with_start = busy(summary).partition(" (")
+    note = f"{duration(summary.evaluation_seconds)} in all{f'; {with_start[:-1]}' if found else ''}"
+    return Tile(percent(summary.busy_share), "of worker time busy", note)
 
 
 def _training_tiles(summary: Summary) -> list[Tile]:
@@ -216,7 +234,7 @@ def _training_tiles(summary: Summary) -> list[Tile]:
              f"{spread}{first.seeds}; trial {first.number}, the best of the search"),
         Tile(str(len(summary.repeats)), "candidates", "each trained with several seeds"),
         Tile(str(summary.ended), "trainings ended", f"{of}{' ' if of else ''}({summary.failed} failed{lost})"),
-        Tile(percent(summary.busy_share), "of worker time busy", f"{duration(summary.evaluation_seconds)} in all"),
+        _busy_tile(summary),
         Tile(rough_duration(summary.seconds), "of training", summary.state),
     ]  # fmt: skip
 

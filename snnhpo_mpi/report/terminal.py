@@ -19,13 +19,14 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from snnhpo_mpi.analysis import progress_line as line_of
+from snnhpo_mpi.analysis.durations import duration, rough_duration
 from snnhpo_mpi.analysis.edges import advice
 from snnhpo_mpi.analysis.repeats import Repeats, repeats, retrainings
 from snnhpo_mpi.analysis.summary import Summary, summarise
 from snnhpo_mpi.plain_text import for_encoding, plain
 from snnhpo_mpi.record import StudyData, read
-from snnhpo_mpi.report import words
-from snnhpo_mpi.report.words import duration, percent, rough_duration, rounded
+from snnhpo_mpi.report.text import busy, percent, rounded
 
 REFRESH_S = 2.0
 LINE_EVERY_S = 10.0  # on a terminal that cannot redraw
@@ -75,7 +76,7 @@ def _add_lines(study: Path, console: Console) -> None:
     data = read(study)
     while True:
         line = progress_line(summarise(data))
-        news = line.partition(words.TIME_LEFT)[0]  # the time left alone is none
+        news = line.partition(line_of.TIME_LEFT)[0]  # the time left alone is none
         if news != said:
             console.out(line, highlight=False)
             said = news
@@ -111,7 +112,7 @@ def as_text(data: StudyData, width: int = 80) -> str:
 def progress_line(summary: Summary) -> str:
     """The state of a study in one line of plain text, for logs."""
     suffix = "" if summary.state == "running" else f"  {summary.state}"
-    line = words.progress_line(
+    line = line_of.progress_line(
         ended=summary.ended,
         budget=summary.budget_trials,
         feasible=summary.feasible,
@@ -120,7 +121,7 @@ def progress_line(summary: Summary) -> str:
         running=summary.running,
         best=(summary.best.objective, summary.best.number) if summary.best else None,
         seconds_left=summary.seconds_left,
-        width=words.LINE_WIDTH - len(suffix),
+        width=line_of.LINE_WIDTH - len(suffix),
         retraining=bool(summary.repeats),
     )
     return f"{line}{suffix}"
@@ -215,11 +216,12 @@ def _facts(summary: Summary, again: Sequence[Repeats]) -> list[tuple[str, Text]]
     if summary.repeats:
         said = [Text(f"trial {one.number}: {_written(one.text)} ({one.seeds})") for one in summary.repeats]
         facts += [("mean" if i == 0 else "", text) for i, text in enumerate(said)]
-        return [*facts, ("workers", Text(f"{percent(summary.busy_share)} busy"))]
+        return [*facts, ("workers", Text(f"busy {busy(summary)}"))]
     facts += _found(summary, again)
-    saved = f", {duration(summary.saved_seconds)} of training saved" if summary.saved_seconds else ""
-    facts.append(("silent", Text(f"{percent(summary.silent_share)} of the networks{saved}")))
-    facts.append(("workers", Text(f"{percent(summary.busy_share)} busy")))
+    if summary.silent_share is not None:
+        saved = f", {duration(summary.saved_seconds)} of training saved" if summary.saved_seconds else ""
+        facts.append(("silent", Text(f"{percent(summary.silent_share)} of the networks{saved}")))
+    facts.append(("workers", Text(f"busy {busy(summary)}")))
     return facts
 
 

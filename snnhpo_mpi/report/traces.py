@@ -11,10 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from snnhpo_mpi.analysis import points, series
+from snnhpo_mpi.analysis import points
+from snnhpo_mpi.analysis.points import Floats
 from snnhpo_mpi.record import StudyData
+from snnhpo_mpi.report import looks
+from snnhpo_mpi.report.labels import for_plotly, ticks
 
 MOST_POINTS = 3000  # drawn of each kind of trial in one chart
+_MOST_CHOICES = 8  # labelled on an axis
 
 Trace = dict[str, Any]
 
@@ -40,51 +44,59 @@ class Chart:
     wide: bool = False
 
 
-def kinds(
-    data: StudyData,
-    x: series.Floats,
-    y: series.Floats,
-    *,
-    limit: int = MOST_POINTS,
-    size: int = 7,
-    names: Sequence[str] = (),
+def objectives(
+    data: StudyData, x: Floats, *, limit: int = MOST_POINTS, size: int = 7, names: Sequence[str] = ()
 ) -> list[Trace]:
-    """Trials as points, a trace a kind; those without two finite coordinates are left out.
+    """Trials as points above x, a trace a kind; stopped ones, which have no score, as ticks in a strip of their own.
 
-    ``names``: n, what is shown of x when it is pointed at, instead of its number.
+    Args:
+        data: the study.
+        x: n, of which those without a place on an axis are left out.
+        limit: points of a kind that are drawn.
+        size: of a point [px].
+        names: n, what is shown of x when it is pointed at, instead of its number.
     """
     traces: list[Trace] = []
-    for look, rows in points.by_kind(data):
-        drawn = points.thinned(rows[points.drawable(x[rows]) & points.drawable(y[rows])], limit)
-        if len(drawn):
-            opacity, scale = points.crowding(len(drawn))
-            edge = {"width": 1.6 * scale if look.symbol.endswith("open") else 0.0, "color": look.colour}
-            marker = {
-                "color": look.colour,
-                "symbol": look.symbol,
-                "size": size * scale,
-                "opacity": opacity,
-                "line": edge,
-            }
-            traces.append(
-                {"type": "scatter", "mode": "markers", "name": look.name, "x": numbers(x[drawn]),
-                 "y": numbers(y[drawn]), "customdata": data.number[drawn].tolist(), "marker": marker,
-                 "hovertemplate": "trial %{customdata}<br>%{x}, %{y}<extra>%{fullData.name}</extra>"}
-            )  # fmt: skip
-            if names:
-                traces[-1] |= {"text": [names[row] for row in drawn]}
-                traces[-1]["hovertemplate"] = "trial %{customdata}<br>%{text}, %{y}<extra>%{fullData.name}</extra>"
+    scores = points.scored(data)
+    for look, rows in looks.by_kind(data):
+        stopped = look is looks.STOPPED
+        has_place = points.drawable(x[rows]) & (stopped | points.drawable(scores[rows]))
+        drawn = points.thinned(rows[has_place], limit)
+        if not len(drawn):
+            continue
+        opacity, scale = looks.crowding(len(drawn))
+        marker = {"color": look.colour, "symbol": look.symbol, "size": size * scale, "opacity": opacity}
+        shown = "%{text}" if names else "%{x}"
+        trace: Trace = {"type": "scatter", "mode": "markers", "name": look.name, "x": numbers(x[drawn])}
+        trace |= {"customdata": data.number[drawn].tolist(), "marker": marker}
+        if stopped:
+            marker |= {"symbol": "line-ns-open", "size": size + 1, "line": {"width": 1}}
+            trace |= {"y": [0] * len(drawn), "yaxis": "y2"}
+            trace["hovertemplate"] = f"trial %{{customdata}}<br>{shown}<extra>%{{fullData.name}}</extra>"
+        else:
+            trace |= {"y": numbers(scores[drawn])}
+            trace["hovertemplate"] = f"trial %{{customdata}}<br>{shown}, %{{y}}<extra>%{{fullData.name}}</extra>"
+        traces.append(trace | ({"text": [names[row] for row in drawn]} if names else {}))
     return traces
 
 
-def step(x: Any, y: series.Floats) -> list[Trace]:
+def with_strip(traces: Sequence[Trace], layout: dict[str, Any], share: float = 0.08) -> dict[str, Any]:
+    """The layout with a strip for stopped trials below the figure, if any of the traces needs it."""
+    if not any(trace.get("yaxis") == "y2" for trace in traces):
+        return layout
+    strip = {"domain": [0, share], "range": [-1, 1], "visible": False, "fixedrange": True}
+    upper = {**layout["yaxis"], "domain": [share + 0.03, 1]}
+    return {**layout, "xaxis": {**layout["xaxis"], "anchor": "y2"}, "yaxis": upper, "yaxis2": strip}
+
+
+def step(x: Any, y: Floats) -> list[Trace]:
     """The best feasible objective so far: only the ends of the treads are kept."""
     changes = np.flatnonzero(np.diff(y, prepend=np.nan) != 0)
     keep = np.unique(np.concatenate([changes, [len(y) - 1]]))
     keep = keep[~np.isnan(y[keep])]
     if not len(keep):
         return []
-    trace = line(np.asarray(x, dtype=float)[keep], y[keep], "best feasible so far", points.BEST)
+    trace = line(np.asarray(x, dtype=float)[keep], y[keep], "best feasible so far", looks.BEST)
     trace["line"] |= {"shape": "hv", "width": 2.5}
     return [trace]
 
@@ -96,7 +108,7 @@ def line(x: Any, y: Any, name: str, colour: str, dash: str = "solid") -> Trace:
     return {"type": "scatter", "mode": mode, "name": name, "x": numbers(x), "y": numbers(y), "line": style}
 
 
-def bars(begin: Any, end: Any, place: Any, number: Any, look: points.Look, thickness: float) -> Trace:
+def bars(begin: Any, end: Any, place: Any, number: Any, look: looks.Look, thickness: float) -> Trace:
     """Bars as thick lines: one path for all of a kind, however many."""
     gap = np.full(len(begin), np.nan)
     ends = np.column_stack([begin, end, gap]).ravel()
@@ -105,6 +117,16 @@ def bars(begin: Any, end: Any, place: Any, number: Any, look: points.Look, thick
     trace["customdata"] = np.repeat(number, 3).tolist()
     trace["hovertemplate"] = "trial %{customdata}<extra>%{fullData.name}</extra>"
     return trace
+
+
+def choices_axis(axis: points.Axis, at: Sequence[float]) -> dict[str, Any]:
+    """Labels of choices, a few of them where there are many: plotly.js turns them where they are long."""
+    labelled = ticks(axis.choices, _MOST_CHOICES)
+    some = {"title": {"text": f"{for_plotly(axis.name, 28)} ({len(axis.choices)} choices)"}}
+    names = [for_plotly(axis.choices[i], 14) for i in labelled]
+    return {"tickvals": [at[i] for i in labelled], "ticktext": names} | (
+        some if len(labelled) < len(axis.choices) else {}
+    )
 
 
 def numbers(values: Any) -> list[float | None]:

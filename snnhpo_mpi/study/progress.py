@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from snnhpo_mpi.analysis.series import windows
+from snnhpo_mpi.analysis.progress_line import progress_line
 from snnhpo_mpi.analysis.summary import reason as reason
+from snnhpo_mpi.analysis.timeline import windows
 from snnhpo_mpi.record import StudyData, StudyRecord
-from snnhpo_mpi.report.words import progress_line
 from snnhpo_mpi.trial import Asked, Ended, Event, Outcome, Progress, Started, State
 
 

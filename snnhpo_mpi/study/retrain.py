@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,7 +23,6 @@ from snnhpo_mpi.config.settings import StudySettings
 from snnhpo_mpi.config.validation import validate
 from snnhpo_mpi.errors import ConfigError, RecordError
 from snnhpo_mpi.record import StudyData, exists, read
-from snnhpo_mpi.report.conclusion import conclusion
 from snnhpo_mpi.study.request import Request, Say
 from snnhpo_mpi.study.run import run_search
 from snnhpo_mpi.study.search import OWN_FOLDERS
@@ -68,8 +68,14 @@ class Wish:
     accept_damage: bool = False
 
 
-def run_retraining(wish: Wish, workers: int | None, say: Say) -> int:
+def run_retraining(wish: Wish, workers: int | None, say: Say, conclude: Callable[[Path], str] | None = None) -> int:
     """Train on all ranks of this job, or in this process alone; begin or go on. The exit code, as of a search.
+
+    Args:
+        wish: what is trained.
+        workers: evaluators without MPI, None for one.
+        say: takes the lines for the user; called on rank 0 only.
+        conclude: what is said of a complete retraining, from its folder.
 
     Raises:
         ConfigError: without MPI only; with it rank 0 says it and all ranks end with its code.
@@ -91,11 +97,6 @@ def run_retraining(wish: Wish, workers: int | None, say: Say) -> int:
 def _document(wish: Wish) -> tuple[StudyConfig, Document]:
     config, text = configure(wish)
     return config, Document(str(wish.search), text, config.model_dump(mode="json"))
-
-
-def conclude(folder: Path) -> str:
-    """What a complete retraining found."""
-    return conclusion(read(folder))
 
 
 def configure(wish: Wish) -> tuple[StudyConfig, str]:

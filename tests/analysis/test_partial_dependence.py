@@ -10,7 +10,8 @@ import pytest
 from snnhpo_mpi.analysis.partial_dependence import feasible_along
 from snnhpo_mpi.config import StudyConfig
 from snnhpo_mpi.record import StudyData, read
-from snnhpo_mpi.report import landscape, page, panels
+from snnhpo_mpi.report import page
+from snnhpo_mpi.report.figures import feasible
 from snnhpo_mpi.trial import State
 
 
@@ -63,15 +64,18 @@ def test_without_a_border_there_is_nothing_to_show_and_all_draws(n: int, state: 
     along = feasible_along(data)
     if state is not State.COMPLETED:  # completed networks may be infeasible
         assert along == []
-    assert panels.draw_along(data, along).axes or panels.draw_along(data, along).texts
-    assert len(landscape.feasible(data, along)) == len(along)
+    found = feasible.compute(data)
+    assert isinstance(found, str) == (not along)
+    if isinstance(found, feasible.Found):
+        assert len(feasible.charts(found)) == len(along) and feasible.paper(found).axes
 
 
 def test_the_page_and_the_figure_show_a_panel_a_hyperparameter(data: StudyData) -> None:
-    along = feasible_along(data)
-    html = page.render_page(data, along)
+    html = page.render_page(data)
     assert all(f'id="feasible{i}"' in html for i in range(len(fake_study.PARAMETERS)))
-    shown = [ax.get_title() for ax in panels.draw_along(data, along).axes if ax.get_title()]
+    found = feasible.compute(data)
+    assert isinstance(found, feasible.Found)
+    shown = [ax.get_title() for ax in feasible.paper(found).axes if ax.get_title()]
     assert shown == list(fake_study.PARAMETERS)
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import fake_study
 import pytest
 
+from snnhpo_mpi.analysis.progress_line import progress_line
 from snnhpo_mpi.analysis.score import n_scored, score, standard_error, with_error
 from snnhpo_mpi.analysis.summary import best_dict, best_trials, summarise
 from snnhpo_mpi.record import read
-from snnhpo_mpi.report.words import progress_line
 from snnhpo_mpi.trial import State
 
 
@@ -77,7 +77,8 @@ def test_the_line_of_a_run_writes_any_scale() -> None:
 
 @pytest.mark.parametrize("state", [State.STOPPED, State.FAILED, State.COMPLETED])
 def test_only_a_completed_baseline_has_a_score(tmp_path: Path, state: State) -> None:
-    from snnhpo_mpi.report import charts, conclusion, page, plots, terminal
+    from snnhpo_mpi.report import conclusion, page, terminal
+    from snnhpo_mpi.report.figures import incumbent
 
     configuration = fake_study.config(baseline={"name": "defaults", "params": {}})
     data = read(fake_study.written(tmp_path / "s", 20, configuration=configuration))
@@ -85,8 +86,10 @@ def test_only_a_completed_baseline_has_a_score(tmp_path: Path, state: State) -> 
     states[0] = state.value
     data = replace(data, state=states)
     objective = score(float(data.objective[0]))
-    lines = [trace["name"] for chart in charts.search(data) for trace in chart.traces]
-    shown = [line.get_label() for axes in plots.draw_incumbent(data).axes for line in axes.lines]
+    found = incumbent.compute(data)
+    assert isinstance(found, incumbent.Found)
+    lines = [trace["name"] for chart in incumbent.charts(found) for trace in chart.traces]
+    shown = [line.get_label() for axes in incumbent.paper(found).axes for line in axes.lines]
     scored = state is State.COMPLETED
     assert ("defaults" in lines, "defaults" in shown) == (scored, scored)
     assert (f"defaults: {objective}" in page.render_page(data)) == scored

@@ -8,6 +8,7 @@ import fake_study
 import numpy as np
 import pytest
 
+from snnhpo_mpi.analysis import durations
 from snnhpo_mpi.analysis.summary import (
     best_dict,
     best_trials,
@@ -20,7 +21,7 @@ from snnhpo_mpi.analysis.summary import (
 )
 from snnhpo_mpi.config import load_config
 from snnhpo_mpi.record import StudyData, read
-from snnhpo_mpi.report import conclusion, words
+from snnhpo_mpi.report import conclusion, text
 from snnhpo_mpi.trial import Asked, Ended, Outcome, Started, State
 
 
@@ -212,7 +213,7 @@ def test_the_conclusion_says_what_the_demo_must(done: StudyData) -> None:
 def test_the_fixed_block_gives_the_same_values_when_read_as_yaml(done: StudyData, tmp_path: Path) -> None:
     found = best_trials(done, 1)[0]
     tricky = {"yes_no": "yes", "number": "1e5", "quote": "it's", "small": 1e-05, "large": 1e22, "whole": 3}
-    block = words.as_fixed_block(done, replace(found, params={**found.params, **tricky}))
+    block = text.as_fixed_block(done, replace(found, params={**found.params, **tricky}))
     path = tmp_path / "c.yaml"
     path.write_text(
         "study: {name: a}\nbudget: {trials: 1}\ntrainer: {name: python, function: 'm:f'}\n"
@@ -236,15 +237,15 @@ def test_the_fixed_block_gives_the_same_values_when_read_as_yaml(done: StudyData
     ],
 )
 def test_durations_are_said_as_people_do(seconds: float, text: str) -> None:
-    assert words.duration(seconds) == text
+    assert durations.duration(seconds) == text
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(42, "42 s"), (200, "3.3 min"), (18600, "5.2 h"), (10 * 86400, "10 d")])
 def test_rough_durations_have_one_unit(seconds: float, text: str) -> None:
-    assert words.rough_duration(seconds) == text
+    assert durations.rough_duration(seconds) == text
 
 
 def test_best_trials_stand_side_by_side(done: StudyData) -> None:
-    lines = words.as_table(best_trials(done, 3)).splitlines()
+    lines = text.as_table(best_trials(done, 3)).splitlines()
     assert lines[0].split() == ["trial", *(str(found.number) for found in best_trials(done, 3))]
     assert len(lines) == 2 + len(fake_study.PARAMETERS)

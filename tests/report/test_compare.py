@@ -8,10 +8,11 @@ import fake_study
 import numpy as np
 import pytest
 
+from snnhpo_mpi.analysis import compare
 from snnhpo_mpi.analysis.summary import summarise
 from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.record import StudyData, read
-from snnhpo_mpi.report import compare
+from snnhpo_mpi.report import comparison
 from snnhpo_mpi.report.labels import for_matplotlib
 from snnhpo_mpi.trial import State
 
@@ -48,7 +49,7 @@ def test_without_levels_each_is_reached_by_all_that_found_anything(studies: list
 
 def test_the_table_has_a_column_a_study_and_numbers_of_the_summary(studies: list[StudyData]) -> None:
     compared = compare.compare(studies)
-    lines = compare.as_table(compared).splitlines()
+    lines = comparison.as_table(compared).splitlines()
     assert lines[0].split() == [str(studies[0].folder), "other", str(studies[2].folder), str(studies[3].folder)]
     best = next(line for line in lines if line.startswith("best"))
     assert best.split()[1:3] == [f"{summarise(data).best.objective:.4f}" for data in studies[:2]]
@@ -60,10 +61,10 @@ def test_studies_of_other_amounts_of_data_are_told_apart(studies: list[StudyData
     small = {"name": "stdp", "dataset": {"name": "digits5000", "train": 300, "held_out": 100}}
     other = replace(studies[1], config={**studies[1].config, "trainer": small})
     row = next(
-        line for line in compare.as_table(compare.compare([studies[0], other])).splitlines() if "samples" in line
+        line for line in comparison.as_table(compare.compare([studies[0], other])).splitlines() if "samples" in line
     )
     assert row.split()[-4:] == ["1000,", "500", "300,", "100"]
-    assert "samples" not in compare.as_table(compare.compare(studies))
+    assert "samples" not in comparison.as_table(compare.compare(studies))
 
 
 def test_the_json_is_json_without_nan(studies: list[StudyData]) -> None:
@@ -74,9 +75,9 @@ def test_the_json_is_json_without_nan(studies: list[StudyData]) -> None:
 @pytest.mark.parametrize("chosen", [[0, 1], [2], [3], [3, 2, 1, 0]])
 def test_the_figure_draws_any_studies(studies: list[StudyData], chosen: list[int], tmp_path: Path) -> None:
     compared = compare.compare([studies[i] for i in chosen])
-    compare.write_figure(compared, tmp_path / "new" / "compare.png")
+    comparison.write_figure(compared, tmp_path / "new" / "compare.png")
     assert (tmp_path / "new" / "compare.png").read_bytes().startswith(b"\x89PNG")
-    left, _ = compare.draw(compared).axes
+    left, _ = comparison.draw(compared).axes
     assert [line.get_label() for line in left.lines] == [for_matplotlib(one.label) for one in compared]
 
 
@@ -87,10 +88,10 @@ def test_unlike_objectives_are_said_and_share_no_levels(studies: list[StudyData]
     (note, *_) = compare.notes(compared)
     assert "not the same thing" in note and "loss.py:evaluate" in note and "digits5000" in note
     assert compared[0].reached == ()
-    table = compare.as_table(compared)
+    table = comparison.as_table(compared)
     assert "objective held-out accuracy objective" in " ".join(table.split())
     assert compare.as_dict(compared)["notes"] == compare.notes(compared)
-    assert compare.draw(compared).axes[0].get_ylabel() == "best feasible objective (not the same)"
+    assert comparison.draw(compared).axes[0].get_ylabel() == "best feasible objective (not the same)"
     assert compare.notes(compare.compare(studies[:2])) == []
 
 
@@ -112,7 +113,7 @@ def test_each_best_has_its_standard_error(studies: list[StudyData]) -> None:
     one = compare.as_dict(compare.compare(studies[:1]))["studies"][0]
     assert one["n"] == 500
     assert one["standard_error"] == pytest.approx((best.objective * (1 - best.objective) / 500) ** 0.5)
-    line = next(line for line in compare.as_table(compare.compare(studies)).splitlines() if "standard error" in line)
+    line = next(line for line in comparison.as_table(compare.compare(studies)).splitlines() if "standard error" in line)
     assert line.split()[-2:] == ["-", "-"] and float(line.split()[-4]) == pytest.approx(one["standard_error"], rel=0.05)
 
 

@@ -8,6 +8,7 @@ import re
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import fake_study
 import matplotlib as mpl
@@ -18,10 +19,12 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from snnhpo_mpi import cli
-from snnhpo_mpi.analysis import along, points
+from snnhpo_mpi.analysis import compare, points
+from snnhpo_mpi.analysis.partial_dependence import Along
 from snnhpo_mpi.record import StudyData, read
-from snnhpo_mpi.report import charts, compare, landscape, page, panels, plots, terminal
+from snnhpo_mpi.report import comparison, figures, page, pictures, terminal
 from snnhpo_mpi.report.canvas import STYLE
+from snnhpo_mpi.report.figures import feasible, hyperparameters, incumbent, parallel, silence, workers
 from snnhpo_mpi.report.labels import for_matplotlib, for_plotly, shortened, ticks
 from snnhpo_mpi.trial import State
 
@@ -48,16 +51,27 @@ def test_any_name_is_drawn_as_it_is(
     tmp_path: Path, recwarn: pytest.WarningsRecorder, caplog: pytest.LogCaptureFixture
 ) -> None:
     data = named(tmp_path / "s", NAMES)
-    written, failed = plots.write_figures(data, tmp_path / "f", ["png", "pdf"])
+    written, failed = pictures.write_figures(figures.compute(data), tmp_path / "f", ["png", "pdf"])
     assert failed == {} and len(written) == 22
     html = page.render_page(data)
     assert "<b>x</b>" not in html and "\x1b" not in json.dumps(figures_of(html))
     assert not [str(w.message) for w in recwarn] and not caplog.records
     with mpl.rc_context(STYLE):
-        legend = plots.draw_incumbent(replace(data, config={**data.config, "baseline": {"name": "_b", "params": {}}}))
+        legend = incumbent.paper(
+            found(incumbent, replace(data, config={**data.config, "baseline": {"name": "_b", "params": {}}}))
+        )
         assert "_b" in [text.get_text().strip() for text in legend.legends[0].get_texts()]
-        texts = [text for text in panels.draw_hyperparameters(data).findobj(Text) if "$" in text.get_text()]
+        texts = [
+            text for text in hyperparameters.paper(found(hyperparameters, data)).findobj(Text) if "$" in text.get_text()
+        ]
         assert texts and not any(text.get_parse_math() for text in texts)
+
+
+def found(drawing: figures.Drawing, data: StudyData) -> Any:
+    """What a figure computes where there is something to draw."""
+    numbers = drawing.compute(data)
+    assert numbers is not None and not isinstance(numbers, str)
+    return numbers
 
 
 def figures_of(html: str) -> dict[str, object]:
@@ -77,14 +91,18 @@ def test_150_choices_are_some_labels_and_the_last_choice_has_room(tmp_path: Path
     choices = [f"optimizer_{i}" for i in range(150)]
     data = named(tmp_path / "s", choices)
     with mpl.rc_context(STYLE):
-        figure = panels.draw_hyperparameters(data)
+        figure = hyperparameters.paper(found(hyperparameters, data))
         figure.draw_without_rendering()
     ax = next(ax for ax in figure.axes if ax.get_title() == "decoder")
     assert ax.get_xlim() == (-0.5, 149.5) and ax.get_xlabel() == "150 choices"
     labels = [label.get_text() for label in ax.get_xticklabels()]
     assert labels[0] == "optimizer_0" and labels[-1] == "optimizer_149" and 2 <= len(labels) <= 10
     assert apart(ax)
-    axis = next(chart for chart in landscape.slices(data) if "decoder" in chart.layout["xaxis"]["title"]["text"])
+    axis = next(
+        chart
+        for chart in hyperparameters.charts(found(hyperparameters, data))
+        if "decoder" in chart.layout["xaxis"]["title"]["text"]
+    )
     assert axis.layout["xaxis"]["range"][1] > 149 and len(axis.layout["xaxis"]["ticktext"]) <= 10
     cell = re.search(r"150 choices: [^<]*", page.render_page(data))
     assert cell is not None and cell.group().endswith("and 138 more") and len(cell.group()) < 250
@@ -97,9 +115,13 @@ def test_150_choices_are_some_labels_and_the_last_choice_has_room(tmp_path: Path
 def test_labels_of_choices_do_not_overlap(tmp_path: Path, names: list[str]) -> None:
     data = named(tmp_path / "s", names)
     places = (np.arange(len(names)) + 0.5) / len(names)
-    one = along.Along("decoder", places, places, places)
+    one = Along("decoder", places, places, places)
+    axes = [axis for axis in points.axes(data) if axis.name == "decoder"]
     with mpl.rc_context(STYLE):
-        for figure in (panels.draw_hyperparameters(data), panels.draw_along(data, [one])):
+        for figure in (
+            hyperparameters.paper(found(hyperparameters, data)),
+            feasible.paper(feasible.Found([one], axes)),
+        ):
             figure.draw_without_rendering()
             ax = next(ax for ax in figure.axes if ax.get_title() == "decoder")
             assert [label.get_text() for label in ax.get_xticklabels()] == [for_matplotlib(name, 14) for name in names]
@@ -123,15 +145,15 @@ def test_61_hyperparameters_stand_apart(tmp_path: Path) -> None:
     space = {name: {"type": "float", "low": 0, "high": 1, "scale": "linear"} for name in names}
     data = replace(data, x=x, params=dict(zip(names, x.T, strict=True)), config={**data.config, "space": space})
     with mpl.rc_context(STYLE):
-        figure = panels.draw_parallel(data)
+        figure = parallel.paper(found(parallel, data))
         figure.draw_without_rendering()
         boxes = [label.get_window_extent() for label in figure.axes[0].get_xticklabels()]
         assert len(boxes) == 61 and all(a.x1 < b.x0 + 1 for a, b in itertools.pairwise(boxes))
-        titles = panels.draw_hyperparameters(data)
+        titles = hyperparameters.paper(found(hyperparameters, data))
         titles.draw_without_rendering()
         boxes = [ax.title.get_window_extent() for ax in titles.axes[:4]]
         assert all(a.x1 < b.x0 for a, b in itertools.pairwise(boxes))
-    assert landscape.parallel(data)[0].layout["xaxis"]["dtick"] == 1
+    assert parallel.charts(found(parallel, data))[0].layout["xaxis"]["dtick"] == 1
 
 
 VALUES = {
@@ -158,11 +180,11 @@ def test_any_number_leaves_a_whole_report(
     )
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        written, failed = plots.write_figures(data, tmp_path / "f", ["png"])
+        written, failed = pictures.write_figures(figures.compute(data), tmp_path / "f", ["png"])
         assert failed == {} and len(written) == 11
-        path, failed = page.write_page(data, tmp_path / "f")
+        path, failed = page.write_page(data, figures.compute(data), tmp_path / "f")
         assert failed == {} and set(figures_of(path.read_text(encoding="utf-8")))
-        compare.write_figure(compare.compare([data, data]), tmp_path / "c.png")
+        comparison.write_figure(compare.compare([data, data]), tmp_path / "c.png")
     assert capfd.readouterr().err == ""
 
 
@@ -177,7 +199,10 @@ def test_what_cannot_be_drawn_is_counted(tmp_path: Path) -> None:
     data = read(fake_study.written(tmp_path / "s", 40, state=State.COMPLETED))
     objective = data.objective.copy()
     objective[[3, 5]] = np.inf, 1e305
-    assert "Not drawn: 2 whose objective" in charts.search(replace(data, objective=objective))[0].caption
+    assert (
+        "Not drawn: 2 whose objective"
+        in incumbent.charts(found(incumbent, replace(data, objective=objective)))[0].caption
+    )
     assert points.nothing_drawn(replace(data, objective=np.full(40, np.inf))).startswith("all objectives are infinite")
 
 
@@ -189,15 +214,17 @@ def test_a_figure_that_fails_costs_only_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     study = fake_study.written(tmp_path / "s", 20)
-    monkeypatch.setattr(plots, "DRAWINGS", {"workers": plots.draw_workers, "best": broken})
-    monkeypatch.setattr(charts, "silence", broken)
+    monkeypatch.setattr(workers, "paper", broken)
+    monkeypatch.setattr(parallel, "compute", broken)
+    monkeypatch.setattr(silence, "charts", broken)
     out = tmp_path / "elsewhere" / "deep"
     code = cli.main(["report", str(study), "--format", "html,png,csv", "--out", str(out)])
     said, errors = capfd.readouterr()
     assert code == 1
-    assert {path.name for path in out.iterdir()} == {"workers.png", "feasible.png", "trials.csv", "report.html"}
+    drawn = {row.name for row in figures.SEARCH} - {"workers", "parallel", "metrics"}
+    assert {path.name for path in out.iterdir()} == {f"{name}.png" for name in drawn} | {"trials.csv", "report.html"}
     assert not (study / "report").exists()
-    assert errors.count("could not be drawn: ValueError: a figure with <faults>") == 2 and "Traceback" not in errors
+    assert errors.count("could not be drawn: ValueError: a figure with <faults>") == 3 and "Traceback" not in errors
     html = (out / "report.html").read_text(encoding="utf-8")
     assert "could not be drawn" in html and "a figure with &lt;faults&gt;" in html
     assert {"trials", "workers"} <= set(figures_of(html)) and "silence" not in figures_of(html)
@@ -208,12 +235,12 @@ def test_a_page_that_fails_leaves_figures_and_csv(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     study = fake_study.written(tmp_path / "s", 20)
-    monkeypatch.setattr(plots, "DRAWINGS", {"workers": plots.draw_workers})
+    monkeypatch.setattr(figures, "SEARCH", [figures.Row("workers", "workers", workers)])
     monkeypatch.setattr(page, "_provenance", broken)
     assert cli.main(["report", str(study), "--format", "html,png,csv"]) == 1
     said, errors = capfd.readouterr()
     names = {path.name for path in (study / "report").iterdir()}
-    assert names == {"workers.png", "feasible.png", "trials.csv"}
+    assert names == {"workers.png", "trials.csv"}
     assert "report.html could not be drawn" in errors and "report   not written" in said
 
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -10,13 +9,14 @@ from typing import Any
 
 import fake_study
 import numpy as np
+import plotly.graph_objects
 import pytest
-from matplotlib.figure import Figure
 
-from snnhpo_mpi.analysis import points, series
+from snnhpo_mpi.analysis import curves, timeline
 from snnhpo_mpi.analysis.summary import best_trials, status_dict, summarise
 from snnhpo_mpi.record import StudyData, Worker, read
-from snnhpo_mpi.report import charts, conclusion, confusion, export, page, plots, terminal, traces, words
+from snnhpo_mpi.report import conclusion, export, figures, looks, page, pictures, terminal, text, traces
+from snnhpo_mpi.report.figures import confusion, incumbent, workers
 from snnhpo_mpi.trial import Asked, Ended, Outcome, Started, State, Trial
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
@@ -56,7 +56,7 @@ class Elements(HTMLParser):
 
 
 def test_the_page_of_any_study_is_whole_and_asks_nothing_of_a_network(data: StudyData, tmp_path: Path) -> None:
-    path, failed = page.write_page(data, tmp_path / "report")
+    path, failed = page.write_page(data, figures.compute(data), tmp_path / "report")
     assert failed == {}
     html = path.read_text(encoding="utf-8")
     elements = Elements(html).found
@@ -74,10 +74,26 @@ def test_every_trace_has_as_many_x_as_y(data: StudyData) -> None:
             assert len(trace["x"]) == len(trace["y"]) > 0 or trace["type"] == "heatmap"
 
 
-@pytest.mark.parametrize("draw", plots.DRAWINGS.values(), ids=plots.DRAWINGS)
-def test_every_figure_draws_any_study(data: StudyData, draw: Callable[[StudyData], Figure]) -> None:
-    figure = draw(data)
-    assert figure.axes or figure.texts  # something, if only that there is nothing yet
+@pytest.mark.parametrize("row", figures.SEARCH, ids=lambda row: row.name)
+def test_every_figure_draws_any_study_or_says_why_not(data: StudyData, row: figures.Row) -> None:
+    found = row.drawing.compute(data)
+    if found is None or isinstance(found, str):
+        assert (found is None) == (row.name == "metrics")
+        return
+    assert row.drawing.paper(found).axes
+    for chart in row.drawing.charts(found):
+        assert chart.traces
+        plotly.graph_objects.Figure(chart.traces, chart.layout)  # refuses what plotly.js does not know
+
+
+def test_names_of_figures_are_those_of_their_files_and_charts_have_each_their_own_key(data: StudyData) -> None:
+    folder = Path(figures.__file__).parent
+    files = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+    assert {row.name for row in (*figures.SEARCH, *figures.RETRAINING)} == files
+    assert {row.section for row in (*figures.SEARCH, *figures.RETRAINING)} == {*page.SECTIONS, "failures"}
+    keys = [chart.key for one in figures.compute(data) if one.found is not None
+            for chart in one.drawing.charts(one.found)]  # fmt: skip
+    assert len(set(keys)) == len(keys)
 
 
 def test_the_terminal_view_fits_80_columns(data: StudyData) -> None:
@@ -86,17 +102,15 @@ def test_the_terminal_view_fits_80_columns(data: StudyData) -> None:
     assert max(map(len, lines)) <= 80
 
 
-def test_figures_are_written_in_the_formats_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_figures_are_written_in_the_formats_asked_for(tmp_path: Path) -> None:
     data = read(fake_study.written(tmp_path / "s", 20))
-    assert plots.write_figures(data, tmp_path / "none", []) == ([], {})
+    computed = [one for one in figures.compute(data) if one.name in ("workers", "hyperparameters", "feasible")]
+    assert pictures.write_figures(computed, tmp_path / "none", []) == ([], {})
     assert not (tmp_path / "none").exists()
-    some = {name: plots.DRAWINGS[name] for name in ("workers", "hyperparameters")}
-    monkeypatch.setattr(plots, "DRAWINGS", some)
-    pictures, _ = plots.write_figures(data, tmp_path / "figures", ["png"])
-    assert [path.name for path in pictures] == ["workers.png", "hyperparameters.png", "feasible.png"]
-    assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures)
-    monkeypatch.setattr(plots, "DRAWINGS", {"silence": plots.draw_silence})
-    (document, _), failed = plots.write_figures(data, tmp_path / "figures", ["pdf"])
+    written, _ = pictures.write_figures(computed, tmp_path / "figures", ["png"])
+    assert [path.name for path in written] == ["workers.png", "feasible.png", "hyperparameters.png"]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in written)
+    (document,), failed = pictures.write_figures(computed[:1], tmp_path / "figures", ["pdf"])
     assert failed == {}
     assert document.read_bytes().startswith(b"%PDF")
 
@@ -111,7 +125,7 @@ def test_what_a_config_or_an_error_says_is_escaped(tmp_path: Path) -> None:
         assert EVIL not in html and "<img" not in html
         assert "alert(1)" in html  # it is shown, as text
         scripts = [attrs for tag, attrs in Elements(html).found if tag == "script"]
-        assert len(scripts) == 3
+        assert len(scripts) == 4
     assert "ValueError: &lt;b&gt;NaN&lt;/b&gt;" in page.render_page(read(with_errors))
     names = [trace.get("name", "") for trace in figures_of(page.render_page(data))["trials"]["traces"]]
     assert any("&lt;script" in name for name in names)  # plotly.js reads simple HTML
@@ -131,7 +145,7 @@ def test_the_line_of_the_best_ends_at_the_best(tmp_path: Path) -> None:
     data = read(fake_study.written(tmp_path / "s", 40))
     best = summarise(data).best
     assert best is not None
-    found = charts.search(data)
+    found = incumbent.charts(incumbent.compute(data))
     assert [chart.key for chart in found] == ["trials", "time", "effort"]
     for chart in found:
         (line,) = (trace for trace in chart.traces if trace["name"] == "best feasible so far")
@@ -142,18 +156,18 @@ def test_the_line_of_the_best_ends_at_the_best(tmp_path: Path) -> None:
 def test_large_studies_are_thinned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(traces, "MOST_POINTS", 5)
     data = read(fake_study.written(tmp_path / "s", 40))
-    chart = charts.search(data)[0]
+    chart = incumbent.charts(incumbent.compute(data))[0]
     assert "at most 5 trials" in chart.caption
-    drawn = traces.kinds(data, data.number.astype(float), data.objective, limit=5)
+    drawn = traces.objectives(data, data.number.astype(float), limit=5)
     assert drawn and all(len(trace["x"]) <= 5 for trace in drawn)
 
 
 def test_the_timeline_of_a_long_study_is_that_of_its_latest_trials_without_gaps(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(charts, "_MOST_BARS", 8)
+    monkeypatch.setattr(workers, "_MOST_BARS", 8)
     data = read(fake_study.written(tmp_path / "s", 40))
-    (chart,) = charts.workers(data)
+    (chart,) = workers.charts(workers.compute(data))
     n_ended = int(data.ended.sum())
     assert f"Only the latest 8 of {n_ended} trials are drawn" in chart.caption
     drawn = {number for trace in chart.traces for number in trace["customdata"]}
@@ -161,8 +175,8 @@ def test_the_timeline_of_a_long_study_is_that_of_its_latest_trials_without_gaps(
 
 
 def test_many_points_are_drawn_small_and_few_large() -> None:
-    assert points.crowding(points.CROWD) == (0.75, 1.0)
-    assert max(points.crowding(points.CROWD + 1)) < 0.75
+    assert looks.crowding(looks.CROWD) == (0.75, 1.0)
+    assert max(looks.crowding(looks.CROWD + 1)) < 0.75
 
 
 def test_the_page_of_a_retraining_shows_its_own_numbers_and_no_best(tmp_path: Path) -> None:
@@ -182,7 +196,7 @@ def test_the_page_of_a_retraining_shows_its_own_numbers_and_no_best(tmp_path: Pa
     for one in (first, second):  # each has its own hyperparameters and its own confusion matrix
         assert f'<th class="number">trial {one.number}</th>' in html
         assert f"Trial {one.number}, 2 seeds together, test data" in html
-        assert f'<td class="number">{words.figure(one.params["norm"])}</td>' in html
+        assert f'<td class="number">{text.figure(one.params["norm"])}</td>' in html
     assert figures["confusion"]["traces"][0]["z"] != figures["confusion1"]["traces"][0]["z"]
 
 
@@ -213,7 +227,7 @@ def test_a_retraining_is_in_the_report_of_its_search_apart_from_held_out_data(tm
     assert f"Retrained: trial {number}, test accuracy 0.6250 ± 0.1768 (mean and standard deviation of 2 seeds" in html
     assert "too good by chance" not in html
     assert set(figures_of(html)) == set(figures_of(before))  # none shows test data
-    assert "no feasible network whose" in plots.DRAWINGS["confusion"](data).texts[0].get_text()
+    assert "no feasible network whose" in str(confusion.compute(data))
     assert f"retrain  trial {number}, test accuracy 0.6250 ± 0.1768" in conclusion.conclusion(data)
 
 
@@ -221,19 +235,19 @@ def test_the_conclusion_of_a_retraining_has_means_and_no_maximum(tmp_path: Path)
     search = fake_study.written(tmp_path / "s", 40)
     retrained(search)
     data = read(search / "retrain")
-    text = conclusion.conclusion(data)
-    assert "0.6250" in text and "0.1768" in text and "max" not in text and "0.7500" not in text
-    assert "digits that the search never" in text
-    assert text.splitlines()[-3:-1] == ["   0   90   10    .", "   1   30   50   20"]
-    (heat,) = confusion.charts(data)[0].traces
+    said = conclusion.conclusion(data)
+    assert "0.6250" in said and "0.1768" in said and "max" not in said and "0.7500" not in said
+    assert "digits that the search never" in said
+    assert said.splitlines()[-3:-1] == ["   0   90   10    .", "   1   30   50   20"]
+    (heat,) = confusion.charts(confusion.compute(data))[0].traces
     assert heat["z"] == [[0.9, 0.1, 0.0], [0.3, 0.5, 0.2]]
     assert heat["x"] == ["0", "1", "none"] and heat["y"] == ["0", "1"]
-    assert confusion.draw(data).axes[0].get_title().endswith("2 seeds together, test data [%]")
+    assert confusion.paper(confusion.compute(data)).axes[0].get_title().endswith("2 seeds together, test data [%]")
     status = terminal.as_text(data)
     assert "0.6250 ± 0.1768 (2 seeds)" in status and "best" not in status and "0.7500" not in status
     assert status_dict(summarise(data))["best"] is None
-    assert [path.name for path in plots.write_figures(data, tmp_path / "f", ["png"])[0]] == [
-        "candidates.png", "workers.png", "failures.png", "confusion.png",
+    assert [path.name for path in pictures.write_figures(figures.compute(data), tmp_path / "f", ["png"])[0]] == [
+        "candidates.png", "confusion.png", "workers.png", "failures.png",
     ]  # fmt: skip
     frame = export.trials_frame(data)
     assert set(frame.candidate) == {best_trials(read(search), 1)[0].number}
@@ -241,12 +255,12 @@ def test_the_conclusion_of_a_retraining_has_means_and_no_maximum(tmp_path: Path)
 
 def test_the_best_tenth_are_the_best_feasible_ones_at_least_five(tmp_path: Path) -> None:
     data = read(fake_study.written(tmp_path / "s", 60))
-    rows = series.best_tenth(data)
+    rows = curves.best_tenth(data)
     expected = np.sort(data.objective[data.feasible])[::-1][:5]
     assert data.objective[rows].tolist() == expected.tolist()
 
 
 def test_time_of_workers_is_gpu_time_where_all_have_gpus(tmp_path: Path) -> None:
     data = read(fake_study.written(tmp_path / "s", 10))
-    assert series.worker_time(data) == "GPU time"
-    assert series.worker_time(replace(data, workers={1: Worker(1, "node", "cpu x 4")})) == "time of all workers"
+    assert timeline.worker_time(data) == "GPU time"
+    assert timeline.worker_time(replace(data, workers={1: Worker(1, "node", "cpu x 4")})) == "time of all workers"

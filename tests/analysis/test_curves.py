@@ -7,9 +7,10 @@ import fake_study
 import numpy as np
 import pytest
 
-from snnhpo_mpi.analysis import points, series
+from snnhpo_mpi.analysis import curves, points, timeline
 from snnhpo_mpi.analysis.summary import saved_seconds
 from snnhpo_mpi.record import StudyData, read
+from snnhpo_mpi.report import looks
 
 
 @pytest.fixture(scope="session")
@@ -18,7 +19,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> StudyData:
 
 
 def test_the_incumbent_never_gets_worse_and_comes_from_feasible_trials(done: StudyData) -> None:
-    told = series.incumbent(done)
+    told = curves.incumbent(done)
     best = told.best[~np.isnan(told.best)]
     assert (np.diff(best) >= 0).all()
     assert set(best) <= set(done.objective[done.feasible])
@@ -27,20 +28,20 @@ def test_the_incumbent_never_gets_worse_and_comes_from_feasible_trials(done: Stu
 
 
 def test_by_number_and_by_time_lead_to_the_same_best(done: StudyData) -> None:
-    assert series.incumbent(done).best[-1] == series.incumbent_by_number(done).best[-1]
-    assert (np.diff(series.incumbent_by_number(done).row) > 0).all()
+    assert curves.incumbent(done).best[-1] == curves.incumbent_by_number(done).best[-1]
+    assert (np.diff(curves.incumbent_by_number(done).row) > 0).all()
 
 
 def test_each_trial_ends_when_so_much_was_spent_by_all_workers(done: StudyData) -> None:
-    spent = series.spent_by(series.incumbent(done), done.n_trials)
+    spent = curves.spent_by(curves.incumbent(done), done.n_trials)
     assert np.array_equal(~np.isnan(spent), done.ended)
     row = int(np.flatnonzero(done.ended)[7])
     assert spent[row] == pytest.approx(np.nansum(done.seconds[done.ended_at <= done.ended_at[row]]))
 
 
 def test_silent_shares_are_those_of_a_count_by_hand(done: StudyData) -> None:
-    told = series.silence(done, saved_seconds(done))
-    rows = [row for row in series.ended_rows(done) if done.state[row] in ("completed", "stopped")]
+    told = curves.silence(done, saved_seconds(done))
+    rows = [row for row in curves.ended_rows(done) if done.state[row] in ("completed", "stopped")]
     stopped = [done.state[row] == "stopped" for row in rows]
     for k in (1, 5, 12, len(rows)):
         latest = stopped[max(0, k - told.window) : k]
@@ -49,7 +50,7 @@ def test_silent_shares_are_those_of_a_count_by_hand(done: StudyData) -> None:
 
 
 def test_lanes_hold_every_ended_trial_once_and_do_not_overlap(done: StudyData) -> None:
-    lanes = series.lanes(done)
+    lanes = timeline.lanes(done)
     assert sorted(row for lane in lanes for row in lane.row) == np.flatnonzero(done.ended).tolist()
     for lane in lanes:
         assert (lane.begin[1:] >= lane.end[:-1] - 1e-6).all()
@@ -58,14 +59,14 @@ def test_lanes_hold_every_ended_trial_once_and_do_not_overlap(done: StudyData) -
 
 def test_a_lane_ends_now_for_a_running_trial(tmp_path: Path) -> None:
     data = read(fake_study.written(tmp_path / "s", 12, live=True))
-    rows = {int(row) for lane in series.lanes(data) for row in lane.row}
+    rows = {int(row) for lane in timeline.lanes(data) for row in lane.row}
     assert set(np.flatnonzero(data.state == "running")) <= rows
 
 
 def test_elapsed_time_skips_breaks_and_keeps_absent_times() -> None:
-    runs = [series.Window(100.0, 200.0, 0.0, False), series.Window(1000.0, 1100.0, 100.0, False)]
+    runs = [timeline.Window(100.0, 200.0, 0.0, False), timeline.Window(1000.0, 1100.0, 100.0, False)]
     at = np.array([100.0, 150.0, 500.0, 1010.0, np.nan, 50.0])
-    np.testing.assert_array_equal(series.elapsed(runs, at), [0.0, 50.0, 100.0, 110.0, np.nan, 0.0])
+    np.testing.assert_array_equal(timeline.elapsed(runs, at), [0.0, 50.0, 100.0, 110.0, np.nan, 0.0])
 
 
 def test_every_trial_that_was_sent_out_is_of_one_kind(done: StudyData) -> None:
@@ -74,9 +75,9 @@ def test_every_trial_that_was_sent_out_is_of_one_kind(done: StudyData) -> None:
 
 
 def test_kinds_differ_in_colour_and_in_marker() -> None:
-    looks = (points.FEASIBLE, points.INFEASIBLE, points.STOPPED, points.FAILED, points.RUNNING)
+    kinds = (looks.FEASIBLE, looks.INFEASIBLE, looks.STOPPED, looks.FAILED, looks.RUNNING)
     for part in ("name", "colour", "marker", "symbol"):
-        assert len({getattr(look, part) for look in looks}) == len(looks)
+        assert len({getattr(look, part) for look in kinds}) == len(kinds)
 
 
 def test_thinning_keeps_both_ends_and_the_order() -> None:

@@ -12,34 +12,37 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from snnhpo_mpi.analysis import points
 from snnhpo_mpi.analysis.repeats import Floats, is_retraining, pooled_confusion, repeats, shares
-from snnhpo_mpi.analysis.summary import best_trials
+from snnhpo_mpi.analysis.summary import best_trials, is_own_function
 from snnhpo_mpi.record import StudyData
-from snnhpo_mpi.report.canvas import COLUMN_IN, PAGE_IN, empty
+from snnhpo_mpi.report import looks
+from snnhpo_mpi.report.canvas import COLUMN_IN, PAGE_IN
 from snnhpo_mpi.report.traces import Chart, numbers
 
 _MOST_CELLS = 12  # classes whose shares are written as numbers
 _MOST_PANELS = 12
 
 
-def tables(data: StudyData) -> list[tuple[Floats, str]]:
-    """The matrices of a study, and what each is of; those that the trainer does not give are left out."""
+Found = list[tuple[Floats, str]]  # the matrices, and what each is of
+
+
+def compute(data: StudyData) -> Found | str | None:
+    """The matrices of a study; None where the trainer gives none."""
     if is_retraining(data):
-        pooled = [(one.number, *pooled_confusion(data, one)) for one in repeats(data)]
-        return [
+        found = [
             (table, f"trial {number}, {n} seed{'s' * (n != 1)} together, test data [%]")
-            for number, table, n in pooled
+            for number, table, n in [(one.number, *pooled_confusion(data, one)) for one in repeats(data)]
             if table is not None
         ]
-    best = best_trials(data, 1)
-    table = data.curves(best[0].number).get("confusion") if best else None
-    return [] if table is None else [(table, f"trial {best[0].number}, held-out data [%]")]
+    else:
+        best = best_trials(data, 1)
+        table = data.curves(best[0].number).get("confusion") if best else None
+        found = [] if table is None else [(table, f"trial {best[0].number}, held-out data [%]")]
+    return found or (None if is_own_function(data) else "no feasible network whose confusion matrix is known")
 
 
-def charts(data: StudyData) -> list[Chart]:
+def charts(found: Found) -> list[Chart]:
     """For the page."""
-    found = tables(data)
     keys = ["confusion", *(f"confusion{i}" for i in range(1, len(found)))]
     return [_chart(key, table, title) for key, (table, title) in zip(keys, found, strict=False)]
 
@@ -49,7 +52,7 @@ def _chart(key: str, table: Floats, title: str) -> Chart:
     classes = [str(j) for j in range(len(share))]
     heat = {
         "type": "heatmap", "x": classes + ["none"] * (share.shape[1] - len(share)), "y": classes, "zmin": 0, "zmax": 1,
-        "z": [numbers(row) for row in share], "colorscale": [[0, points.PAPER], [1, points.FEASIBLE.colour]],
+        "z": [numbers(row) for row in share], "colorscale": [[0, looks.PAPER], [1, looks.FEASIBLE.colour]],
         "colorbar": {"tickformat": ".0%", "thickness": 12},
         "hovertemplate": "%{y} read as %{x}: %{z:.0%}<extra></extra>",
     }  # fmt: skip
@@ -68,11 +71,8 @@ def _chart(key: str, table: Floats, title: str) -> Chart:
     )
 
 
-def draw(data: StudyData) -> Figure:
+def paper(found: Found) -> Figure:
     """For papers: a panel a matrix."""
-    found = tables(data)
-    if not found:
-        return empty(Figure((COLUMN_IN, 3.1)), "no feasible network whose confusion matrix is known")
     shown = found[:_MOST_PANELS]
     n_rows = -(-len(shown) // 2)
     figure = Figure((COLUMN_IN if len(shown) == 1 else PAGE_IN, 3.1 * n_rows))

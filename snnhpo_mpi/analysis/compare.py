@@ -5,27 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.figure import Figure
 
-from snnhpo_mpi.analysis import points, series
+from snnhpo_mpi.analysis import curves
 from snnhpo_mpi.analysis.repeats import is_retraining
-from snnhpo_mpi.analysis.score import score, with_error
-from snnhpo_mpi.analysis.summary import Summary, objective_name, summarise
+from snnhpo_mpi.analysis.summary import Summary, is_own_function, objective_name, summarise
 from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.record import StudyData
-from snnhpo_mpi.report.canvas import PAGE_IN, STYLE, save
-from snnhpo_mpi.report.labels import for_matplotlib
-from snnhpo_mpi.report.words import duration, percent, rough_duration, time_unit
 
 SHARES = (0.5, 0.8, 0.9, 1.0)  # of the best that every study reached: the levels to time without others given
-# Okabe and Ito's palette without its yellow, which is faint on white; dashes tell apart without colour.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-DASHES = ("-", "--", "-.", ":")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +47,7 @@ class Compared:
     samples: str
     constraints: str
     summary: Summary
-    incumbent: series.Incumbent
+    incumbent: curves.Incumbent
     reached: tuple[Reached, ...]
 
 
@@ -78,7 +68,7 @@ def compare(studies: Sequence[StudyData], levels: Sequence[float] = ()) -> list[
                 f"{data.folder} is a retraining, in which nothing is searched: `snnhpo report {data.folder}` has the "
                 "mean and standard deviation of its candidates"
             )
-    told = [series.incumbent(data) for data in studies]
+    told = [curves.incumbent(data) for data in studies]
     if not levels and len({_measured_on(data) for data in studies}) == 1:
         finals = [one.best[-1] for one in told if len(one.best) and not np.isnan(one.best[-1])]
         levels = [share * min(finals) for share in SHARES] if finals and min(finals) > 0 else finals[:1]
@@ -99,7 +89,7 @@ def compare(studies: Sequence[StudyData], levels: Sequence[float] = ()) -> list[
 
 def _measured_on(data: StudyData) -> str:
     trainer = data.config.get("trainer") or {}
-    if trainer.get("name") == "python":
+    if is_own_function(data):
         return str(trainer.get("function", "a function"))
     return str((trainer.get("dataset") or {}).get("name", "-"))
 
@@ -140,48 +130,12 @@ def _labels(studies: Sequence[StudyData]) -> list[str]:
     return [data.name if counts[data.name] == 1 else str(data.folder) for data in studies]
 
 
-def _reached(told: series.Incumbent, level: float) -> Reached:
+def _reached(told: curves.Incumbent, level: float) -> Reached:
     there = np.flatnonzero(told.best >= level)
     if not len(there):
         return Reached(level, None, None, None)
     first = int(there[0])
     return Reached(level, float(told.seconds[first]), float(told.worker_seconds[first]), first + 1)
-
-
-def as_table(compared: Sequence[Compared]) -> str:
-    """A line a quantity, a column a study."""
-    rows = [["", *(one.label for one in compared)]]
-    summaries = [one.summary for one in compared]
-    if len({(one.objective, one.measured_on) for one in compared}) > 1:
-        rows.append(["objective", *(one.objective for one in compared)])
-        rows.append(["measured on", *(one.measured_on for one in compared)])
-    if len({one.samples for one in compared}) > 1:  # accuracies that are hard to compare
-        rows.append(["samples: training, held out", *(one.samples for one in compared)])
-    rows.append(["state", *(one.state for one in summaries)])
-    rows.append(["trials ended", *(str(one.ended) for one in summaries)])
-    rows.append(["feasible", *(str(one.feasible) for one in summaries)])
-    rows.append(["silent", *(percent(one.silent_share) for one in summaries)])
-    rows.append(["failed, lost", *(str(one.failed + one.lost) for one in summaries)])
-    rows.append(["duration", *(duration(one.seconds) for one in summaries)])
-    rows.append(["time of workers", *(rough_duration(one.evaluation_seconds) for one in summaries)])
-    rows.append(["busy", *(percent(one.busy_share) for one in summaries)])
-    rows.append(["best", *(score(one.best.objective) if one.best else "-" for one in summaries)])
-    if any(one.best and one.best.standard_error for one in summaries):
-        errors = [with_error(one.best.objective, one.best.standard_error) if one.best else "-" for one in summaries]
-        rows.append(["its standard error", *(error.partition(" ± ")[2] or "-" for error in errors)])
-    for i, level in enumerate(one.level for one in compared[0].reached):
-        rows.append([f"time to {level:.4g}", *(_when(one.reached[i]) for one in compared)])
-    widths = [max(len(row[i]) for row in rows) for i in range(len(compared) + 1)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) if i == 0 else cell.rjust(width) for i, (cell, width) in enumerate(line)).rstrip()
-        for line in (list(zip(row, widths, strict=True)) for row in rows)
-    )
-
-
-def _when(reached: Reached) -> str:
-    if reached.seconds is None:
-        return "never"
-    return f"{rough_duration(reached.seconds)}, {reached.trials} trial{'s' * (reached.trials != 1)}"
 
 
 def as_dict(compared: Sequence[Compared]) -> dict[str, Any]:
@@ -211,30 +165,3 @@ def as_dict(compared: Sequence[Compared]) -> dict[str, Any]:
             for one in compared
         ],
     }
-
-
-def draw(compared: Sequence[Compared]) -> Figure:
-    """Best feasible objective over time and over the time of all workers."""
-    with mpl.rc_context(STYLE):
-        figure = Figure((PAGE_IN, 2.8))
-        left, right = figure.subplots(1, 2, sharey=True)
-        for ax, part, what in ((left, "seconds", "time"), (right, "worker_seconds", "time of all workers")):
-            spans = [getattr(one.incumbent, part) for one in compared]
-            unit, name = time_unit(max((float(span[-1]) for span in spans if len(span)), default=1.0))
-            for i, (one, span) in enumerate(zip(compared, spans, strict=True)):
-                style: Any = {"color": COLOURS[i % len(COLOURS)], "linestyle": DASHES[i % len(DASHES)]}
-                label = for_matplotlib(one.label)
-                ax.plot(span / unit, points.shown(one.incumbent.best), drawstyle="steps-post", label=label, **style)
-            ax.set_xlabel(f"{what} [{name}]")
-            ax.set_xlim(left=0)
-        names = {(one.objective, one.measured_on) for one in compared}
-        left.set_ylabel(f"best feasible {names.pop()[0] if len(names) == 1 else 'objective (not the same)'}")
-        figure.legend(*left.get_legend_handles_labels(), loc="outside upper center", ncols=min(len(compared), 3))
-    return figure
-
-
-def write_figure(compared: Sequence[Compared], path: Path) -> None:
-    """Write the figure; the file's suffix says in which format."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with mpl.rc_context(STYLE), np.errstate(all="ignore"):
-        save(draw(compared), path)
