@@ -90,7 +90,7 @@ def silence(data: StudyData) -> list[Chart]:
     x_axis = {"title": {"text": f"time [{name}]"}, "rangemode": "tozero"}
     return [
         Chart(
-            "silence", "Silent networks over time", "Falls when the optimizer has learnt where networks are silent.",
+            "silence", "Silent networks over time", "Share of stopped networks among the latest trials and among all.",
             [line(when, told.recent_share[keep], f"latest {told.window}", points.STOPPED.colour),
              line(when, told.total_share[keep], "all so far", points.FAILED.colour, dash="dash")],
             {"xaxis": x_axis, "yaxis": {"title": {"text": "share"}, "range": [-0.02, 1.02], "tickformat": ".0%"}},

@@ -51,7 +51,8 @@ def parallel(data: StudyData) -> list[Chart]:
     }
     caption = (
         f"The {len(rows)} best feasible networks, each a line; the best is thick. Heights are places in the searched "
-        "range, on the scale of the search. Where the lines gather, the value matters."
+        "range, on the scale of the search. Lines also gather because the search looks close to its best: that alone "
+        "does not show that the value matters."
     )
     return [Chart("parallel", "What the best have in common", caption, traces, layout, 420, wide=True)]
 
@@ -124,7 +125,7 @@ def importance(data: StudyData) -> list[Chart]:
             "A random forest learns half of the trials and predicts the others. The bar is what shuffling one "
             "hyperparameter takes from the share of the variance that it predicts (R²): of being silent, and of the "
             "objective of the networks trained to the end. Interactions count. A hint, since a search does not sample "
-            f"at random.{silence_only}"
+            f"at random. The other chart measures steepness and may rank otherwise.{silence_only}"
         )
         charts.append(
             Chart(
@@ -139,7 +140,8 @@ def importance(data: StudyData) -> list[Chart]:
     if lengthscales:
         caption = (
             "The search's own model of the objective: inverse lengthscale, as a share of the largest. Long bars: a "
-            "small step along this hyperparameter changes the objective, in other ways than by an overall trend."
+            "small step along this hyperparameter changes the objective, in other ways than by an overall trend. A "
+            "hyperparameter with a strong trend can have a short bar here and a long one in the other chart."
         )
         charts.append(
             Chart(

@@ -155,7 +155,8 @@ def _sections(data: StudyData, along: Sequence[Along]) -> list[Section]:
         workers,
         _section("space", "The search space", "Too few trials yet.", partial(landscape.importance, data),
                  partial(landscape.parallel, data)),
-        _section("feasible", "Where networks are silent", border, partial(landscape.feasible, data, along), small=True),
+        _section("feasible", "Where networks are feasible", border,
+                 partial(landscape.feasible, data, along), small=True),
         _section("slices", "Along each hyperparameter", none_ended, partial(landscape.slices, data), small=True),
     ]  # fmt: skip
 
