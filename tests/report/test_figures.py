@@ -21,6 +21,7 @@ from matplotlib.text import Text
 from snnhpo_mpi import cli
 from snnhpo_mpi.analysis import compare, points
 from snnhpo_mpi.analysis.partial_dependence import Along
+from snnhpo_mpi.host.process_tuning import quiet_libraries
 from snnhpo_mpi.record import StudyData, read
 from snnhpo_mpi.report import comparison, figures, page, pictures, terminal
 from snnhpo_mpi.report.canvas import STYLE
@@ -50,6 +51,7 @@ def named(folder: Path, choices: list[str]) -> StudyData:
 def test_any_name_is_drawn_as_it_is(
     tmp_path: Path, recwarn: pytest.WarningsRecorder, caplog: pytest.LogCaptureFixture
 ) -> None:
+    quiet_libraries()  # as every command does
     data = named(tmp_path / "s", NAMES)
     written, failed = pictures.write_figures(figures.compute(data), tmp_path / "f", ["png", "pdf"])
     assert failed == {} and len(written) == 22
