@@ -34,7 +34,7 @@ class Metric:
 
 
 def own_metrics(data: StudyData) -> list[Metric]:
-    """In the order of their names; ones without a finite value are left out.
+    """Those of a study; ones without a finite value are left out.
 
     A function of the user's may use any name, so that all of its metrics are its own.
     """

@@ -105,7 +105,8 @@ def retrained_line(data: StudyData, one: Repeats) -> str:
 
 
 def _counts(summary: Summary) -> str:
-    parts = [f"{summary.completed} completed", f"{summary.stopped} stopped early"]
+    parts = [f"{summary.completed} completed"]
+    parts += [f"{summary.stopped} stopped early"] if summary.silent_share is not None or summary.stopped else []
     parts += [f"{n} {name}" for name in ("failed", "lost") if (n := getattr(summary, name))]
     return f"{summary.ended} trials ({', '.join(parts)})"
 

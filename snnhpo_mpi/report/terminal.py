@@ -207,7 +207,8 @@ def _bar(summary: Summary) -> RenderableType:
 
 
 def _facts(summary: Summary, again: Sequence[Repeats]) -> list[tuple[str, Text]]:
-    counts = Text(f"{summary.completed} completed ({summary.feasible} feasible), {summary.stopped} stopped early")
+    counts = Text(f"{summary.completed} completed ({summary.feasible} feasible)")
+    counts.append(f", {summary.stopped} stopped early" if summary.silent_share is not None else "")
     if summary.failed or summary.lost:
         counts.append(f", {summary.failed} failed", style="red" if summary.failed else "")
         counts.append(f", {summary.lost} lost" if summary.lost else "")

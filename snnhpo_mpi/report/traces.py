@@ -18,6 +18,7 @@ from snnhpo_mpi.report import looks
 from snnhpo_mpi.report.labels import for_plotly, ticks
 
 MOST_POINTS = 3000  # drawn of each kind of trial in one chart
+MOST_TICKS = 1000  # of stopped trials, in their strip
 _MOST_CHOICES = 8  # labelled on an axis
 
 Trace = dict[str, Any]
@@ -61,7 +62,7 @@ def objectives(
     for look, rows in looks.by_kind(data):
         stopped = look is looks.STOPPED
         has_place = points.drawable(x[rows]) & (stopped | points.drawable(scores[rows]))
-        drawn = points.thinned(rows[has_place], limit)
+        drawn = points.thinned(rows[has_place], min(limit, MOST_TICKS) if stopped else limit)
         if not len(drawn):
             continue
         opacity, scale = looks.crowding(len(drawn))
@@ -129,7 +130,7 @@ def choices_axis(axis: points.Axis, at: Sequence[float]) -> dict[str, Any]:
     )
 
 
-def numbers(values: Any) -> list[float | None]:
-    """Five significant digits are what a screen can show; absent is null, and so is what has no place on an axis."""
+def numbers(values: Any, digits: int = 5) -> list[float | None]:
+    """Significant digits that a screen can show; absent is null, and so is what has no place on an axis."""
     array = np.asarray(values, dtype=float)
-    return [float(f"{v:.5g}") if ok else None for v, ok in zip(array, points.drawable(array), strict=True)]
+    return [float(f"{v:.{digits}g}") if ok else None for v, ok in zip(array, points.drawable(array), strict=True)]

@@ -26,18 +26,18 @@ def table(data: StudyData) -> dict[str, Any]:
 
     Returns:
         ``columns``: names; ``cells``: a list a column, of numbers, texts or null; ``errors``: row -> text;
-        ``note``: what is left out.
+        ``left_out``: what the table has not, for people.
     """
     rows = chosen(data)
     columns = _columns(data, rows)
     errors = {int(number): text for number, text in data.errors().items()}
     said = [errors.get(int(number)) for number in data.number[rows]]
-    left_out = (
-        [f"{len(rows):,} of {data.n_trials:,} trials: the latest failures and the best"]
-        if len(rows) < data.n_trials
-        else []
-    )
-    left_out += [f"{len(columns) - _MOST_COLUMNS} columns"] if len(columns) > _MOST_COLUMNS else []
+    left_out = []
+    if len(rows) < data.n_trials:
+        n = data.n_trials - len(rows)
+        left_out.append(f"{n:,} of {data.n_trials:,} trials, neither among the best nor among the latest failures")
+    if len(columns) >= _MOST_COLUMNS:
+        left_out.append(f"{len(columns) - _MOST_COLUMNS + 1} columns")
     shown = columns[: _MOST_COLUMNS - 1]
     shown.append(("error", [None if error is None else reason(error) for error in said]))
     return {
@@ -70,12 +70,12 @@ def _columns(data: StudyData, rows: points.Rows) -> list[tuple[str, list[Any]]]:
     columns.append((objective_name(data), numbers(points.scored(data)[rows])))
     columns += [(name, numbers(data.constraints[rows, j])) for j, name in enumerate(data.constraint_names)]
     columns += [(one.name, numbers(one.values[rows])) for one in own_metrics(data)]
-    columns.append(("seconds", numbers(data.seconds[rows])))
+    columns.append(("seconds", numbers(data.seconds[rows], 4)))
     for name, values in data.params.items():
         if name in data.choices:
             columns.append((name, [None if value is None else shortened(value) for value in values[rows]]))
         else:
-            columns.append((name, numbers(values[rows])))
+            columns.append((name, numbers(values[rows], 4)))
     return [(shortened(name), cells) for name, cells in columns]
 
 

@@ -87,7 +87,7 @@ def charts(found: Found) -> list[Chart]:
         ]
         axes = {
             "xaxis": {"title": {"text": "share of the training"}, "tickformat": ".0%", "rangemode": "tozero"},
-            "yaxis": {"title": {"text": "silent samples"}, "tickformat": ".1~%", "rangemode": "tozero"},
+            "yaxis": {"title": {"text": "silent samples"}, "tickformat": ".1~%", "range": [0, _top(found)]},
         }
         caption = "Share of silent samples in each layer; the count restarts with each epoch."
         drawn.append(Chart("rates", "Silence in training", caption, lines, axes, 420))
@@ -106,6 +106,11 @@ def _accuracy(found: Found) -> Chart:
         f"({found.name}) when it was trained. The two are measured on different samples."
     )
     return Chart("epochs", "Accuracy per epoch", caption, [training, score], axes)
+
+
+def _top(found: Found) -> float:
+    """Of the axis of silent samples: lines at 0 have an axis that begins there too."""
+    return max(1.1 * max(float(rate.max()) for rate in found.silent.values()), 0.01)
 
 
 def _shares(rate: Floats) -> Floats:
@@ -151,10 +156,7 @@ def _panel_of_silence(ax: Axes, found: Found) -> None:
         dot: Any = {"marker": "o", "markersize": 3} if len(rate) == 1 else {}
         style: Any = {"color": looks.SERIES[i % 3], "linestyle": _LINES[i % 3], **dot}
         ax.plot(_shares(rate), rate, label=for_matplotlib(layer, 20), **style)
-    ax.set(xlabel="share of the training", ylabel="silent samples", xlim=(0, 1.02), ylim=(0, None))
-    highest = max(float(rate.max()) for rate in found.silent.values())
-    if highest <= 0:
-        ax.set_ylim(0, 0.01)
+    ax.set(xlabel="share of the training", ylabel="silent samples", xlim=(0, 1.02), ylim=(0, _top(found)))
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter(PercentFormatter(1.0))
     _legend_above(ax)

@@ -113,8 +113,11 @@ def _stopped_note(data: StudyData) -> str:
 
 
 def _thinning_note(data: StudyData) -> str:
-    most = max((len(rows) for _, rows in points.by_kind(data)), default=0)
-    return f" Of each kind at most {traces.MOST_POINTS} trials are drawn." if most > traces.MOST_POINTS else ""
+    counts = {kind: len(rows) for kind, rows in points.by_kind(data)}
+    n_ticks = counts.pop(points.STOPPED, 0)
+    most = max(counts.values(), default=0)
+    note = f" Of each kind at most {traces.MOST_POINTS} trials are drawn." if most > traces.MOST_POINTS else ""
+    return note + (f" Of the ticks {traces.MOST_TICKS} are drawn." if n_ticks > traces.MOST_TICKS else "")
 
 
 def _range_note(data: StudyData) -> str:
