@@ -64,6 +64,8 @@ def objectives(ax: Axes, data: StudyData, x: Floats, size: float = 12) -> None:
         if stopped:
             style |= {"transform": ax.get_xaxis_transform(), "linewidths": 0.7}
             ax.scatter(x[drawn], np.full(len(drawn), 0.02), s=3 * size, **style)
+            ax.update_datalim(np.column_stack([x[drawn], x[drawn]]), updatey=False)  # the ticks are within the axis
+            ax.autoscale_view(scaley=False)
             ax.scatter([], [], s=3 * size, label=look.name, **style)
         else:
             width = 0.7 if scale == 1 else 0.0

@@ -25,7 +25,7 @@ from snnhpo_mpi.host.process_tuning import quiet_libraries
 from snnhpo_mpi.record import StudyData, read
 from snnhpo_mpi.report import comparison, figures, page, pictures, terminal
 from snnhpo_mpi.report.canvas import STYLE
-from snnhpo_mpi.report.figures import feasible, hyperparameters, incumbent, parallel, silence, workers
+from snnhpo_mpi.report.figures import constraints, feasible, hyperparameters, incumbent, parallel, silence, workers
 from snnhpo_mpi.report.labels import for_matplotlib, for_plotly, shortened, ticks
 from snnhpo_mpi.trial import State
 
@@ -297,3 +297,15 @@ def test_best_of_a_retraining_is_refused(tmp_path: Path, capfd: pytest.CaptureFi
     assert cli.main(["best", str(study), "--json"]) == 2
     said, errors = capfd.readouterr()
     assert said == "" and "is a retraining, whose trainings are to be averaged" in errors
+
+
+def test_ticks_of_stopped_trials_are_within_the_axis(tmp_path: Path) -> None:
+    data = read(fake_study.written(tmp_path / "s", 60))
+    stopped = data.constraints[data.state == State.STOPPED.value, 0]
+    panel = constraints.paper(found(constraints, data)).axes[0]
+    low, high = panel.get_xlim()
+    assert len(stopped) and low <= stopped.min() and stopped.max() <= high
+    numbers = points.scored(data)
+    low, high = panel.get_ylim()
+    assert low <= np.nanmin(numbers) and np.nanmax(numbers) <= high  # and do not stretch that of the scores
+    assert high - low < 1.5 * np.ptp(numbers[~np.isnan(numbers)])
