@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from snnhpo_mpi.analysis import points
-from snnhpo_mpi.analysis.compare import Compared, Reached
+from snnhpo_mpi.analysis.compare import Compared, Pool, Reached, band, mean_reached, pools, spread
 from snnhpo_mpi.analysis.durations import duration, rough_duration, time_unit
 from snnhpo_mpi.analysis.score import score, with_error
 from snnhpo_mpi.report.canvas import PAGE_IN, STYLE, save
@@ -40,13 +39,53 @@ def as_table(compared: Sequence[Compared]) -> str:
     rows.append(["duration", *(duration(one.seconds) for one in summaries)])
     rows.append(["time of workers", *(rough_duration(one.evaluation_seconds) for one in summaries)])
     rows.append(["busy", *(percent(one.busy_share) for one in summaries)])
+    rows.append(["busy, with the start-up", *(percent(one.busy_share_of_runs) for one in summaries)])
     rows.append(["best", *(score(one.best.objective) if one.best else "-" for one in summaries)])
     if any(one.best and one.best.standard_error for one in summaries):
         errors = [with_error(one.best.objective, one.best.standard_error) if one.best else "-" for one in summaries]
         rows.append(["its standard error", *(error.partition(" ± ")[2] or "-" for error in errors)])
     for i, level in enumerate(one.level for one in compared[0].reached):
         rows.append([f"time to {level:.4g}", *(_when(one.reached[i]) for one in compared)])
-    widths = [max(len(row[i]) for row in rows) for i in range(len(compared) + 1)]
+    together = pools(compared)
+    if len(together) == len(compared):
+        return _aligned(rows)
+    return f"{_aligned(rows)}\n\n{_aligned(_pooled_rows(together))}"
+
+
+def _pooled_rows(together: Sequence[Pool]) -> list[list[str]]:
+    """Mean and standard deviation of the studies of each configuration."""
+
+    def row(name: str, value: Callable[[Compared], float | None], write: Callable[[float], str]) -> list[str]:
+        cells = []
+        for pool in together:
+            mean, sd, n = spread([v for one in pool.members if (v := value(one)) is not None])
+            some = f" (n = {n})" if 0 < n < len(pool.members) else ""
+            cells.append("-" if mean is None else write(mean) + (f" ± {write(sd)}" if sd is not None else "") + some)
+        return [name, *cells]
+
+    rows = [
+        ["mean ± s.d. of studies", *(pool.label for pool in together)],
+        row("best", lambda one: one.summary.best.objective if one.summary.best else None, score),
+        row("feasible", lambda one: one.summary.feasible, lambda value: f"{value:.4g}"),
+        row("silent", lambda one: one.summary.silent_share, percent),
+        row("busy", lambda one: one.summary.busy_share, percent),
+    ]
+    for i, level in enumerate(reached.level for reached in together[0].members[0].reached):
+        rows.append([f"time to {level:.4g}", *(_mean_when(pool, i) for pool in together)])
+    return rows
+
+
+def _mean_when(pool: Pool, level: int) -> str:
+    seconds, trials = (mean_reached(pool, level, part) for part in ("seconds", "trials"))
+    if seconds is None or trials is None:
+        n = sum(one.reached[level].seconds is not None for one in pool.members)
+        return f"{n} of {len(pool.members)} reached it" if n else "never"
+    return f"{rough_duration(seconds)}, {trials:.4g} trial{'s' * (trials != 1)}"
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of equal length as columns: the first to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) if i == 0 else cell.rjust(width) for i, (cell, width) in enumerate(line)).rstrip()
         for line in (list(zip(row, widths, strict=True)) for row in rows)
@@ -59,23 +98,32 @@ def _when(reached: Reached) -> str:
     return f"{rough_duration(reached.seconds)}, {reached.trials} trial{'s' * (reached.trials != 1)}"
 
 
+_ALONG = (("trials", "trials ended"), ("seconds", "time"), ("worker_seconds", "time of all workers"))
+
+
 def draw(compared: Sequence[Compared]) -> Figure:
-    """Best feasible objective over time and over the time of all workers."""
+    """Best feasible objective over trials, over time and over the time of all workers; repetitions as mean and band."""
+    together = pools(compared)
     with mpl.rc_context(STYLE):
         figure = Figure((PAGE_IN, 2.8))
-        left, right = figure.subplots(1, 2, sharey=True)
-        for ax, part, what in ((left, "seconds", "time"), (right, "worker_seconds", "time of all workers")):
-            spans = [getattr(one.incumbent, part) for one in compared]
-            unit, name = time_unit(max((float(span[-1]) for span in spans if len(span)), default=1.0))
-            for i, (one, span) in enumerate(zip(compared, spans, strict=True)):
+        panels = figure.subplots(1, 3, sharey=True)
+        for ax, (along, what) in zip(panels, _ALONG, strict=True):
+            bands = [band(pool, along) for pool in together]
+            longest = max((float(one.at[-1]) for one in bands if len(one.at)), default=1.0)
+            unit, name = (1.0, "") if along == "trials" else time_unit(longest)
+            for i, (pool, one) in enumerate(zip(together, bands, strict=True)):
                 style: Any = {"color": COLOURS[i % len(COLOURS)], "linestyle": DASHES[i % len(DASHES)]}
-                label = for_matplotlib(one.label)
-                ax.plot(span / unit, points.shown(one.incumbent.best), drawstyle="steps-post", label=label, **style)
-            ax.set_xlabel(f"{what} [{name}]")
+                ax.plot(one.at / unit, one.mean, drawstyle="steps-post", label=for_matplotlib(pool.label), **style)
+                if len(pool.members) > 1:
+                    shade: Any = {"color": style["color"], "alpha": 0.2, "linewidth": 0, "step": "post"}
+                    ax.fill_between(one.at / unit, one.low, one.high, **shade)
+            ax.set_xlabel(f"{what} [{name}]" if name else what)
             ax.set_xlim(left=0)
         names = {(one.objective, one.measured_on) for one in compared}
-        left.set_ylabel(f"best feasible {names.pop()[0] if len(names) == 1 else 'objective (not the same)'}")
-        figure.legend(*left.get_legend_handles_labels(), loc="outside upper center", ncols=min(len(compared), 3))
+        panels[0].set_ylabel(f"best feasible {names.pop()[0] if len(names) == 1 else 'objective (not the same)'}")
+        title = "band: lowest to highest of the studies" if len(together) < len(compared) else None
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=min(len(together), 3),
+                      title=title, title_fontsize=7)  # fmt: skip
     return figure
 
 

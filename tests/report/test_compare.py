@@ -77,8 +77,11 @@ def test_the_figure_draws_any_studies(studies: list[StudyData], chosen: list[int
     compared = compare.compare([studies[i] for i in chosen])
     comparison.write_figure(compared, tmp_path / "new" / "compare.png")
     assert (tmp_path / "new" / "compare.png").read_bytes().startswith(b"\x89PNG")
-    left, _ = comparison.draw(compared).axes
-    assert [line.get_label() for line in left.lines] == [for_matplotlib(one.label) for one in compared]
+    assert [ax.get_xlabel().partition(" [")[0] for ax in comparison.draw(compared).axes] == [
+        "trials ended", "time", "time of all workers",
+    ]  # fmt: skip
+    drawn = [str(line.get_label()) for line in comparison.draw(compared).axes[0].lines]
+    assert drawn == [for_matplotlib(pool.label) for pool in compare.pools(compared)]
 
 
 def test_unlike_objectives_are_said_and_share_no_levels(studies: list[StudyData]) -> None:
@@ -121,3 +124,62 @@ def test_a_retraining_is_not_compared(studies: list[StudyData]) -> None:
     again = replace(studies[1], config={**studies[1].config, "retrain": {"candidates": [], "networks": None}})
     with pytest.raises(ConfigError, match="is a retraining"):
         compare.compare([studies[0], again])
+
+
+def seeds(folder: Path, n: int) -> list[StudyData]:
+    """Repetitions of one configuration whose bests differ."""
+    found = []
+    for seed in range(n):
+        config = fake_study.config(study={"name": f"scbo-{seed}", "seed": seed})
+        data = read(fake_study.written(folder / f"s{seed}", 30 + 5 * seed, configuration=config))
+        found.append(replace(data, objective=data.objective - 0.1 * seed))
+    return found
+
+
+def test_seeds_of_one_configuration_are_pooled(tmp_path: Path, studies: list[StudyData]) -> None:
+    three = seeds(tmp_path, 3)
+    other = replace(studies[1], config={**studies[1].config, "budget": {"trials": 999}})
+    compared = compare.compare([*three, other], [0.5, 2.0])
+    pools = compare.pools(compared)
+    assert [pool.label for pool in pools] == ["scbo (3 seeds)", "other"]
+    bests = [summarise(data).best for data in three]
+    values = [best.objective for best in bests if best is not None]
+    pooled, alone = compare.as_dict(compared)["pools"]
+    assert pooled["studies"] == ["scbo-0", "scbo-1", "scbo-2"]
+    mean, sd = pytest.approx(np.mean(values)), pytest.approx(np.std(values, ddof=1))
+    assert pooled["best"] == {"mean": mean, "sd": sd, "n": 3}
+    assert alone["best"]["n"] == 1 and alone["best"]["sd"] is None
+    assert pooled["reached"][1] == {"objective": 2.0, "n": 0, "seconds": None, "trials": None}
+    reached = [one.reached[0].trials for one in compared[:3]]
+    assert pooled["reached"][0]["trials"] == pytest.approx(np.mean([n for n in reached if n is not None]))
+    table = comparison.as_table(compared)
+    assert f"{np.mean(values):.4f} ± {np.std(values, ddof=1):.4f}" in table and "scbo (3 seeds)" in table
+    figure = comparison.draw(compared)
+    assert [len(ax.collections) for ax in figure.axes] == [1, 1, 1]  # a band of the three, none of the one
+    assert [len(ax.lines) for ax in figure.axes] == [2, 2, 2]
+
+
+def test_the_band_is_that_of_the_steps_at_each_place(tmp_path: Path) -> None:
+    compared = compare.compare(seeds(tmp_path, 3))
+    (pool,) = compare.pools(compared)
+    band = compare.band(pool, "trials")
+    for place, mean, low, high in zip(band.at, band.mean, band.low, band.high, strict=True):
+        bests = [one.incumbent.best[int(place) - 1] for one in compared]
+        assert (mean, low, high) == (pytest.approx(np.mean(bests)), min(bests), max(bests))
+    assert band.at[-1] == min(len(one.incumbent.best) for one in compared)
+    assert band.at[0] == max(int(np.flatnonzero(~np.isnan(one.incumbent.best))[0]) + 1 for one in compared)
+
+
+def test_a_study_given_twice_is_no_second_seed(studies: list[StudyData]) -> None:
+    pools = compare.pools(compare.compare([studies[0], studies[0], studies[1]]))
+    assert [len(pool.members) for pool in pools] == [2, 1]
+    assert [one.seed for one in pools[0].members] == [1, 2]
+
+
+def test_a_pool_without_a_feasible_trial_has_no_line(studies: list[StudyData]) -> None:
+    (pool,) = compare.pools(compare.compare([studies[2]]))
+    assert len(compare.band(pool, "seconds").at) == 0
+    (pool,) = compare.pools(compare.compare([studies[3]]))
+    assert len(compare.band(pool, "trials").at) == 0
+    (pool,) = compare.pools(compare.compare([studies[2], studies[1]]))  # of which one alone found something
+    assert len(pool.members) == 2 and (compare.band(pool, "trials").low == compare.band(pool, "trials").high).all()
