@@ -12,7 +12,7 @@ from snnhpo_mpi.record import StudyData
 # What the program's own trainers record of every training: figures and tiles of their own show it.
 OF_TRAINING = frozenset(
     {"accuracy", "train_accuracy", "train_seconds", "score_seconds", "n_samples", "n_samples_planned"}
-    | {"stopped_at", "peak_memory_mb", "curves_cut", "metrics_cut"}
+    | {"stopped_at", "peak_memory_mb", "resumed_after_epoch", "curves_cut", "metrics_cut"}
 )
 
 

@@ -173,14 +173,19 @@ class TrainingLog:
 
     def _metrics(self, score_seconds: float) -> dict[str, float]:
         resumed = {} if self._resumed_after is None else {"resumed_after_epoch": float(self._resumed_after)}
-        return resumed | {
-            "train_accuracy": self._accuracies[-1],
-            "train_seconds": self._train_seconds,
-            "score_seconds": score_seconds,
-            "n_samples": float(self.n_samples),
-            "n_samples_planned": float(self._n_planned),
-            "peak_memory_mb": self._peak_mb(),
-        }
+        spikes = {f"spikes_{layer}": mean for layer, mean in self.stopping.silence.mean_spikes.items()}  # a sample
+        return (
+            resumed
+            | spikes
+            | {
+                "train_accuracy": self._accuracies[-1],
+                "train_seconds": self._train_seconds,
+                "score_seconds": score_seconds,
+                "n_samples": float(self.n_samples),
+                "n_samples_planned": float(self._n_planned),
+                "peak_memory_mb": self._peak_mb(),
+            }
+        )
 
     def _peak_mb(self) -> float:
         return max(self._peak_memory_mb, _peak_memory_mb(self._device))

@@ -86,6 +86,7 @@ def test_a_completed_training_has_the_held_out_accuracy_as_its_objective() -> No
         "n_samples": 4.0,
         "n_samples_planned": 16.0,
         "peak_memory_mb": peak_memory_mb,
+        "spikes_output": 1.5,
     }
     assert set(outcome.curves) == {"train_accuracy", "silent_rate_output", "spikes_output", "confusion"}
 
