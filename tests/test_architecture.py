@@ -14,6 +14,7 @@ import snnhpo_mpi
 ROOT = Path(snnhpo_mpi.__file__).parent
 ALLOWED = {
     "arguments": set(),
+    "codec": set(),
     "errors": set(),
     "plain_text": set(),
     "trial": set(),
@@ -21,14 +22,14 @@ ALLOWED = {
     "space": {"config", "trial"},
     "config": {"errors", "hyperparameters", "trial"},
     "host": {"errors", "plain_text"},
-    "comm": {"errors", "host.launchers", "trial"},
+    "comm": {"codec", "errors", "host.launchers", "trial"},
     "interfaces": {"trial"},
     "master": {"comm", "interfaces", "trial"},
     "worker": {"comm", "config", "errors", "host.process_tuning", "host.signals", "host.subprocesses", "interfaces"}
     | {"trial"},
     "optim": {"errors", "interfaces", "space", "trial"},
     "snn": {"config", "errors", "host.scratch", "hyperparameters", "trial"},
-    "record": {"errors", "host.signals", "host.subprocesses", "space", "trial"},
+    "record": {"codec", "errors", "host.signals", "host.subprocesses", "space", "trial"},
     "analysis": {"config", "errors", "optim", "plain_text", "record", "space", "trial"},
     "report": {"analysis", "config.as_yaml", "errors", "plain_text", "record", "trial"},
     "study": {"comm", "config", "errors", "host", "hyperparameters", "master", "optim", "plain_text", "record"}

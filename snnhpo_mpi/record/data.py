@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import TypedDict
 
+from snnhpo_mpi import codec
 from snnhpo_mpi.errors import RecordError, refusal
 from snnhpo_mpi.record import recovery, snapshot
 from snnhpo_mpi.record.entries import Proposed
@@ -291,15 +292,17 @@ def _python(value: object) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
+class Live(TypedDict):
+    """What ``live.json`` holds: the latest news by rank, and when they were written [Unix s]."""
+
+    at: float
+    progress: dict[int, Progress]
+
+
 def _progress(folder: Path) -> tuple[dict[int, Progress], float]:
     """The latest news of each rank, and when they were written."""
     try:
-        live = json.loads((folder / LIVE_FILE).read_text("utf-8"))
-        return {int(rank): Progress(**news) for rank, news in live["progress"].items()}, float(live["at"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        live = codec.read(Live, (folder / LIVE_FILE).read_bytes())
+    except (OSError, ValueError):
         return {}, 0.0  # not there yet, or of another version: the record itself is not concerned
-
-
-def progress_to_json(progress: Mapping[int, Progress], at: float) -> str:
-    """What ``live.json`` holds."""
-    return json.dumps({"at": at, "progress": {rank: asdict(news) for rank, news in progress.items()}}, default=dict)
+    return live["progress"], live["at"]

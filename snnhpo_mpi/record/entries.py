@@ -1,19 +1,18 @@
 """What the journal holds, an entry a line: the events of the trials and what happened to the study around them.
 
-Floats are written with all their digits, so that an entry read back is equal bit for bit. Non-finite floats are written
-as ``NaN`` and ``Infinity``, as Python, NumPy and pandas read them.
+The program's codec writes them: an entry read back is equal bit for bit.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, assert_never
 
-import numpy as np
+from typing_extensions import TypedDict
 
-from snnhpo_mpi.trial import Asked, Ended, Outcome, Started, State, Trial
+from snnhpo_mpi import codec
+from snnhpo_mpi.trial import Asked, Ended, Outcome, Started, Trial
 
 SCHEMA = 2
 MAX_ERROR_CHARS = 20_000
@@ -81,57 +80,32 @@ Entry = Header | Session | WorkerSeen | Closed | Proposed | Started | Ended
 
 
 def to_json(entry: Entry) -> dict[str, Any]:
-    """An entry as plain data; ``kind`` tells which."""
+    """An entry as the members of its line; ``kind`` tells which, and a trial's or outcome's fields stand among them."""
     match entry:
         case Header():
-            return {"kind": "study", **_header_to_json(entry)}
+            return {"kind": "study", **_members(entry)}
         case Session():
-            config = {"config_text": entry.config_text, "config": dict(entry.config)}
-            session = {"kind": "session", "at": entry.at, **config, "provenance": dict(entry.provenance)}
-            return session | ({"study": _header_to_json(entry.study)} if entry.study else {})
+            return {"kind": "session", **_members(entry)}
         case WorkerSeen():
-            return {
-                "kind": "worker",
-                "rank": entry.rank,
-                "host": entry.host,
-                "device": entry.device,
-                "at": entry.at,
-            }
+            return {"kind": "worker", **_members(entry)}
         case Closed():
-            return {"kind": "closed", "state": entry.state, "at": entry.at}
+            return {"kind": "closed", **_members(entry)}
         case Proposed():
-            trial = entry.asked.trial
-            asked = {"kind": "asked", "number": trial.number, "params": dict(trial.params), "seed": trial.seed}
-            return {**asked, "x": entry.x, "at": entry.asked.at, "optimizer": dict(entry.asked.optimizer)}
+            asked = entry.asked
+            proposal = {"x": entry.x, "at": asked.at, "optimizer": asked.optimizer}
+            return {"kind": "asked", **_members(asked.trial), **proposal}
         case Started():
-            return {"kind": "started", "number": entry.number, "rank": entry.rank, "at": entry.at}
+            return {"kind": "started", **_members(entry)}
         case Ended():
-            return {
-                "kind": "ended",
-                **_outcome_to_json(entry.outcome),
-                "rank": entry.rank,
-                "at": entry.at,
-                "seconds": entry.seconds,
-            }
+            outcome = _members(entry.outcome) | {"error": _shortened(entry.outcome.error)}
+            del outcome["notes"]
+            return {"kind": "ended", **outcome, "rank": entry.rank, "at": entry.at, "seconds": entry.seconds}
         case _:
             assert_never(entry)
 
 
-def _header_to_json(header: Header) -> dict[str, Any]:
-    facts = {"schema": header.schema, "study_id": header.study_id, "name": header.name}
-    return {**facts, "constraint_names": list(header.constraint_names), "at": header.at}
-
-
-def _outcome_to_json(outcome: Outcome) -> dict[str, Any]:
-    return {
-        "number": outcome.number,
-        "state": outcome.state.value,
-        "objective": outcome.objective,
-        "constraints": outcome.constraints,
-        "metrics": dict(outcome.metrics),
-        "curves": dict(outcome.curves),
-        "error": _shortened(outcome.error),
-    }
+def _members(value: Header | Session | WorkerSeen | Closed | Trial | Started | Outcome) -> dict[str, Any]:
+    return {one.name: getattr(value, one.name) for one in fields(value)}
 
 
 def _shortened(error: str | None) -> str | None:
@@ -142,58 +116,47 @@ def _shortened(error: str | None) -> str | None:
     return f"{error[:half]}\n[{len(error) - 2 * half} characters left out]\n{error[-half:]}"
 
 
-def from_json(data: Mapping[str, Any]) -> Entry:
-    """Inverse of ``to_json``.
+def from_json(line: bytes) -> Entry:
+    """Inverse of ``to_json``, from the text of a line.
 
     Raises:
-        KeyError, TypeError, ValueError: not an entry of this schema.
+        ValueError: not an entry of this schema; says where and why.
     """
-    match data["kind"]:
+    kind = codec.read(_Line, line)["kind"]
+    match kind:
         case "study":
-            return _header_from_json(data)
+            return codec.read(Header, line)
         case "session":
-            study = _header_from_json(data["study"]) if "study" in data else None
-            return Session(data["at"], data["config_text"], data["config"], data["provenance"], study)
+            return codec.read(Session, line)
         case "worker":
-            return WorkerSeen(data["rank"], data["host"], data["device"], data["at"])
+            return codec.read(WorkerSeen, line)
         case "closed":
-            return Closed(data["state"], data["at"])
+            return codec.read(Closed, line)
         case "asked":
-            trial = Trial(data["number"], data["params"], data["seed"])
-            return Proposed(Asked(trial, data["at"], data["optimizer"]), tuple(data["x"]))
+            asked = codec.read(_AskedLine, line)
+            return Proposed(Asked(codec.read(Trial, line), asked["at"], asked["optimizer"]), asked["x"])
         case "started":
-            return Started(data["number"], data["rank"], data["at"])
+            return codec.read(Started, line)
         case "ended":
-            return Ended(_outcome_from_json(data), data["rank"], data["at"], data["seconds"])
-        case kind:
-            raise ValueError(f"unknown kind of entry {kind!r}")
+            return Ended(codec.read(Outcome, line), **codec.read(_EndedLine, line))
+    raise ValueError(f"unknown kind of entry {kind!r}")
 
 
-def _header_from_json(data: Mapping[str, Any]) -> Header:
-    names = tuple(data["constraint_names"])
-    return Header(data["study_id"], data["name"], names, data["at"], data["schema"])
+class _Line(TypedDict):
+    kind: str
 
 
-def _outcome_from_json(data: Mapping[str, Any]) -> Outcome:
-    return Outcome(
-        number=data["number"],
-        state=State(data["state"]),
-        objective=data["objective"],
-        constraints=tuple(data["constraints"]),
-        metrics=data["metrics"],
-        curves=data["curves"],
-        error=data["error"],
-    )
+class _AskedLine(TypedDict):
+    """What the line of a proposal has besides the trial's fields."""
+
+    at: float
+    x: tuple[float, ...]
+    optimizer: dict[str, float | list[float]]
 
 
-def dumps(data: Mapping[str, Any]) -> str:
-    """Compact JSON, ASCII only; NumPy numbers and arrays are taken as well."""
-    return json.dumps(data, separators=(",", ":"), default=_plain)
+class _EndedLine(TypedDict):
+    """What the line of an end has besides the outcome's fields."""
 
-
-def _plain(value: object) -> object:
-    if isinstance(value, np.ndarray | np.generic):
-        return value.tolist()
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise TypeError(f"a {type(value).__name__} cannot be recorded")
+    rank: int
+    at: float
+    seconds: float

@@ -7,7 +7,6 @@ which is cut off again; any other damage is told by checksum and number.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import zlib
@@ -18,9 +17,10 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import BinaryIO
 
+from snnhpo_mpi import codec
 from snnhpo_mpi.errors import RecordError
 from snnhpo_mpi.record.aside import copy_aside
-from snnhpo_mpi.record.entries import Entry, dumps, from_json, to_json
+from snnhpo_mpi.record.entries import Entry, from_json, to_json
 
 FILE_NAME = "journal.jsonl"
 _CHECKSUM = re.compile(rb',"crc32":"([0-9a-f]{8})"}$')
@@ -51,17 +51,17 @@ class Line:
             RecordError: whole, but not an entry that this version knows.
         """
         try:
-            return from_json(json.loads(self.text))
-        except (KeyError, TypeError, ValueError) as error:
+            return from_json(self.text)
+        except ValueError as error:
             raise RecordError(
-                f"line {self.n} of {FILE_NAME} is whole but not understood ({error!r}): "
+                f"line {self.n} of {FILE_NAME} is whole but not understood ({error}): "
                 "it was written by another version of this program"
             ) from None
 
 
 def format_line(n: int, entry: Entry) -> bytes:
     """The line of an entry, newline included."""
-    body = dumps({"n": n, **to_json(entry)}).encode("ascii")
+    body = codec.write({"n": n, **to_json(entry)})
     return b'%s,"crc32":"%08x"}\n' % (body[:-1], zlib.crc32(body))
 
 

@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from snnhpo_mpi import codec
 from snnhpo_mpi.errors import RecordError
 from snnhpo_mpi.record import journal, recovery, snapshot
 from snnhpo_mpi.record.aside import move_aside
-from snnhpo_mpi.record.data import LIVE_FILE, StudyData, assemble, progress_to_json
+from snnhpo_mpi.record.data import LIVE_FILE, Live, StudyData, assemble
 from snnhpo_mpi.record.entries import Closed, Entry, Header, Proposed, Session, WorkerSeen
 from snnhpo_mpi.record.identity import check_same_study
 from snnhpo_mpi.record.journal import Journal
@@ -290,7 +291,7 @@ class StudyRecord:
         self._news = False
         beside = self.folder / f"{LIVE_FILE}.new"
         try:
-            beside.write_text(progress_to_json(self._progress, time.time()), "utf-8")
+            beside.write_bytes(codec.write(Live(at=time.time(), progress=self._progress)))
             beside.replace(self.folder / LIVE_FILE)
         except OSError as error:
             log.warning("%s was not renewed: %s", LIVE_FILE, error)

@@ -72,10 +72,20 @@ def test_every_message_comes_back_equal_and_as_one_line(message):
     assert b"\n" not in data
 
 
+def test_white_space_around_a_message_does_not_matter():
+    """Lines come with their newline."""
+    assert decode(encode(Beat(3)) + b"\n") == decode(b' { "Beat" : {"running": 3} }\r\n') == Beat(3)
+
+
 @given(st.floats())
 def test_floats_come_back_bit_by_bit(value):
     back = decode(encode(Result(Outcome(0, State.COMPLETED, objective=value), 1.0))).outcome.objective
     assert math.isnan(back) if math.isnan(value) else struct.pack("d", back) == struct.pack("d", value)
+
+
+@pytest.mark.parametrize("text", ["9" * 400, "C:\\udder", "\\ud800 " + "[" * 300])
+def test_text_that_looks_like_odd_json_is_text(text):
+    assert decode(encode(Goodbye(text))) == Goodbye(text)
 
 
 def test_whole_numbers_stay_whole_and_floats_stay_floats():
