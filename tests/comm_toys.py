@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import signal
 import socket
@@ -33,6 +34,7 @@ class CountingOptimizer:
         self.next_number = 0
         self.calls: list[tuple[str, int]] = []
         self.hurried: list[bool] = []  # of each ask
+        self.seconds: list[float] = []  # of each tell
 
     def adopt(self, trial: Trial) -> None:
         self.next_number = max(self.next_number, trial.number + 1)
@@ -52,8 +54,9 @@ class CountingOptimizer:
         n_told = sum(name == "tell" for name, _ in self.calls)
         return Proposal(trial, n_told, {"length": 0.5})
 
-    def tell(self, outcome: Outcome) -> None:
+    def tell(self, outcome: Outcome, seconds: float = math.nan) -> None:
         self.calls.append(("tell", outcome.number))
+        self.seconds.append(seconds)
 
 
 class MemoryRecord:
@@ -95,7 +98,11 @@ class ToyTrainer:
     def evaluate(self, trial: Trial) -> Outcome:
         x = float(trial.params["x"])
         good = Outcome(
-            trial.number, State.COMPLETED, objective=x, constraints=(-x,), metrics={"pid": float(os.getpid())}
+            trial.number,
+            State.COMPLETED,
+            objectives={"accuracy": x},
+            constraints=(-x,),
+            metrics={"pid": float(os.getpid())},
         )
         name, _, argument = str(trial.params["do"]).partition(":")
         return getattr(self, name)(good, argument)
@@ -126,7 +133,7 @@ class ToyTrainer:
         raise UnprintableError
 
     def nan(self, good: Outcome, _: str) -> Outcome:
-        return replace(good, objective=float("nan"))
+        return replace(good, objectives={"accuracy": float("nan")})
 
     def inf_constraint(self, good: Outcome, _: str) -> Outcome:
         return replace(good, constraints=(float("inf"),))

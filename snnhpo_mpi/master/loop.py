@@ -248,13 +248,13 @@ class Master:
     def _send_next(self, rank: int) -> bool:
         trial = self._backlog.take_waiting()
         if trial is None:
-            proposal = self._proposer.take()
-            if proposal is None:
+            ready = self._proposer.take()
+            if ready is None:
                 return False
-            trial = proposal.trial
-            self._pool.observe_ask(proposal.seconds, proposal.hurried)
+            proposal, trial = ready.proposal, ready.proposal.trial
+            self._pool.observe_ask(ready.seconds, ready.hurried)
             self._backlog.add(trial)
-            self._events.append(Asked(trial, time.time(), proposal.diagnostics))
+            self._events.append(Asked(trial, time.time(), proposal.diagnostics, proposal.n_told))
         self._send(rank, Run(trial))
         self._roster.update(rank, Standing.WORKING, trial.number)
         self._events.append(Started(trial.number, rank, time.time()))
@@ -268,7 +268,7 @@ class Master:
         self._record.append(*events)
         for event in events:
             if isinstance(event, Ended):
-                self._proposer.post_tell(event.outcome, self._clock())
+                self._proposer.post_tell(event.outcome, event.seconds, self._clock())
 
     def _replenish(self) -> None:
         """Keep proposals ahead: one for each idle worker that no waiting trial serves, and the pool."""

@@ -10,7 +10,7 @@ from snnhpo_mpi.analysis.progress_line import progress_line
 from snnhpo_mpi.analysis.summary import reason as reason
 from snnhpo_mpi.analysis.timeline import windows
 from snnhpo_mpi.record import StudyData, StudyRecord
-from snnhpo_mpi.trial import Asked, Ended, Event, Outcome, Progress, Started, State
+from snnhpo_mpi.trial import Asked, Ended, Event, Outcome, Progress, Repeated, Reported, Started, State
 
 
 @dataclass
@@ -44,7 +44,7 @@ class Tally:
     def update(self, event: Event) -> bool:
         """Count one event; True if it brought a new best trial."""
         match event:
-            case Asked():
+            case Asked() | Reported() | Repeated():
                 return False
             case Started():
                 self.running.add(event.number)

@@ -37,12 +37,14 @@ class Order:
     Attributes:
         factory: builds the trainer from a function that takes progress reports; pickled by reference.
         n_constraints: values that an outcome must have.
+        objectives: names of the objectives that it must have.
         report_every_s: progress reports that come sooner are dropped.
         one_trial: end after a trial, so that the next has a fresh process.
     """
 
     factory: TrainerFactory
     n_constraints: int
+    objectives: tuple[str, ...]
     report_every_s: float
     one_trial: bool = False
 
@@ -110,7 +112,7 @@ def _serve(order: Order, channel: Channel) -> None:
     for line in channel.lines:
         message = decode(line)
         assert isinstance(message, Run)
-        result = _evaluate(trainer, message.trial, order.n_constraints)
+        result = _evaluate(trainer, message.trial, order)
         surroundings.restore()
         result = replace(result, evaluator_ends=result.evaluator_ends or order.one_trial)
         channel.send(result)
@@ -118,11 +120,11 @@ def _serve(order: Order, channel: Channel) -> None:
             return
 
 
-def _evaluate(trainer: Trainer, trial: Trial, n_constraints: int) -> Result:
+def _evaluate(trainer: Trainer, trial: Trial, order: Order) -> Result:
     began = time.perf_counter()
     ends = False
     try:
-        outcome = checked(trainer.evaluate(trial), trial.number, n_constraints)
+        outcome = checked(trainer.evaluate(trial), trial.number, order.n_constraints, order.objectives)
     except BaseException as error:  # SystemExit and KeyboardInterrupt too: a trial ends, the process goes on
         outcome, ends = raised(trial.number, error), ruins_process(error)
     return Result(outcome, time.perf_counter() - began, ends)

@@ -50,7 +50,7 @@ def ended(
 ) -> Ended:
     constraint = -0.1 if state is State.COMPLETED else 0.5
     metrics = {"train_seconds": seconds, "n_samples": 50.0, "n_samples_planned": 1000.0}
-    return Ended(Outcome(number, state, objective, (constraint, -0.1), metrics), rank, at, seconds)
+    return Ended(Outcome(number, state, {"accuracy": objective}, (constraint, -0.1), metrics), rank, at, seconds)
 
 
 def test_every_trial_is_counted_once(done: StudyData) -> None:
@@ -153,9 +153,11 @@ def test_the_state_tells_a_killed_study_from_an_ended_one(tmp_path: Path) -> Non
 
 def test_status_has_the_agreed_keys_and_is_json(done: StudyData) -> None:
     status = json.loads(json.dumps(status_dict(summarise(done))))
-    names = "study state trials completed stopped failed lost running feasible best silent_share busy_share seconds"
+    names = (
+        "study state trials completed stopped pruned failed lost running feasible best silent_share busy_share seconds"
+    )
     assert set(status) == set(names.split())
-    assert set(status["best"]) == {"number", "objective", "params", "standard_error", "n"}
+    assert set(status["best"]) == {"number", "objective", "objectives", "params", "standard_error", "n"}
     assert json.loads(json.dumps(best_dict(best_trials(done, 2))))["best"][0] == status["best"]
 
 
@@ -189,7 +191,7 @@ def test_the_baseline_is_trial_0_of_a_study_that_has_one(tmp_path: Path) -> None
     baseline = summarise(data).baseline
     assert baseline is not None
     assert (baseline.name, baseline.number, baseline.params) == ("defaults", 0, fake_study.trial(0).params)
-    completed = replace(baseline, state="completed", objective=0.4321, feasible=True)
+    completed = replace(baseline, state="completed", objectives={"accuracy": 0.4321}, n=500, feasible=True)
     text = conclusion.of_search(replace(summarise(data), baseline=completed), tmp_path)
     best = best_trials(data, 1)[0].objective
     assert f"defaults: 0.4321 ± 0.022 (trial 0); the best is {100 * (best - 0.4321):.1f} points better" in text

@@ -30,7 +30,8 @@ outcomes = st.builds(
     Outcome,
     number=st.integers(0, 10**6),
     state=st.sampled_from(State),
-    objective=st.none() | floats,
+    objectives=st.dictionaries(names, floats, max_size=2),
+    n_scored=st.none() | st.integers(0, 10**6),
     constraints=st.lists(floats, max_size=3).map(tuple),
     metrics=st.dictionaries(names, floats, max_size=3),
     curves=st.dictionaries(names, st.lists(floats) | st.lists(st.lists(floats, min_size=2, max_size=2)), max_size=3),
@@ -79,7 +80,7 @@ def test_white_space_around_a_message_does_not_matter():
 
 @given(st.floats())
 def test_floats_come_back_bit_by_bit(value):
-    back = decode(encode(Result(Outcome(0, State.COMPLETED, objective=value), 1.0))).outcome.objective
+    back = decode(encode(Result(Outcome(0, State.COMPLETED, objectives={"accuracy": value}), 1.0))).outcome.objective
     assert math.isnan(back) if math.isnan(value) else struct.pack("d", back) == struct.pack("d", value)
 
 

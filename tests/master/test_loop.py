@@ -36,7 +36,7 @@ FAST = {"heartbeat_timeout_s": 0.15, "beat_s": 0.05, "closing_s": 0.3}
 
 
 def _result(number: int, objective: float = 1.0) -> Result:
-    return Result(Outcome(number, State.COMPLETED, objective), seconds=2.0)
+    return Result(Outcome(number, State.COMPLETED, {"accuracy": objective}), seconds=2.0)
 
 
 def _fine(rank: int, message: Message) -> list[Message]:

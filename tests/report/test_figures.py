@@ -177,7 +177,7 @@ def test_any_number_leaves_a_whole_report(
     strange = np.resize(values, 40)
     data = replace(
         data,
-        objective=np.where(np.isnan(data.objective), np.nan, strange),
+        objectives={"accuracy": np.where(np.isnan(data.objective), np.nan, strange)},
         constraints=np.where(np.isnan(data.constraints), np.nan, np.column_stack([strange, -strange])),
     )
     with warnings.catch_warnings():
@@ -193,7 +193,7 @@ def test_any_number_leaves_a_whole_report(
 @pytest.mark.parametrize("values", [*VALUES.values(), [-1.7e308, 0.0, 1.7e308]], ids=[*VALUES, "far apart"])
 def test_any_number_leaves_a_whole_status(tmp_path: Path, values: list[float]) -> None:
     data = read(fake_study.written(tmp_path / "s", 30, state=State.COMPLETED))
-    text = terminal.as_text(replace(data, objective=np.resize(values, 30), constraints=np.full((30, 2), -1.0)))
+    text = terminal.as_text(_with_objective(data, np.resize(values, 30), constraints=np.full((30, 2), -1.0)))
     assert max(map(len, text.splitlines())) <= 80 and "best" in text
 
 
@@ -203,9 +203,13 @@ def test_what_cannot_be_drawn_is_counted(tmp_path: Path) -> None:
     objective[[3, 5]] = np.inf, 1e305
     assert (
         "Not drawn: 2 whose objective"
-        in incumbent.charts(found(incumbent, replace(data, objective=objective)))[0].caption
+        in incumbent.charts(found(incumbent, _with_objective(data, objective)))[0].caption
     )
-    assert points.nothing_drawn(replace(data, objective=np.full(40, np.inf))).startswith("all objectives are infinite")
+    assert points.nothing_drawn(_with_objective(data, np.full(40, np.inf))).startswith("all objectives are infinite")
+
+
+def _with_objective(data: StudyData, objective: np.ndarray, **others: Any) -> StudyData:
+    return replace(data, objectives={"accuracy": objective}, **others)
 
 
 def broken(*arguments: object) -> Figure:

@@ -40,12 +40,12 @@ def recorded(folder: Path, settings: StudyConfig, *events: Event) -> Iterator[St
 
 
 def asked(number: int, n_told: int) -> Asked:
-    return Asked(Trial(number, {"x": float(number)}, trial_seed(1, number)), 1e9 + number, {"n_told": n_told})
+    return Asked(Trial(number, {"x": float(number)}, trial_seed(1, number)), 1e9 + number, n_told=n_told)
 
 
 def ended(number: int, state: State = State.COMPLETED) -> Ended:
-    objective = 0.5 if state is State.COMPLETED else None
-    return Ended(Outcome(number, state, objective), rank=1, at=1e9 + 100 + number, seconds=1.0)
+    objectives = {"accuracy": 0.5} if state is State.COMPLETED else {}
+    return Ended(Outcome(number, state, objectives), rank=1, at=1e9 + 100 + number, seconds=1.0)
 
 
 def test_each_proposal_is_adopted_after_as_many_answers_as_it_had_seen(tmp_path: Path) -> None:
