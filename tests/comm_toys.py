@@ -21,7 +21,7 @@ from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.master.ending import Ending
 from snnhpo_mpi.master.loop import Master, MasterSettings
 from snnhpo_mpi.master.proposer import Proposer
-from snnhpo_mpi.trial import Ended, Event, Outcome, Progress, Proposal, State, Trial, trial_seed
+from snnhpo_mpi.trial import Ended, Event, Interim, Outcome, Progress, Proposal, State, Trial, trial_seed
 from snnhpo_mpi.worker.evaluator import EvaluatorSettings
 from snnhpo_mpi.worker.supervisor import WorkerSettings, run_worker
 
@@ -92,7 +92,7 @@ class MemoryRecord:
 class ToyTrainer:
     """Does what the trial says."""
 
-    def __init__(self, report: Callable[[Progress], None]) -> None:
+    def __init__(self, report: Callable[[Progress | Interim], None]) -> None:
         self.report = report
 
     def evaluate(self, trial: Trial) -> Outcome:
@@ -109,6 +109,13 @@ class ToyTrainer:
 
     def fine(self, good: Outcome, _: str) -> Outcome:
         self.report(Progress(good.number, 1, 10, 20, 0.5, {"excitatory": 0.1}))
+        return good
+
+    def reaches(self, good: Outcome, _: str) -> Outcome:
+        for position in (10, 20):
+            self.report(
+                Interim(good.number, position, 0.5, 0.1 * position, 5, {"excitatory": 0.1}, {"excitatory": 3.0})
+            )
         return good
 
     def sleep(self, good: Outcome, seconds: str) -> Outcome:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LIVE_FILE = "live.json"
+REPORTS = ("number", "position", "score", "n_scored", "seconds")  # columns that each report has
 Floats = NDArray[np.float64]
 
 log = logging.getLogger(__name__)
@@ -286,7 +287,7 @@ def assemble(files: Files, table: Table, extras: Extras, findings: Sequence[Find
         choices=table.choices,
         metrics=_group(table, METRICS),
         optimizer=_group(table, "optimizer/"),
-        reports=_group(table, "reports/"),
+        reports={name: table.column(f"reports/{name}") for name in REPORTS} | _group(table, "reports/"),
         repeats=tuple(repeat_of(table, row) for row in range(table.n_rows("repeats"))),
         progress=progress,
         workers={w.rank: Worker(w.rank, w.host, w.device, w.at) for w in table.workers},

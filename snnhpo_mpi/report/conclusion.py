@@ -57,8 +57,9 @@ def of_search(summary: Summary, folder: Path, retrained: Sequence[StudyData] = (
     if summary.baseline is not None:
         lines.append(f"beside   {beside(summary, summary.baseline)}")
     if summary.silent_share is not None:
-        saved = f"; stopping them early saved {duration(summary.saved_seconds)} of training"
-        lines.append(f"silent   {percent(summary.silent_share)} of the networks{saved if summary.stopped else ''}")
+        early = "stopping and pruning networks" if summary.pruned else "stopping them early"
+        saved = f"; {early} saved {duration(summary.saved_seconds)} of training" if summary.saved_seconds else ""
+        lines.append(f"silent   {percent(summary.silent_share)} of the networks{saved}")
     if summary.busy_share is not None:
         lines.append(f"workers  busy {busy(summary)}")
     return "\n".join(lines)
@@ -107,7 +108,7 @@ def retrained_line(data: StudyData, one: Repeats) -> str:
 def _counts(summary: Summary) -> str:
     parts = [f"{summary.completed} completed"]
     parts += [f"{summary.stopped} stopped early"] if summary.silent_share is not None or summary.stopped else []
-    parts += [f"{n} {name}" for name in ("failed", "lost") if (n := getattr(summary, name))]
+    parts += [f"{n} {name}" for name in ("pruned", "failed", "lost") if (n := getattr(summary, name))]
     return f"{summary.ended} trials ({', '.join(parts)})"
 
 

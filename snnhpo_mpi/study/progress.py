@@ -23,7 +23,7 @@ class Tally:
         running: numbers of the trials that are out.
         best: feasible outcome with the largest objective.
         last_failure: the latest trial that failed.
-        n_failed_in_a_row: failures since a trial was completed or stopped.
+        n_failed_in_a_row: failures since a trial ended in another way.
         retraining: the trials are trainings of given candidates: none is the best.
     """
 
@@ -204,6 +204,7 @@ def tally_line(tally: Tally, seconds_left: float | None) -> str:
         budget=tally.budget,
         feasible=tally.feasible,
         stopped=tally.ended[State.STOPPED],
+        pruned=tally.ended[State.PRUNED],
         failed=tally.ended[State.FAILED] + tally.ended[State.LOST],
         running=len(tally.running),
         best=None if best is None or best.objective is None else (best.objective, best.number),

@@ -20,6 +20,7 @@ from snnhpo_mpi.comm.messages import (
     Goodbye,
     Message,
     MessageError,
+    Reached,
     Ready,
     Report,
     Result,
@@ -151,7 +152,7 @@ class Evaluator:
             self._condemn(f"the evaluator does not take a trial ({error})", grace_s=0.0)
 
     def poll(self) -> list[Message]:
-        """What happened since the last call: Ready, Report, one Result a trial, Goodbye if it ended while starting."""
+        """What happened since the last call: Ready, Report and Reached, one Result a trial, Goodbye if it did not start."""
         if not self._alive:
             return []
         said = [message for line in self._lines() if (message := self._take(line)) is not None]
@@ -216,7 +217,7 @@ class Evaluator:
                 self._may_start_again = again
                 self._condemn(reason)
                 return None
-            case Report():
+            case Report() | Reached():
                 pass
             case _:
                 self._condemn(f"the evaluator sent {type(message).__name__} out of turn", grace_s=0.0)

@@ -17,17 +17,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
-from snnhpo_mpi.comm.messages import Goodbye, Message, Ready, Report, Result, Run, decode, encode
+from snnhpo_mpi.comm.messages import Goodbye, Message, Reached, Ready, Report, Result, Run, decode, encode
 from snnhpo_mpi.errors import ConfigError, SnnhpoError
 from snnhpo_mpi.host.process_tuning import freeze_imports, tune_evaluator
 from snnhpo_mpi.host.signals import outlive_stop_signals
 from snnhpo_mpi.host.subprocesses import die_with
 from snnhpo_mpi.interfaces import Trainer
-from snnhpo_mpi.trial import Progress, Trial
+from snnhpo_mpi.trial import Interim, Progress, Trial
 from snnhpo_mpi.worker.outcomes import checked, raised, ruins_process, shortened
 from snnhpo_mpi.worker.surroundings import Surroundings
 
-TrainerFactory = Callable[[Callable[[Progress], None]], Trainer]
+TrainerFactory = Callable[[Callable[[Progress | Interim], None]], Trainer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Order:
     """What a supervisor hands to a new evaluator.
 
     Attributes:
-        factory: builds the trainer from a function that takes progress reports; pickled by reference.
+        factory: builds the trainer from a function that takes progress and interim results; pickled by reference.
         n_constraints: values that an outcome must have.
         objectives: names of the objectives that it must have.
         report_every_s: progress reports that come sooner are dropped.
@@ -67,8 +67,11 @@ class Channel:
         with self._lock:
             self._socket.sendall(encode(message) + b"\n")
 
-    def report(self, progress: Progress) -> None:
-        """Send progress: the first of each epoch, else not too often."""
+    def report(self, progress: Progress | Interim) -> None:
+        """Send interim results; of mere progress the first of each epoch, else not too often."""
+        if isinstance(progress, Interim):
+            self.send(Reached(progress))
+            return
         number, epoch, at = self._reported
         now = time.monotonic()
         if (progress.number, progress.epoch) != (number, epoch) or now - at >= self._report_every_s:

@@ -12,6 +12,7 @@ from snnhpo_mpi.comm.messages import (
     Goodbye,
     Hello,
     MessageError,
+    Reached,
     Ready,
     Report,
     Result,
@@ -22,7 +23,7 @@ from snnhpo_mpi.comm.messages import (
     decode,
     encode,
 )
-from snnhpo_mpi.trial import Outcome, Progress, State, Trial
+from snnhpo_mpi.trial import Interim, Outcome, Progress, State, Trial
 
 names = st.text(max_size=20)
 floats = st.floats(allow_nan=False)
@@ -43,6 +44,16 @@ trials = st.builds(
     params=st.dictionaries(names, floats | st.integers() | names, max_size=4),
     seed=st.integers(0, 2**32 - 1),
 )
+interims = st.builds(
+    Interim,
+    number=st.integers(0),
+    position=st.integers(0),
+    seconds=floats,
+    score=st.none() | floats,
+    n_scored=st.none() | st.integers(0),
+    silent_rate=st.dictionaries(names, floats, max_size=2),
+    spikes=st.dictionaries(names, floats, max_size=2),
+)
 progresses = st.builds(
     Progress,
     number=st.integers(0),
@@ -58,6 +69,7 @@ messages = st.one_of(
     st.builds(Ready, names),
     st.builds(Run, trials),
     st.builds(Report, progresses),
+    st.builds(Reached, interims),
     st.builds(Result, outcomes, floats, st.booleans()),
     st.builds(Beat, st.none() | st.integers(0)),
     st.builds(Goodbye, names),

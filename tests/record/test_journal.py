@@ -15,7 +15,7 @@ from snnhpo_mpi.errors import RecordError
 from snnhpo_mpi.record import journal
 from snnhpo_mpi.record.entries import Closed, Header, Proposed, Session, WorkerSeen, from_json, to_json
 from snnhpo_mpi.record.journal import Journal, format_line, scan
-from snnhpo_mpi.trial import Asked, Ended, Outcome, Started, State, Trial
+from snnhpo_mpi.trial import Asked, Ended, Interim, Outcome, Repeat, Repeated, Reported, Started, State, Trial
 
 HEADER = Header("id", "name", ("c",), 1.5)
 floats = st.floats(allow_nan=False)
@@ -39,13 +39,16 @@ def test_an_outcome_read_back_is_equal_bit_for_bit(outcome: Outcome, at: float) 
 
 
 def test_every_kind_of_entry_is_read_back() -> None:
-    asked = Asked(Trial(4, {"a": 1, "b": 0.1, "c": "x"}, 99), 2.0, {"length": 0.8, "lengthscales": [0.1, 0.2]})
+    asked = Asked(Trial(4, {"a": 1, "b": 0.1, "c": "x"}, 99), 2.0, {"length": 0.8, "lengthscales": [0.1, 0.2]}, 3)
     kinds = (
         HEADER,
         Session(1.0, "study: {}\n", {"study": {"name": "name"}}, {"host": "h"}),
         WorkerSeen(1, "h", "cpu", 1.0),
         Proposed(asked, (0.25, 0.5)),
         Started(4, 1, 3.0),
+        Reported(Interim(4, 32, 1.5, 0.25, 20, {"output": 0.1}, {"output": 3.0}), 1, 4.0),
+        Reported(Interim(4, 32, 1.5), 1, 4.0),
+        Repeated(Repeat(4, 7, "test", 0.5, 10_000), 1, 5.0, 2.5),
         Closed("complete", 9.0),
     )
     for entry in kinds:

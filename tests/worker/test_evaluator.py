@@ -92,6 +92,14 @@ def test_progress_comes_before_the_result(shared):
     assert result.seconds > 0
 
 
+def test_interim_results_come_all_and_before_the_result(shared):
+    shared.run(_trial("reaches", 4))
+    _, said = _until(shared, Result)
+    assert [type(message) for message in said] == [Reached, Reached, Result]
+    assert [message.interim.position for message in said[:2]] == [10, 20]
+    assert said[0].interim == Interim(4, 10, 0.5, 1.0, 5, {"excitatory": 0.1}, {"excitatory": 3.0})
+
+
 @pytest.mark.parametrize(
     ("do", "reason"),
     [
