@@ -113,9 +113,8 @@ class ToyTrainer:
 
     def reaches(self, good: Outcome, _: str) -> Outcome:
         for position in (10, 20):
-            self.report(
-                Interim(good.number, position, 0.5, 0.1 * position, 5, {"excitatory": 0.1}, {"excitatory": 3.0})
-            )
+            layers = {"silent_rate": {"excitatory": 0.1}, "spikes": {"excitatory": 3.0}}
+            self.report(Interim(good.number, position, 0.5, 0.1 * position, 5, **layers))
         return good
 
     def sleep(self, good: Outcome, seconds: str) -> Outcome:

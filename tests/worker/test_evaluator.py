@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from comm_toys import Search, broken_factory, exiting_factory, misconfigured_factory, slow_factory, toy_evaluator
 
-from snnhpo_mpi.comm.messages import Goodbye, Ready, Report, Result
+from snnhpo_mpi.comm.messages import Goodbye, Reached, Ready, Report, Result
 from snnhpo_mpi.host.subprocesses import without_mpi
-from snnhpo_mpi.trial import State, Trial
+from snnhpo_mpi.trial import Interim, State, Trial
 from snnhpo_mpi.worker.evaluator import Evaluator, Phase
 
 
