@@ -167,7 +167,10 @@ def _inconsistencies(config: StudyConfig) -> Iterator[Fault]:
         yield from _rule_faults(config)
         for index, name in enumerate(config.objectives):
             if name != ACCURACY:
-                yield ("objectives", index), f"must be {ACCURACY}, which is what {config.trainer.name} measures"
+                yield (
+                    ("objectives", index),
+                    f"must be {ACCURACY}, which is what {config.trainer.name} measures, found {shown(name)}",
+                )
         name = config.trainer.dataset.name
         if (package := DATASETS[name].package) and config.trainer.dataset.path is not None:
             yield ("trainer", "dataset", "path"), f"is not used by {name}, which comes with {package}"
