@@ -460,7 +460,9 @@ class StudyConfig(Settings):
     """Which study this is."""
     budget: BudgetSettings
     """When the search ends."""
-    objectives: Annotated[tuple[Name, ...], BeforeValidator(_one_objective)] = (ACCURACY,)
+    objectives: Annotated[tuple[Name, ...], Field(min_length=1, max_length=1), BeforeValidator(_one_objective)] = (
+        ACCURACY,
+    )
     """What is maximised, a list with one name: ``accuracy``, or what the objective of a python function is called."""
     optimizer: OptimizerSettings = OptimizerSettings()
     """How hyperparameters are proposed."""

@@ -21,7 +21,7 @@ times in Unix seconds; absent: NaN, -1 or empty; each column has attributes ``de
                                     objective_names and constraint_names (JSON), hosts (JSON), journal_bytes, versions
                                     and other provenance
     /trials/number, rank, seed      n       int64
-    /trials/state                   n       text: completed, stopped, pruned, failed, lost; asked or running before the end
+    /trials/state                   n       text: completed, stopped, pruned, failed, lost; else asked or running
     /trials/x                       n x d   float64 in [0, 1]
     /trials/objectives/<name>       n       float64, to be maximised
     /trials/objective                       link to the first of them

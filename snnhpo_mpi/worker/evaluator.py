@@ -152,7 +152,7 @@ class Evaluator:
             self._condemn(f"the evaluator does not take a trial ({error})", grace_s=0.0)
 
     def poll(self) -> list[Message]:
-        """What happened since the last call: Ready, Report and Reached, one Result a trial, Goodbye if it did not start."""
+        """What happened since the last call: Ready, reports, one Result a trial, Goodbye if it ended while starting."""
         if not self._alive:
             return []
         said = [message for line in self._lines() if (message := self._take(line)) is not None]
