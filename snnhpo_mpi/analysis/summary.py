@@ -24,6 +24,8 @@ from snnhpo_mpi.plain_text import plain
 from snnhpo_mpi.record import StudyData
 from snnhpo_mpi.trial import ACCURACY, ParamValue, State
 
+HELD_OUT_ACCURACY = "held-out accuracy"
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -245,7 +247,7 @@ def objective_name(data: StudyData) -> str:
     if is_own_function(data):
         name = data.objective_names[0]
         return "objective" if name == ACCURACY else name  # the default, which says nothing about a function
-    return "test accuracy" if is_retraining(data) else "held-out accuracy"
+    return "test accuracy" if is_retraining(data) else HELD_OUT_ACCURACY
 
 
 def _found_dict(found: Found) -> dict[str, Any]:

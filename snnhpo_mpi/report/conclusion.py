@@ -22,7 +22,7 @@ from snnhpo_mpi.analysis.repeats import (
     tested_on,
 )
 from snnhpo_mpi.analysis.score import score, standard_error
-from snnhpo_mpi.analysis.summary import Baseline, Summary, objective_name, summarise
+from snnhpo_mpi.analysis.summary import HELD_OUT_ACCURACY, Baseline, Summary, objective_name, summarise
 from snnhpo_mpi.record import StudyData
 from snnhpo_mpi.report.text import busy, figure, percent
 
@@ -121,7 +121,7 @@ def beside(summary: Summary, baseline: Baseline) -> str:
     if summary.best is None:
         return text
     gain = summary.best.objective - baseline.objective
-    if summary.objective_name == "objective":
+    if summary.objective_name != HELD_OUT_ACCURACY:
         return f"{text}; the best is {gain:+.4g} from it"
     return f"{text}; the best is {abs(100 * gain):.1f} points {'better' if gain >= 0 else 'worse'}"
 

@@ -150,7 +150,8 @@ class TrainingLog:
         """Go on behind the epoch of a checkpoint; the time in between does not count."""
         self.epoch, self.n_samples = state["epoch"], state["n_samples"]
         self._accuracies = list(state["accuracies"])
-        self._n_right, self._n_predicted, self._n_before = (state[n] for n in ("n_right", "n_predicted", "n_before"))
+        self._n_right, self._n_predicted = state["n_right"], state["n_predicted"]
+        self._n_before = state.get("n_before", 0)  # which checkpoints of an earlier version lack
         self._started = self._clock() - state["seconds"]
         self._peak_memory_mb, self._resumed_after = state["peak_memory_mb"], self.epoch
         self.stopping.load_state_dict(state["stopping"])

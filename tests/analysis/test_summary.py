@@ -203,6 +203,24 @@ def test_the_objective_of_ones_own_function_is_not_called_accuracy(done: StudyDa
     assert objective_name(replace(done, config=fake_study.config(retrain={"candidates": []}))) == "test accuracy"
 
 
+def test_the_objective_of_ones_own_function_goes_by_its_name_and_is_not_said_in_points(
+    done: StudyData, tmp_path: Path
+) -> None:
+    own = replace(
+        done,
+        config=fake_study.config(trainer={"name": "python"}, baseline={"name": "defaults", "params": {}}),
+        objective_names=("f1",),
+        objectives={"f1": done.objective},
+    )
+    summary = summarise(own)
+    assert summary.best is not None and summary.baseline is not None
+    assert status_dict(summary)["best"]["objectives"] == {"f1": summary.best.objective}
+    scored = replace(summary.baseline, state="completed", objectives={"f1": 0.25}, feasible=True)
+    text = conclusion.of_search(replace(summary, baseline=scored), tmp_path)
+    assert f"best     trial {summary.best.number}, f1 " in text
+    assert f"the best is {summary.best.objective - 0.25:+.4g} from it" in text
+
+
 def test_the_conclusion_says_what_the_demo_must(done: StudyData) -> None:
     summary = summarise(done)
     text = conclusion.conclusion(done)
