@@ -1,37 +1,35 @@
 """The training of a trial on the disk at every epoch's end, so that one cut by the end of a job goes on in the next.
 
 A checkpoint holds everything that the rest of the training depends on, the state of every random generator included:
-on a CPU the continued training is the uncut one bit for bit. It is read with torch's ``weights_only``, so that a folder
-shared with others can run no code here, and counts only where what was trained is the same: trial, network, data,
-monitors, kind of device, version of torch. Anything else in its place means that the trial begins anew.
+on a CPU the continued training is the uncut one bit for bit. Reading one runs no code (``state_bytes``), so the folder
+may be shared with others. It counts only where what was trained is the same: trial, network, data, monitors, kind of
+device, versions of NumPy and torch. Anything else in its place means that the trial begins again.
 """
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 import zlib
 from collections.abc import Iterable, Mapping
+from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from snnhpo_mpi.config import StudyConfig
 from snnhpo_mpi.host.atomic_write import atomic_write
+from snnhpo_mpi.snn.state_bytes import from_bytes, to_bytes
 from snnhpo_mpi.trial import Trial
 
-if TYPE_CHECKING:
-    import torch
-
 FOLDER = "checkpoints"
-FORMAT = 2
-_CHECKSUM_BYTES = 4  # CRC-32, little-endian, behind torch's own file
+FORMAT = 3
+_CHECKSUM_BYTES = 4  # CRC-32, little-endian, behind the state
 
 log = logging.getLogger(__name__)
 
 
 class Part(Protocol):
-    """Something whose state goes into a checkpoint: tensors, numbers and text in dicts and lists."""
+    """Something whose state goes into a checkpoint: arrays, tensors, numbers and text in dicts and lists."""
 
     def state_dict(self) -> Mapping[str, Any]:
         """The state, or references to it."""
@@ -43,7 +41,7 @@ class Part(Protocol):
 class Checkpoints:
     """The checkpoint files of a study; one for each running trial."""
 
-    def __init__(self, folder: Path | None, config: StudyConfig, device: torch.device) -> None:
+    def __init__(self, folder: Path | None, config: StudyConfig, device: str) -> None:
         """Hand in where they are.
 
         Args:
@@ -51,13 +49,11 @@ class Checkpoints:
             config: of the study.
             device: where trials train.
         """
-        import torch  # here, so that rank 0 can remove checkpoints without loading it
-
         self._folder = folder
         self._same = {
             "format": FORMAT,
-            "torch": torch.__version__,
-            "device": device.type,
+            "versions": [version("numpy"), version("torch")],
+            "device": device.partition(":")[0],
             "study_seed": config.study.seed,
             "trainer": config.trainer.model_dump(mode="json", exclude={"time_limit"}),
             **config.model_dump(mode="json", include={"stopping", "saturation", "chance"}),
@@ -68,12 +64,8 @@ class Checkpoints:
         """Replace the checkpoint of a trial; a disk that is full costs the checkpoint, not the trial."""
         if self._folder is None:
             return
-        import torch
-
-        buffer = io.BytesIO()
-        state = {name: dict(part.state_dict()) for name, part in parts.items()}
-        torch.save({"of": self._of(trial), "state": state}, buffer)
-        content = buffer.getbuffer()
+        state = {name: part.state_dict() for name, part in parts.items()}
+        content = to_bytes({"of": self._of(trial), "state": state})
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             # By many: a worker that was thought lost with this trial may be writing too.
@@ -95,23 +87,21 @@ class Checkpoints:
     def _load(self, trial: Trial) -> dict[str, Any] | None:
         if self._folder is None:
             return None
-        import torch
-
         try:
             content = self._path(trial).read_bytes()
             body, checksum = content[:-_CHECKSUM_BYTES], content[-_CHECKSUM_BYTES:]
             if zlib.crc32(body) != int.from_bytes(checksum, "little"):
                 raise ValueError("its checksum is wrong")
-            found = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
+            found = from_bytes(body)
             of, state = found["of"], dict(found["state"])
         except FileNotFoundError:
             return None
-        except Exception as error:  # torch raises many kinds on a file that is damaged, foreign or holds code
+        except Exception as error:  # many kinds come of a file that is damaged or foreign
             reason = str(error).partition("\n")[0]
-            log.warning("the checkpoint of trial %d cannot be read, it begins anew: %s", trial.number, reason)
+            log.warning("the checkpoint of trial %d cannot be read, it begins again: %s", trial.number, reason)
             return None
         if of != self._of(trial):
-            log.warning("the checkpoint of trial %d is of another training, it begins anew", trial.number)
+            log.warning("the checkpoint of trial %d is of another training, it begins again", trial.number)
             return None
         return state
 
@@ -123,32 +113,6 @@ class Checkpoints:
     def _path(self, trial: Trial) -> Path:
         assert self._folder is not None
         return self._folder / _name(trial.number)
-
-
-class RandomState:
-    """The state of every generator that a training draws from."""
-
-    def __init__(self, spikes: torch.Generator) -> None:
-        """Hand in the generator of spike trains, which is on the device; torch's global ones are there anyway."""
-        self._spikes = spikes
-
-    def state_dict(self) -> dict[str, torch.Tensor]:
-        """A byte tensor a generator."""
-        import torch
-
-        states = {"global": torch.get_rng_state(), "spikes": self._spikes.get_state()}
-        if self._spikes.device.type == "cuda":
-            states["device"] = torch.cuda.get_rng_state(self._spikes.device)
-        return states
-
-    def load_state_dict(self, state: Mapping[str, torch.Tensor], /) -> None:
-        """Draw what would have been drawn then."""
-        import torch
-
-        torch.set_rng_state(state["global"])
-        self._spikes.set_state(state["spikes"])
-        if self._spikes.device.type == "cuda":
-            torch.cuda.set_rng_state(state["device"], self._spikes.device)
 
 
 def remove(folder: Path, numbers: Iterable[int]) -> None:
@@ -166,7 +130,7 @@ def tidy(folder: Path, kept: Iterable[int]) -> None:
 
 
 def _name(number: int) -> str:
-    return f"trial_{number:06d}.pt"
+    return f"trial_{number:06d}.state"
 
 
 def _remove(path: Path) -> None:

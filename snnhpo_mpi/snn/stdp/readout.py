@@ -11,10 +11,10 @@ The running accuracy of a training is that of its latest samples, whichever is c
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from typing import Any, Literal
 
 import numpy as np
-import torch
 
 from snnhpo_mpi.snn.stdp.decode import (
     Decoder,
@@ -140,12 +140,12 @@ class RunningReadout:
 
     def state_dict(self) -> dict[str, Any]:
         """The latest samples, just after a ``refit``."""
-        return {"recent": [_as_tensors(trains, classes) for trains, classes in self._recent], "n_seen": self._n_seen}
+        return {"recent": [_state(trains, classes) for trains, classes in self._recent], "n_seen": self._n_seen}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Know the samples of a checkpoint and nothing else."""
         self._n_seen = state["n_seen"]
-        self._recent = [_from_tensors(**batch) for batch in state["recent"]]
+        self._recent = [_known(batch) for batch in state["recent"]]
         self._n_known = sum(len(classes) for _, classes in self._recent)
         self.refit()
 
@@ -198,20 +198,20 @@ class PublishedReadout:
     def state_dict(self) -> dict[str, Any]:
         """All sums, at an epoch's end."""
         return {
-            "rates": torch.from_numpy(self._rates),
+            "rates": self._rates,
             "ngrams": None if self._ngrams is None else decoder_state(self._ngrams),
-            "last": None if self._last is None else _as_tensors(*self._last),
+            "last": None if self._last is None else _state(*self._last),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from the sums of a checkpoint."""
-        self._rates = state["rates"].numpy()
+        self._rates = state["rates"]
         if state["ngrams"] is not None:
             ngrams = decoder_of(state["ngrams"])
             assert isinstance(ngrams, NgramReadout)
             self._ngrams = ngrams
         if state["last"] is not None:
-            self._last = _from_tensors(**state["last"])
+            self._last = _known(state["last"])
 
 
 def _joined(parts: list[Known]) -> Known:
@@ -219,13 +219,9 @@ def _joined(parts: list[Known]) -> Known:
     return join(trains), np.concatenate(classes)
 
 
-def _as_tensors(trains: SpikeTrains, classes: Ints) -> dict[str, Any]:
-    arrays = {"sample": trains.sample, "neuron": trains.neuron, "classes": classes}
-    sizes = {"n_samples": trains.n_samples, "n_neurons": trains.n_neurons}
-    return {name: torch.from_numpy(array) for name, array in arrays.items()} | sizes
+def _state(trains: SpikeTrains, classes: Ints) -> dict[str, Any]:
+    return {**{one.name: getattr(trains, one.name) for one in fields(trains)}, "classes": classes}
 
 
-def _from_tensors(
-    sample: torch.Tensor, neuron: torch.Tensor, classes: torch.Tensor, n_samples: int, n_neurons: int
-) -> tuple[SpikeTrains, Ints]:
-    return SpikeTrains(sample.numpy(), neuron.numpy(), n_samples, n_neurons), classes.numpy()
+def _known(state: Mapping[str, Any]) -> Known:
+    return SpikeTrains(**{name: value for name, value in state.items() if name != "classes"}), state["classes"]
