@@ -1,9 +1,9 @@
 """The training of a trial on the disk at every epoch's end, so that one cut by the end of a job goes on in the next.
 
 A checkpoint holds everything that the rest of the training depends on, the state of every random generator included:
-on a CPU the continued training is the uncut one bit for bit. Reading one runs no code (``state_bytes``), so the folder
-may be shared with others. It counts only where what was trained is the same: trial, network, data, monitors, kind of
-device, versions of NumPy and torch. Anything else in its place means that the trial begins again.
+on a CPU the continued training is the uncut one bit for bit. What is read can run no code (``state_file``), since the
+folder may be shared with others, and counts only where what was trained is the same: trial, network, data, monitors,
+kind of device, versions of the libraries. Anything else in its place means that the trial begins anew.
 """
 
 from __future__ import annotations
@@ -14,12 +14,15 @@ import zlib
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from snnhpo_mpi.config import StudyConfig
 from snnhpo_mpi.host.atomic_write import atomic_write
-from snnhpo_mpi.snn.state_bytes import from_bytes, to_bytes
+from snnhpo_mpi.snn.state_file import packed, unpacked
 from snnhpo_mpi.trial import Trial
+
+if TYPE_CHECKING:
+    import torch
 
 FOLDER = "checkpoints"
 FORMAT = 3
@@ -29,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 class Part(Protocol):
-    """Something whose state goes into a checkpoint: arrays, tensors, numbers and text in dicts and lists."""
+    """Something whose state goes into a checkpoint: tensors, numbers and text in dicts and lists."""
 
     def state_dict(self) -> Mapping[str, Any]:
         """The state, or references to it."""
@@ -47,12 +50,12 @@ class Checkpoints:
         Args:
             folder: made with the first checkpoint; None for no checkpoints.
             config: of the study.
-            device: where trials train.
+            device: where trials train: ``cpu``, or as torch calls it.
         """
         self._folder = folder
         self._same = {
             "format": FORMAT,
-            "versions": [version("numpy"), version("torch")],
+            "versions": {library: version(library) for library in ("numba", "numpy", "torch")},
             "device": device.partition(":")[0],
             "study_seed": config.study.seed,
             "trainer": config.trainer.model_dump(mode="json", exclude={"time_limit"}),
@@ -64,8 +67,8 @@ class Checkpoints:
         """Replace the checkpoint of a trial; a disk that is full costs the checkpoint, not the trial."""
         if self._folder is None:
             return
-        state = {name: part.state_dict() for name, part in parts.items()}
-        content = to_bytes({"of": self._of(trial), "state": state})
+        state = {name: dict(part.state_dict()) for name, part in parts.items()}
+        content = packed({"of": self._of(trial), "state": state})
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             # By many: a worker that was thought lost with this trial may be writing too.
@@ -92,16 +95,16 @@ class Checkpoints:
             body, checksum = content[:-_CHECKSUM_BYTES], content[-_CHECKSUM_BYTES:]
             if zlib.crc32(body) != int.from_bytes(checksum, "little"):
                 raise ValueError("its checksum is wrong")
-            found = from_bytes(body)
+            found = unpacked(body)
             of, state = found["of"], dict(found["state"])
         except FileNotFoundError:
             return None
-        except Exception as error:  # many kinds come of a file that is damaged or foreign
+        except Exception as error:  # of many kinds, where a file is damaged, foreign or holds code
             reason = str(error).partition("\n")[0]
-            log.warning("the checkpoint of trial %d cannot be read, it begins again: %s", trial.number, reason)
+            log.warning("the checkpoint of trial %d cannot be read, it begins anew: %s", trial.number, reason)
             return None
         if of != self._of(trial):
-            log.warning("the checkpoint of trial %d is of another training, it begins again", trial.number)
+            log.warning("the checkpoint of trial %d is of another training, it begins anew", trial.number)
             return None
         return state
 
@@ -113,6 +116,32 @@ class Checkpoints:
     def _path(self, trial: Trial) -> Path:
         assert self._folder is not None
         return self._folder / _name(trial.number)
+
+
+class RandomState:
+    """The state of every generator that a training draws from."""
+
+    def __init__(self, spikes: torch.Generator) -> None:
+        """Hand in the generator of spike trains, which is on the device; torch's global ones are there anyway."""
+        self._spikes = spikes
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """A byte tensor a generator."""
+        import torch
+
+        states = {"global": torch.get_rng_state(), "spikes": self._spikes.get_state()}
+        if self._spikes.device.type == "cuda":
+            states["device"] = torch.cuda.get_rng_state(self._spikes.device)
+        return states
+
+    def load_state_dict(self, state: Mapping[str, torch.Tensor], /) -> None:
+        """Draw what would have been drawn then."""
+        import torch
+
+        torch.set_rng_state(state["global"])
+        self._spikes.set_state(state["spikes"])
+        if self._spikes.device.type == "cuda":
+            torch.cuda.set_rng_state(state["device"], self._spikes.device)
 
 
 def remove(folder: Path, numbers: Iterable[int]) -> None:

@@ -49,7 +49,7 @@ class TrainingLog:
             number: of the trial.
             stopping: the rules that may stop it.
             n_planned: training samples over all epochs, if it is not stopped.
-            device: where it trains, by torch's name.
+            device: where it trains: ``cpu``, or as torch calls it.
             report: takes the progress, about every second.
             clock: in seconds.
         """
@@ -195,7 +195,7 @@ def confusion(predicted: Ints, classes: Ints, n_classes: int) -> NDArray[np.floa
 
 def _restart_peak_memory(device: str) -> None:
     """Let the peak begin at what is used now, so that a trial is not charged with its predecessors'."""
-    if device.startswith("cuda"):
+    if device != "cpu":
         import torch
 
         torch.cuda.init()  # type: ignore[no-untyped-call]  # there are no statistics before
@@ -207,7 +207,7 @@ def _restart_peak_memory(device: str) -> None:
 
 def _peak_memory_mb(device: str) -> float:
     """Of the GPU's allocations, or of the whole process on a CPU."""
-    if device.startswith("cuda"):
+    if device != "cpu":
         import torch
 
         return torch.cuda.max_memory_allocated(device) / 2**20

@@ -66,9 +66,9 @@ def test_a_training_cut_by_the_end_of_a_job_goes_on_after_its_last_epoch_in_the_
 
 def epoch_of(path: Path) -> int:
     """Of a checkpoint; 0 if there is none."""
-    from snnhpo_mpi.snn.state_bytes import from_bytes
+    from snnhpo_mpi.snn.state_file import unpacked
 
-    return from_bytes(path.read_bytes()[:-4])["state"]["log"]["epoch"] if path.exists() else 0  # then a checksum
+    return unpacked(path.read_bytes()[:-4])["state"]["log"]["epoch"] if path.exists() else 0  # then a checksum
 
 
 def test_the_end_of_slurm_s_job_is_that_of_its_own_clock(monkeypatch: pytest.MonkeyPatch) -> None:

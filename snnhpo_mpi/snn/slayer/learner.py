@@ -20,11 +20,11 @@ from snnhpo_mpi.config import EncodingSettings, SlayerSettings, StudyConfig
 from snnhpo_mpi.hyperparameters.firing import first_step, most_spikes
 from snnhpo_mpi.hyperparameters.networks import defaults
 from snnhpo_mpi.interfaces import Ints, Learnt
+from snnhpo_mpi.snn.checkpoint import RandomState
 from snnhpo_mpi.snn.data import Samples, Split
 from snnhpo_mpi.snn.early_stopping.monitor import Events
 from snnhpo_mpi.snn.early_stopping.saturation import saturated_samples
 from snnhpo_mpi.snn.encode import encoded, input_shape, spike_generator
-from snnhpo_mpi.snn.random_state import RandomState
 from snnhpo_mpi.snn.slayer.backpropagation import Backpropagation
 from snnhpo_mpi.snn.slayer.csnn import LAYOUTS, Csnn, Shape
 from snnhpo_mpi.snn.slayer.lava import LavaNetwork

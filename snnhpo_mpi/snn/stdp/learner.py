@@ -20,11 +20,11 @@ from snnhpo_mpi.config import EncodingSettings, StdpSettings, StudyConfig
 from snnhpo_mpi.hyperparameters.firing import most_spikes
 from snnhpo_mpi.hyperparameters.networks import defaults
 from snnhpo_mpi.interfaces import Learnt
+from snnhpo_mpi.snn.checkpoint import RandomState
 from snnhpo_mpi.snn.data import Samples, Split
 from snnhpo_mpi.snn.early_stopping.monitor import Events
 from snnhpo_mpi.snn.early_stopping.saturation import saturated_samples
 from snnhpo_mpi.snn.encode import input_shape, spike_generator
-from snnhpo_mpi.snn.random_state import RandomState
 from snnhpo_mpi.snn.stdp.decode import Decoder, Ints, SpikeTrains, decoder_of, decoder_state, join
 from snnhpo_mpi.snn.stdp.diehl_cook import DiehlCook
 from snnhpo_mpi.snn.stdp.equations import FORMS
