@@ -156,7 +156,7 @@ def _of_retraining(data: StudyData) -> str:
         of = f"trial {found[0].number}, {n} seed{'s' * (n != 1)} together"
         lines += ["", f"{of}: of each true class (row), the share read as each class (column) [%]"]
         lines += confusion_lines(confusion)
-    if networks := (data.config.get("retrain") or {}).get("networks"):
+    if data.retraining and (networks := data.retraining.networks):
         lines.append(f"networks {data.folder / networks}")
     lines.append(f"trained  {duration(float(np.nansum(data.seconds)))} in all")
     return "\n".join(lines)
