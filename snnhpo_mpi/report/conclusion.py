@@ -58,7 +58,9 @@ def of_search(summary: Summary, folder: Path, retrained: Sequence[StudyData] = (
         lines.append(f"beside   {beside(summary, summary.baseline)}")
     if summary.silent_share is not None:
         saved = f"; stopping them early saved {duration(summary.saved_seconds)} of training"
-        lines.append(f"silent   {percent(summary.silent_share)} of the networks{saved if summary.stopped else ''}")
+        lines.append(
+            f"{summary.stopped_as:8} {percent(summary.silent_share)} of the networks{saved if summary.stopped else ''}"
+        )
     if summary.busy_share is not None:
         lines.append(f"workers  busy {busy(summary)}")
     return "\n".join(lines)

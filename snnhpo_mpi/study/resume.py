@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from snnhpo_mpi.analysis.summary import stopped_as
 from snnhpo_mpi.config import StudyConfig
 from snnhpo_mpi.errors import RecordError
 from snnhpo_mpi.host.provenance import provenance
@@ -92,7 +93,7 @@ def ending_already(config: StudyConfig, past: StudyData) -> Ending | None:
 
 def starting_point(config: StudyConfig, optimizer: Optimizer, record: StudyRecord, past: StudyData) -> Start:
     """Where this run begins: at the end of the runs before it, or with a new study."""
-    tally = Tally(config.budget.trials, retraining=past.retraining is not None)
+    tally = Tally(config.budget.trials, past.retraining is not None, stopped_as(past.config))
     failures = Failures(_most_failures(config))
     if not past.n_trials:
         return Start(Proposer(optimizer), _begin(optimizer, record, config), tally, failures)
