@@ -8,11 +8,9 @@ they fail or hang on many of them. The file format is that of HDF5 1.8, which ol
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import logging
-import os
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnhpo_mpi.errors import RecordError
+from snnhpo_mpi.host.atomic_write import atomic_write
 from snnhpo_mpi.record.entries import SCHEMA, Closed, Header, Session, WorkerSeen
-from snnhpo_mpi.record.journal import sync_folder
 from snnhpo_mpi.record.schema_1 import numbered
 from snnhpo_mpi.record.table import PARAMS, Column, Extras, SessionSpan, Table
 from snnhpo_mpi.trial import ParamValue
@@ -53,7 +51,6 @@ def save(path: Path, table: Table, extras: Extras, journal_bytes: int, *, anew: 
     Raises:
         OSError: the disk is full or gone; the present snapshot is untouched.
     """
-    beside = path.with_name(path.name + ".new")
     try:
         image = io.BytesIO(b"" if anew else path.read_bytes())
         with _opened(image, "w" if anew else "r+", libver=("v108", "v108")) as file:
@@ -63,16 +60,10 @@ def save(path: Path, table: Table, extras: Extras, journal_bytes: int, *, anew: 
                 _write_choices(file, _escaped(f"{PARAMS}{name}"), choices)
             _write_extras(file, extras)
             _write_facts(file, table, journal_bytes)
-        with beside.open("wb") as written:
-            written.write(image.getbuffer())
-            written.flush()
-            os.fsync(written.fileno())
-        beside.replace(path)
+        with atomic_write(path, durable=True) as new:
+            new.write_bytes(image.getbuffer())
     except (OSError, RuntimeError, ValueError, MemoryError) as error:  # a damaged file is told in several ways
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
         raise OSError(f"{path} was not renewed: {error}") from error
-    sync_folder(path.parent)
 
 
 def load(path: Path) -> tuple[Table, int]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from snnhpo_mpi import codec
 from snnhpo_mpi.errors import RecordError
+from snnhpo_mpi.host.atomic_write import atomic_write
 from snnhpo_mpi.record import journal, recovery, snapshot
 from snnhpo_mpi.record.aside import move_aside
 from snnhpo_mpi.record.data import LIVE_FILE, Live, StudyData, assemble
@@ -289,10 +290,9 @@ class StudyRecord:
     def _write_live(self) -> None:
         began = time.monotonic()
         self._news = False
-        beside = self.folder / f"{LIVE_FILE}.new"
         try:
-            beside.write_bytes(codec.write(Live(at=time.time(), progress=self._progress)))
-            beside.replace(self.folder / LIVE_FILE)
+            with atomic_write(self.folder / LIVE_FILE) as new:  # of this moment only, so not durable
+                new.write_bytes(codec.write(Live(at=time.time(), progress=self._progress)))
         except OSError as error:
             log.warning("%s was not renewed: %s", LIVE_FILE, error)
         ended = time.monotonic()  # the loop waits meanwhile: for a hundredth of its time at most

@@ -11,14 +11,13 @@ from __future__ import annotations
 import io
 import json
 import logging
-import os
-import socket
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from snnhpo_mpi.config import StudyConfig
+from snnhpo_mpi.host.atomic_write import atomic_write
 from snnhpo_mpi.trial import Trial
 
 if TYPE_CHECKING:
@@ -75,19 +74,14 @@ class Checkpoints:
         state = {name: dict(part.state_dict()) for name, part in parts.items()}
         torch.save({"of": self._of(trial), "state": state}, buffer)
         content = buffer.getbuffer()
-        # Whoever was thought lost with this trial may be writing too: each beside under a name of its own.
-        beside = self._path(trial).with_suffix(f".{socket.gethostname()}.{os.getpid()}.new")
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            with beside.open("wb") as file:
+            # By many: a worker that was thought lost with this trial may be writing too.
+            with atomic_write(self._path(trial), durable=True, by_many=True) as new, new.open("wb") as file:
                 file.write(content)
                 file.write(zlib.crc32(content).to_bytes(_CHECKSUM_BYTES, "little"))
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(self._path(trial))
         except OSError as error:
             log.warning("no checkpoint of trial %d: %s", trial.number, error)
-            _remove(beside)
 
     def restore(self, trial: Trial, parts: Mapping[str, Part]) -> bool:
         """Bring the parts to where the trial's checkpoint left them; whether there is one that fits."""

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from snnhpo_mpi.config import PythonSettings, StudyConfig
+from snnhpo_mpi.host.atomic_write import atomic_write
 from snnhpo_mpi.snn.data import Split
 from snnhpo_mpi.trial import Params
 
@@ -45,6 +46,5 @@ def save_if_wanted(config: StudyConfig, number: int, params: Params, split: Spli
         "n_classes": split.n_classes,
         "state": state,
     }
-    beside = path.with_name(f"{path.name}.new")
-    torch.save(contents, beside)
-    beside.replace(path)
+    with atomic_write(path, durable=True) as new:
+        torch.save(contents, new)

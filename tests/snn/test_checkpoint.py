@@ -196,7 +196,7 @@ def test_a_full_disk_costs_the_checkpoint_and_not_the_trial(
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("snnhpo_mpi.snn.checkpoint.os.fsync", full)
+    monkeypatch.setattr("snnhpo_mpi.host.atomic_write.os.fsync", full)
     one.save(TRIAL, {"n": Number(6)})
     assert "No space left" in caplog.text
     assert restored(tmp_path) == 5  # the one before stays

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.host.atomic_write import atomic_write
 from snnhpo_mpi.host.scratch import CACHE, cache_folder, locked
 from snnhpo_mpi.snn.data.part import Part, Source
 
@@ -36,8 +37,8 @@ def staged(name: str, key: str, make: Make) -> Part:
     Args:
         name: of the data set.
         key: of what the samples are made from and how (``key_of``).
-        make: writes all samples, ``N x ...`` uint8, into the ``.npy`` file that it is given; returns ``N`` classes and
-            the files it read.
+        make: writes all samples, ``N x ...`` uint8, in NumPy's format into a file of the name that it is given; returns
+            ``N`` classes and the files it read.
 
     Raises:
         ConfigError: the samples cannot be written anywhere.
@@ -106,9 +107,10 @@ def _load(entry: Path) -> Part | None:
 
 def _write(entry: Path, make: Make) -> None:
     """Make an entry; it is there as a whole or not at all."""
-    beside = [entry.with_name(f"{entry.name}.{os.getpid()}.new.{kind}") for kind in ("npy", "json")]
-    samples, facts = beside
-    try:
+    with (
+        atomic_write(entry.with_suffix(".json"), by_many=True) as facts,  # left, and so replaced, last
+        atomic_write(entry.with_suffix(".npy"), by_many=True) as samples,
+    ):
         classes, sources = make(samples)
         told = {
             "classes": [int(label) for label in classes],
@@ -116,8 +118,3 @@ def _write(entry: Path, make: Make) -> None:
             "sources": [asdict(source) for source in sources],
         }
         facts.write_text(json.dumps(told), encoding="utf-8")
-        samples.replace(entry.with_suffix(".npy"))
-        facts.replace(entry.with_suffix(".json"))
-    finally:
-        for path in beside:
-            path.unlink(missing_ok=True)
