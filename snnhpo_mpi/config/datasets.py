@@ -25,7 +25,7 @@ class Dataset:
         kind: images, or recordings of an event camera or cochlea.
         reader: module of ``snn/data`` that reads it.
         parts: train, and test if there is an official one -> its files or folder.
-        folders: below the user's data folder or the package, where these may lie; the first is where a download puts them.
+        folders: below the user's data folder or the package, where these may lie; a download puts them into the first.
         suffixes: that their names may have.
         shape: ``C x H x W``, of recordings.
         n_classes: K of the whole set, of which a part may lack some; None where its labels say it.

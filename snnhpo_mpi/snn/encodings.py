@@ -49,4 +49,5 @@ def _cumulated(intensity: float, encoding: EncodingSettings) -> NDArray[np.uint3
             cumulated = 1.0 - (1.0 - intensity * encoding.max_probability) ** steps
         case _:
             cumulated = pdtr(steps, min(1.0 / rate, 1e300) if rate else 1e300) * (steps > 0)
-    return np.minimum(cumulated * 2.0**32, 2.0**32 - 1).astype(np.uint32)
+    scaled: NDArray[np.float64] = np.minimum(cumulated * 2.0**32, 2.0**32 - 1)
+    return scaled.astype(np.uint32)

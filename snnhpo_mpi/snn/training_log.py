@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from snnhpo_mpi.snn.early_stopping.monitor import Events
@@ -41,7 +40,7 @@ class TrainingLog:
         number: int,
         stopping: EarlyStopping,
         n_planned: int,
-        device: torch.device,
+        device: str,
         report: Report,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -51,7 +50,7 @@ class TrainingLog:
             number: of the trial.
             stopping: the rules that may stop it.
             n_planned: training samples over all epochs, if it is not stopped.
-            device: where it trains.
+            device: where it trains: ``cpu``, or as torch calls it.
             report: takes the progress, about every second.
             clock: in seconds.
         """
@@ -208,9 +207,11 @@ def confusion(predicted: Counts, classes: Counts, n_classes: int) -> NDArray[np.
     return counts.reshape(n_classes, n_classes + 1).astype(np.float64)
 
 
-def _restart_peak_memory(device: torch.device) -> None:
+def _restart_peak_memory(device: str) -> None:
     """Let the peak begin at what is used now, so that a trial is not charged with its predecessors'."""
-    if device.type == "cuda":
+    if device != "cpu":
+        import torch
+
         torch.cuda.init()  # type: ignore[no-untyped-call]  # there are no statistics before
         torch.cuda.reset_peak_memory_stats(device)
     else:
@@ -218,8 +219,10 @@ def _restart_peak_memory(device: torch.device) -> None:
             Path("/proc/self/clear_refs").write_text("5")
 
 
-def _peak_memory_mb(device: torch.device) -> float:
+def _peak_memory_mb(device: str) -> float:
     """Of the GPU's allocations, or of the whole process on a CPU."""
-    if device.type == "cuda":
+    if device != "cpu":
+        import torch
+
         return torch.cuda.max_memory_allocated(device) / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10

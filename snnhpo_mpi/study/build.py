@@ -95,10 +95,13 @@ def build_trainer(
     """
     match config.trainer:
         case StdpSettings():
-            from snnhpo_mpi.snn.device import checked
             from snnhpo_mpi.snn.stdp.trainer import StdpTrainer
 
-            return StdpTrainer(config, checked(device), report, checkpoints)
+            if device != "cpu":  # which needs no torch
+                from snnhpo_mpi.snn.device import checked
+
+                checked(device)
+            return StdpTrainer(config, device, report, checkpoints)
         case SlayerSettings():
             from snnhpo_mpi.snn.device import checked
             from snnhpo_mpi.snn.slayer.trainer import SlayerTrainer

@@ -117,7 +117,7 @@ def check_data(config: StudyConfig, import_function: bool) -> Found:
     library = {"stdp": "bindsnet", "slayer": "lava"}[trainer.name]
     if importlib.util.find_spec(library) is None:
         raise ConfigError(f"trainer.name: {trainer.name} needs the package {library}, which is not installed")
-    from snnhpo_mpi.snn.data import load, load_final  # loads torch
+    from snnhpo_mpi.snn.data import load, load_final
 
     split = (load if config.retrain is None else load_final)(trainer.dataset, config.study.seed, trainer.encoding)
     held = "held-out" if config.retrain is None else "test"
@@ -128,7 +128,7 @@ def check_data(config: StudyConfig, import_function: bool) -> Found:
     )
     if ":" in trainer.network:
         if import_function:
-            from snnhpo_mpi.snn.encode import input_shape
+            from snnhpo_mpi.snn.encodings import input_shape
 
             sample = input_shape(split.train_x.shape, trainer.encoding)
             given = [config.model_dump_json(), sample, split.n_classes]

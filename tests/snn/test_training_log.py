@@ -2,7 +2,6 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
-import torch
 
 from snnhpo_mpi.config import StudyConfig
 from snnhpo_mpi.snn.early_stopping.stopping import EarlyStopping
@@ -33,7 +32,7 @@ def clock(*seconds: float) -> Callable[[], float]:
 
 def log_of(reports: list[Progress], now: Callable[[], float] = lambda: 0.0) -> TrainingLog:
     stopping = EarlyStopping(CONFIG, n_epoch_samples=8, n_classes=2)
-    return TrainingLog(5, stopping, 16, torch.device("cpu"), reports.append, now)
+    return TrainingLog(5, stopping, 16, "cpu", reports.append, now)
 
 
 def right(*flags: int) -> np.ndarray:

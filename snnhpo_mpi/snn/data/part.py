@@ -49,6 +49,10 @@ class Rows:
     def __getitem__(self, index: NDArray[np.int64] | slice) -> Samples:
         return self.shared[self.rows[index]]
 
+    def __array__(self, dtype: None = None, copy: bool | None = None) -> Samples:
+        """All of them, for ``np.asarray``."""
+        return self[:]
+
     @property
     def shape(self) -> tuple[int, ...]:
         """As an array's."""

@@ -9,13 +9,18 @@ Notation: B samples of a batch, N neurons.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from snnhpo_mpi.config import SaturationSettings
 from snnhpo_mpi.snn.early_stopping.monitor import Events, LayerMonitors, Monitor, Sequential
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    Fired = Tensor | NDArray[np.float64]
 
 Shares = NDArray[np.float64]
 
@@ -27,7 +32,7 @@ def saturation_monitors(settings: Sequence[SaturationSettings], n_epoch_samples:
 
 
 def saturated_samples(
-    settings: Sequence[SaturationSettings], fired: Mapping[str, Tensor], most: Mapping[str, int]
+    settings: Sequence[SaturationSettings], fired: Mapping[str, Fired], most: Mapping[str, int]
 ) -> dict[str, Events]:
     """Which samples saturate each watched layer.
 
@@ -42,7 +47,7 @@ def saturated_samples(
     return {one.layer: saturated_shares(one, fired[one.layer], most[one.layer]) >= one.share for one in settings}
 
 
-def saturated_shares(settings: SaturationSettings, fired: Tensor, most: int) -> Shares:
+def saturated_shares(settings: SaturationSettings, fired: Fired, most: int) -> Shares:
     """Share of a layer's neurons that fire at their limit: ``B x N`` spikes -> ``B``."""
-    shares: Shares = (fired >= settings.limit * most).double().mean(1).cpu().numpy()
-    return shares
+    n_saturated = (fired >= settings.limit * most).sum(1)
+    return np.array(n_saturated.tolist(), np.float64) / fired.shape[1]

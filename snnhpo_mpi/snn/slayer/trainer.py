@@ -22,10 +22,12 @@ from snnhpo_mpi.config import EncodingSettings, SlayerSettings, StudyConfig
 from snnhpo_mpi.hyperparameters.firing import first_step, most_spikes
 from snnhpo_mpi.hyperparameters.networks import defaults
 from snnhpo_mpi.snn.checkpoint import Checkpoints, Part, RandomState
-from snnhpo_mpi.snn.data import Samples, load, load_final
+from snnhpo_mpi.snn.data import load, load_final
+from snnhpo_mpi.snn.data.part import Rows
 from snnhpo_mpi.snn.early_stopping.saturation import saturated_samples
 from snnhpo_mpi.snn.early_stopping.stopping import EarlyStopping
-from snnhpo_mpi.snn.encode import encoded, input_shape, spike_generator
+from snnhpo_mpi.snn.encode import encoded, spike_generator
+from snnhpo_mpi.snn.encodings import input_shape
 from snnhpo_mpi.snn.save_network import save_if_wanted
 from snnhpo_mpi.snn.slayer.csnn import LAYOUTS, Csnn, Shape
 from snnhpo_mpi.snn.slayer.lava import LavaNetwork
@@ -66,7 +68,7 @@ class SlayerTrainer:
         self._input_shape = input_shape(self._split.train_x.shape, config.trainer.encoding)
         if ":" in config.trainer.network:
             check_architecture(config, self._input_shape, self._split.n_classes)
-        self._checkpoints = Checkpoints(checkpoints, config, self._device)
+        self._checkpoints = Checkpoints(checkpoints, config, device)
 
     def evaluate(self, trial: Trial) -> Outcome:
         """Train, from its checkpoint if there is one, and score unless stopped early.
@@ -82,7 +84,7 @@ class SlayerTrainer:
         params = own | defaults("slayer", self._settings.network) | self._config.fixed | dict(trial.params)
         epochs, n_train = int(params["epochs"]), len(self._split.train_y)
         stopping = EarlyStopping(self._config, n_train, self._split.n_classes)
-        log = TrainingLog(trial.number, stopping, epochs * n_train, self._device, self._report)
+        log = TrainingLog(trial.number, stopping, epochs * n_train, str(self._device), self._report)
         learner = Learner(self._network(params), params)
         parts: dict[str, Part] = {"learner": learner, "log": log, "random": RandomState(generator)}
         self._checkpoints.restore(trial, parts)
@@ -99,7 +101,7 @@ class SlayerTrainer:
         reader = SlayerReader(learner.network, self._settings.encoding, self._device)
         predicted = reader.predict(self._split.held_x, generator)
         save_if_wanted(self._config, trial.number, params, self._split, learner.network.state_dict())
-        return log.completed(predicted, self._split.held_y.numpy(), self._split.n_classes)
+        return log.completed(predicted, self._split.held_y, self._split.n_classes)
 
     def _refuse_odd(self, output: Tensor, counts: Mapping[str, Tensor], n: int) -> None:
         """Raise unless the ``B x K`` output of ``B`` samples and their counts on the CPU can be judged."""
@@ -125,8 +127,8 @@ class SlayerTrainer:
         """
         order = torch.randperm(len(self._split.train_y))
         for batch in torch.split(order, batch_size):
-            classes = self._split.train_y[batch]
-            samples = self._split.train_x[batch].to(self._device)
+            classes = torch.from_numpy(self._split.train_y[batch.numpy()])
+            samples = torch.from_numpy(self._split.train_x[batch.numpy()]).to(self._device)
             spikes = encoded(samples, self._settings.encoding, generator).to(torch.float32)
             predicted, found, output = learner.train(spikes, classes.to(self._device))
             counts = {layer: n.cpu() for layer, n in found.items()}
@@ -148,11 +150,16 @@ class SlayerReader:
     encoding: EncodingSettings
     device: torch.device
 
-    def predict(self, images: Samples, generator: torch.Generator) -> NDArray[np.int64]:
+    def classify(self, images: NDArray[np.uint8], seed: int) -> NDArray[np.int64]:
+        """As ``predict``, with spikes, and whatever a network of the user's draws, that follow from a seed."""
+        torch.manual_seed(seed)
+        return self.predict(images, spike_generator(seed, self.device))
+
+    def predict(self, images: Rows | NDArray[np.uint8], generator: torch.Generator) -> NDArray[np.int64]:
         """Samples as ``data`` has them -> ``B`` classes."""
         predicted = []
         for first in range(0, len(images), SCORE_BATCH):
-            batch = images[first : first + SCORE_BATCH].to(self.device)
+            batch = torch.from_numpy(images[first : first + SCORE_BATCH]).to(self.device)
             spikes = encoded(batch, self.encoding, generator).to(torch.float32)
             predicted.append(read_classes(self.network, spikes).cpu().numpy())
         return np.concatenate(predicted)

@@ -5,9 +5,9 @@
     trace       x <- exp(-dt / tc_trace) x, then 1 at a spike
     weights     w <- clamp(w - nu_pre s_x^T trace_y + nu_post trace_x^T s_y, 0, 1), summed over the batch
 
-The order of operations, and with it the rounding of steps, is that of BindsNET 0.3.4 (``LIFNodes``, ``DiehlAndCookNodes``,
-``AdaptiveLIFNodes``, ``PostPre``); but there a threshold decays B times as slowly in batches of B. Source: Diehl &
-Cook, Front. Comput. Neurosci. 2015, sections 2.1 and 2.2.
+The order of operations, and with it the rounding of steps, is that of BindsNET 0.3.4 (``LIFNodes``,
+``DiehlAndCookNodes``, ``AdaptiveLIFNodes``, ``PostPre``); but there a threshold decays B times as slowly in batches of
+B. Source: Diehl & Cook, Front. Comput. Neurosci. 2015, sections 2.1 and 2.2.
 
 Notation: B samples, T steps, M inputs, N excitatory neurons, and as many inhibitory ones.
 """

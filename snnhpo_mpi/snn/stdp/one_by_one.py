@@ -15,6 +15,7 @@ import numpy as np
 from snnhpo_mpi.config import EncodingSettings
 from snnhpo_mpi.snn.draws import Draws, spike_seed
 from snnhpo_mpi.snn.stdp.engines.cpu import CpuEngine
+from snnhpo_mpi.snn.stdp.engines.cpu_steps import Reals
 from snnhpo_mpi.snn.stdp.equations import FORMS, INITIAL_WEIGHT, Form, Real, equations, numbers, refuse_overflow
 from snnhpo_mpi.snn.stdp.two_layers import Bytes, Trains, TwoLayers
 from snnhpo_mpi.trial import Params
@@ -54,7 +55,7 @@ class OneByOne(TwoLayers):
         refuse_overflow(params, real)
         value = numbers(params)
         n, norm = int(value["map_size"]), value["norm"]
-        self.w = (Draws(seed).uniform((n_inputs, n)) * np.float32(INITIAL_WEIGHT)).astype(real)
+        self.w: Reals = (Draws(seed).uniform((n_inputs, n)) * np.float32(INITIAL_WEIGHT)).astype(real)
         # The library normalises after each presentation only; a large norm would leave the first one silent.
         with np.errstate(over="ignore", invalid="ignore"):  # ``refuse_divergence`` tells
             total = self.w.sum(0, dtype=np.float64)

@@ -54,7 +54,7 @@ class CpuEngine:
         """
         self._eq, self._norm, self._reset_interval = constants, norm, reset_interval
         self._w, self._theta = w, theta
-        self._code = compiled_for(w.dtype.type)
+        self._code = compiled_for(np.float64 if w.dtype == np.float64 else np.float32)
         self.has_finite_potentials = True
 
     def show(self, samples: Bytes, encoding: EncodingSettings, random: Random, learning: bool) -> Trains:

@@ -70,8 +70,8 @@ _Once = tuple[NDArray[np.integer[Any]], NDArray[np.bool_]]
 
 
 def _latency(pixels: Bytes, n_steps: int, random: Random) -> _Once:
-    time = (np.float32(1) - pixels / np.float32(FULL)) * np.float32(n_steps - 1)
-    return _rounded(time, random), pixels > 0
+    intensity = pixels.astype(np.float32) / np.float32(FULL)
+    return _rounded((1 - intensity) * np.float32(n_steps - 1), random), pixels > 0
 
 
 def _rank_order(pixels: Bytes, n_steps: int, random: Random) -> _Once:
@@ -90,7 +90,8 @@ def _receptive_fields(images: Bytes, n_steps: int, n_fields: int, random: Random
 
 def _rounded(time: Float32s, random: Random) -> NDArray[np.int64]:
     """To a whole number above or below, which is right on average."""
-    return np.floor(time + random.uniform(time.shape)).astype(np.int64)
+    rounded: Float32s = np.floor(time + random.uniform(time.shape))
+    return rounded.astype(np.int64)
 
 
 def _once(step: NDArray[np.integer[Any]], fires: NDArray[np.bool_], n_steps: int) -> Bytes:
