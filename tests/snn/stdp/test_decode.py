@@ -189,6 +189,27 @@ def test_linear_readouts_never_read_a_class_that_no_fitted_sample_has(name: str,
     assert again.predict(trains_of(counts)).tolist() == decoder.predict(trains_of(counts)).tolist()
 
 
+def test_a_spike_takes_the_bytes_that_its_neuron_needs() -> None:
+    for n_neurons, kind in ((256, np.uint8), (257, np.uint16), (2000, np.uint16), (70_000, np.uint32)):
+        assert SpikeTrains.of(np.array([1]), np.array([n_neurons - 1]), n_neurons).neuron.dtype == kind
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 100])
+@pytest.mark.parametrize("name", ["all", "vote", "2gram", "3gram", "log", "svm"])
+def test_parts_of_the_samples_give_the_same_decoder(name: str, at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, events, classes = one_spike_a_step(4)
+    later = one_spike_a_step(5)[1]
+    whole = fit_decoder(name, [(events, classes)], 3)
+    expected, counts = whole.predict(later), events.counts()
+    monkeypatch.setattr("snnhpo_mpi.snn.stdp.decode.AT_ONCE", at_once)
+    parts = [(events.part(a, b), classes[a:b]) for a, b in ((0, 1), (1, 1), (1, 40), (40, 60))]
+    fitted = fit_decoder(name, iter(parts), 3)
+    assert fitted.predict(later).tolist() == expected.tolist()
+    assert (events.counts() != counts).nnz == 0
+    for name, value in decoder_state(whole).items():
+        np.testing.assert_array_equal(decoder_state(fitted)[name], value)
+
+
 def test_a_saved_linear_readout_of_before_is_read() -> None:
     saved = {"weights": np.array([[1.0, -1.0], [-1.0, 1.0]]), "bias": np.array([0.0, 0.5])}
     assert decoder_of(saved).predict(trains_of(np.array([[2, 1], [0, 3], [0, 0]]))).tolist() == [0, 1, ABSTAIN]
