@@ -74,7 +74,7 @@ def evaluators(n: int, folder: Path, environment: dict[str, str], decoder: str =
             text=True,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-        )  # fmt: skip
+        )
         for _ in range(n)
     ]
     told = [json.loads(process.stdout.readline() or "null") for process in started if process.stdout is not None]
