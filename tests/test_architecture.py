@@ -28,7 +28,7 @@ ALLOWED = {
     "worker": {"comm", "config", "errors", "host.process_tuning", "host.signals", "host.subprocesses", "interfaces"}
     | {"trial"},
     "optim": {"errors", "interfaces", "space", "trial"},
-    "snn": {"config", "errors", "host.atomic_write", "host.scratch", "hyperparameters", "trial"},
+    "snn": {"config", "errors", "host.atomic_write", "host.scratch", "hyperparameters", "interfaces", "trial"},
     "record": {"codec", "errors", "host.atomic_write", "host.signals", "host.subprocesses", "space", "trial"},
     "analysis": {"config", "errors", "optim", "plain_text", "record", "space", "trial"},
     "report": {"analysis", "config.as_yaml", "errors", "host.atomic_write", "plain_text", "record", "trial"},

@@ -27,7 +27,7 @@ from snnhpo_mpi.arguments import positive
 if TYPE_CHECKING:
     from torch import Tensor, device, dtype
 
-    from snnhpo_mpi.snn.slayer.learner import Learner
+    from snnhpo_mpi.snn.slayer.backpropagation import Backpropagation
     from snnhpo_mpi.snn.stdp.in_batches import InBatches
     from snnhpo_mpi.trial import Params
 
@@ -144,7 +144,7 @@ def _slayer(place: device, rounds: int) -> dict[str, Any]:
 
     from snnhpo_mpi.hyperparameters.networks import defaults
     from snnhpo_mpi.snn.slayer.lava_kernels.cache import use_kernels
-    from snnhpo_mpi.snn.slayer.trainer import read_classes
+    from snnhpo_mpi.snn.slayer.learner import read_classes
 
     use_kernels(str(place))
     params = defaults("slayer", "csnn")
@@ -184,13 +184,13 @@ def _by_size(tensors: Sequence[Tensor]) -> list[Tensor]:
     return sorted(tensors, key=lambda tensor: tensor.numel())
 
 
-def _learners(params: Params, place: device, kind: dtype) -> tuple[Learner, Learner]:
+def _learners(params: Params, place: device, kind: dtype) -> tuple[Backpropagation, Backpropagation]:
+    from snnhpo_mpi.snn.slayer.backpropagation import Backpropagation
     from snnhpo_mpi.snn.slayer.csnn import Csnn
     from snnhpo_mpi.snn.slayer.lava import LavaNetwork
-    from snnhpo_mpi.snn.slayer.learner import Learner
 
-    def learner(network: type[Csnn] | type[LavaNetwork]) -> Learner:
-        return Learner(_seeded(network, (1, 28, 28), 10, params).to(place, kind), params)
+    def learner(network: type[Csnn] | type[LavaNetwork]) -> Backpropagation:
+        return Backpropagation(_seeded(network, (1, 28, 28), 10, params).to(place, kind), params)
 
     return learner(Csnn), learner(LavaNetwork)
 

@@ -159,7 +159,7 @@ def tidy(folder: Path, kept: Iterable[int]) -> None:
 
 
 def _name(number: int) -> str:
-    return f"trial_{number:06d}.pt"
+    return f"trial_{number:06d}.state"
 
 
 def _remove(path: Path) -> None:

@@ -78,11 +78,11 @@ def load_network(path: Path | str, device: str = "cpu") -> SavedNetwork:
         raise RecordError(f"{path}: not a network of this program, or of another version")
     where = torch.device(device)
     if contents["trainer"] == "stdp":
-        from snnhpo_mpi.snn.stdp import trainer as stdp
+        from snnhpo_mpi.snn.stdp import learner as stdp
 
         reader: Reader = stdp.reader_of(contents | {"state": _of_arrays(contents["state"])}, device)
     else:
-        from snnhpo_mpi.snn.slayer import trainer as slayer
+        from snnhpo_mpi.snn.slayer import learner as slayer
 
         reader = slayer.reader_of(contents, where)
     shape = tuple(contents["input_shape"])

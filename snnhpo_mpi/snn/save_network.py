@@ -20,22 +20,19 @@ from snnhpo_mpi.trial import Params
 FORMAT = 1
 
 
-def save_if_wanted(config: StudyConfig, number: int, params: Params, split: Split, state: Mapping[str, Any]) -> None:
-    """Write the network of a final training, if its networks are kept: ``trial_NNN.pt``, whole or not at all.
+def save_network(path: Path, config: StudyConfig, params: Params, split: Split, state: Mapping[str, Any]) -> None:
+    """Write a trained network, whole or not at all.
 
     Args:
+        path: of the file; its folder is made if need be.
         config: of the training.
-        number: of the trial.
         params: a value of every hyperparameter of the network.
         split: what it was trained on.
         state: what was learnt, as tensors or arrays, and numbers.
     """
-    if config.retrain is None or config.retrain.networks is None:
-        return
-    import torch  # a search needs it for trainers of tensors alone
+    import torch  # here: what trains without torch can be saved with it
 
     assert not isinstance(config.trainer, PythonSettings)
-    path = Path(config.retrain.networks) / f"trial_{number:03d}.pt"
     path.parent.mkdir(parents=True, exist_ok=True)
     contents = {
         "format": FORMAT,

@@ -17,9 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from snnhpo_mpi.snn.early_stopping.monitor import Events
-from snnhpo_mpi.snn.early_stopping.silence import Counts
-from snnhpo_mpi.snn.early_stopping.stopping import NONE, EarlyStopping
+from snnhpo_mpi.interfaces import Ints, Learnt
+from snnhpo_mpi.snn.early_stopping.stopping import EarlyStopping
 from snnhpo_mpi.trial import Outcome, Progress, State
 
 REPORT_EVERY_S = 1.0
@@ -89,26 +88,13 @@ class TrainingLog:
             return self._n_right / self._n_predicted
         return self._accuracies[-1] if self._accuracies else None
 
-    def observe(
-        self,
-        counts: Mapping[str, Counts],
-        labels: Counts,
-        right: Counts | None,
-        saturated: Mapping[str, Events] = NONE,
-    ) -> None:
-        """Take in a batch, and report if a second has passed.
-
-        Args:
-            counts: layer -> ``B`` spikes of each sample.
-            labels: ``B`` classes.
-            right: ``B``, 1 where the sample was predicted rightly; None where no prediction was made.
-            saturated: layer -> ``B``, whether the sample saturates it; of the layers watched for it.
-        """
-        self.stopping.observe(counts, labels, right, saturated)
-        self.n_samples += len(labels)
-        if right is not None:
-            self._n_right += int(right.sum())
-            self._n_predicted += len(right)
+    def observe(self, learnt: Learnt, classes: Ints) -> None:
+        """Take in what ``B`` samples of these classes did, and report if a second has passed."""
+        self.stopping.observe(learnt, classes)
+        self.n_samples += len(classes)
+        if learnt.right is not None:
+            self._n_right += int(learnt.right.sum())
+            self._n_predicted += len(learnt.right)
         if self._clock() - self._reported >= REPORT_EVERY_S:
             self._reported = self._clock()
             self._report(self._progress())
@@ -156,7 +142,7 @@ class TrainingLog:
         metrics = self._metrics(score_seconds=0.0) | {"stopped_at": float(self.n_samples)}
         return self._outcome(State.STOPPED, self._accuracies[-1], metrics)
 
-    def completed(self, predicted: Counts, classes: Counts, n_classes: int) -> Outcome:
+    def completed(self, predicted: Ints, classes: Ints, n_classes: int) -> Outcome:
         """The outcome of a network that has just read the held-out data.
 
         Args:
@@ -200,7 +186,7 @@ class TrainingLog:
         )
 
 
-def confusion(predicted: Counts, classes: Counts, n_classes: int) -> NDArray[np.float64]:
+def confusion(predicted: Ints, classes: Ints, n_classes: int) -> NDArray[np.float64]:
     """How often each class was read as which, ``K x (K + 1)``: a row a true class, the last column for no answer."""
     column = np.where(predicted < 0, n_classes, predicted)
     counts = np.bincount(classes * (n_classes + 1) + column, minlength=n_classes * (n_classes + 1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from snnhpo_mpi.config import (
     PythonSettings,
@@ -21,6 +21,11 @@ from snnhpo_mpi.interfaces import Optimizer, Trainer
 from snnhpo_mpi.record import read
 from snnhpo_mpi.space import Space
 from snnhpo_mpi.trial import ParamValue, Progress, trial_seed
+
+if TYPE_CHECKING:
+    from snnhpo_mpi.snn.data import Split
+    from snnhpo_mpi.snn.slayer.learner import SlayerTask
+    from snnhpo_mpi.snn.stdp.learner import StdpTask
 
 RETRAIN_SEED = 2**31  # in the place of a trial's number, where no search has one
 
@@ -94,19 +99,8 @@ def build_trainer(
         ConfigError: what it needs is not there: data, library, function, a working device.
     """
     match config.trainer:
-        case StdpSettings():
-            from snnhpo_mpi.snn.stdp.trainer import StdpTrainer
-
-            if device != "cpu":  # which needs no torch
-                from snnhpo_mpi.snn.device import checked
-
-                checked(device)
-            return StdpTrainer(config, device, report, checkpoints)
-        case SlayerSettings():
-            from snnhpo_mpi.snn.device import checked
-            from snnhpo_mpi.snn.slayer.trainer import SlayerTrainer
-
-            return SlayerTrainer(config, checked(device), report, checkpoints)
+        case StdpSettings() | SlayerSettings():
+            return _network_trainer(config, device, report, checkpoints)
         case PythonSettings():
             from snnhpo_mpi.worker.user_function import trainer_from
 
@@ -118,3 +112,35 @@ def build_trainer(
             return trainer
         case _:
             assert_never(config.trainer)
+
+
+def _network_trainer(
+    config: StudyConfig, device: str, report: Callable[[Progress], None], checkpoints: Path | None
+) -> Trainer:
+    from snnhpo_mpi.snn.checkpoint import Checkpoints
+    from snnhpo_mpi.snn.data import load, load_final
+    from snnhpo_mpi.snn.trainer import NetworkTrainer
+
+    assert not isinstance(config.trainer, PythonSettings)
+    read = load if config.retrain is None else load_final
+    split = read(config.trainer.dataset, config.study.seed, config.trainer.encoding)
+    if device != "cpu":  # a core needs no torch to train by STDP
+        from snnhpo_mpi.snn.device import checked
+
+        checked(device)
+    task = _task(config, split, device)
+    task.prepare()
+    networks = None if config.retrain is None or config.retrain.networks is None else Path(config.retrain.networks)
+    kept = Checkpoints(checkpoints, config, device)
+    return NetworkTrainer(config, split, task.defaults, task.learner, device, report, kept, networks)
+
+
+def _task(config: StudyConfig, split: Split, device: str) -> StdpTask | SlayerTask:
+    """What the trials of a study train; imports its library."""
+    if isinstance(config.trainer, StdpSettings):
+        from snnhpo_mpi.snn.stdp.learner import StdpTask
+
+        return StdpTask(config, split, device)
+    from snnhpo_mpi.snn.slayer.learner import SlayerTask
+
+    return SlayerTask(config, split, device)

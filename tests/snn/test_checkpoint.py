@@ -210,7 +210,7 @@ def test_what_a_run_before_left_behind_is_removed(tmp_path: Path) -> None:
         checkpoints(tmp_path).save(Trial(number, {}, 0), {"n": Number(1)})
     (tmp_path / "trial_000002.host.17.new").touch()
     checkpoint.tidy(tmp_path, [2, 9])
-    assert [path.name for path in tmp_path.iterdir()] == ["trial_000002.pt"]
+    assert [path.name for path in tmp_path.iterdir()] == ["trial_000002.state"]
     checkpoint.remove(tmp_path, [2, 2])
     assert list(tmp_path.iterdir()) == []
     checkpoint.tidy(tmp_path / "absent", [])

@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 import torch
 
-from snnhpo_mpi.config import Candidate, EncodingSettings, RetrainSettings, StudyConfig
+from snnhpo_mpi.config import EncodingSettings, StudyConfig
 from snnhpo_mpi.errors import RecordError
 from snnhpo_mpi.hyperparameters.networks import defaults
 from snnhpo_mpi.snn.data import Split
 from snnhpo_mpi.snn.data.part import Rows
 from snnhpo_mpi.snn.encode import spike_generator
 from snnhpo_mpi.snn.load_network import load_network
-from snnhpo_mpi.snn.save_network import save_if_wanted
+from snnhpo_mpi.snn.save_network import save_network
 from snnhpo_mpi.snn.stdp.decode import SpikeTrains, decoder_of, decoder_state, fit_decoder
 
 ENCODING = EncodingSettings(steps=20, max_rate_hz=512)
@@ -24,8 +24,8 @@ for image, label in zip(IMAGES, CLASSES.tolist(), strict=True):
 ROWS = Rows(IMAGES.numpy(), np.arange(12))
 
 
-def config(trainer: str, networks: Path | None) -> StudyConfig:
-    written = StudyConfig.model_validate(
+def config(trainer: str) -> StudyConfig:
+    return StudyConfig.model_validate(
         {
             "study": {"name": "test"},
             "budget": {"trials": 1},
@@ -37,17 +37,12 @@ def config(trainer: str, networks: Path | None) -> StudyConfig:
             "space": {"epochs": {"type": "int", "low": 1, "high": 2}},
         }
     )
-    candidate = Candidate(number=3, objective=0.5, params={})
-    retrain = RetrainSettings(candidates=(candidate,))
-    if networks:  # a whole path, as the study makes of the name
-        retrain = retrain.model_copy(update={"networks": str(networks)})
-    return written.model_copy(update={"retrain": retrain})
 
 
 def stdp() -> tuple[Any, Any, dict[str, Any]]:
     """A network that has learnt a batch, as a reader; its state; its hyperparameters."""
+    from snnhpo_mpi.snn.stdp.learner import StdpReader
     from snnhpo_mpi.snn.stdp.one_by_one import OneByOne
-    from snnhpo_mpi.snn.stdp.trainer import StdpReader
 
     params = defaults("stdp", "diehl_cook") | {"map_size": 15, "norm": 30.0, "theta_plus": 1.0}
     network = OneByOne(params, 64, 1.0, seed=1)
@@ -58,14 +53,14 @@ def stdp() -> tuple[Any, Any, dict[str, Any]]:
 
 def slayer() -> tuple[Any, Any, dict[str, Any]]:
     from snnhpo_mpi.snn.encode import encoded
+    from snnhpo_mpi.snn.slayer.backpropagation import Backpropagation
     from snnhpo_mpi.snn.slayer.csnn import Csnn
-    from snnhpo_mpi.snn.slayer.learner import Learner
-    from snnhpo_mpi.snn.slayer.trainer import SlayerReader
+    from snnhpo_mpi.snn.slayer.learner import SlayerReader
 
     lively = {"threshold": 0.5, "current_decay": 0.9, "learning_rate": 0.01}
     params = defaults("slayer", "csnn") | lively | {"c1_k": 3, "c2_k": 2, "dropout": 0.3}
     torch.manual_seed(1)
-    learner = Learner(Csnn((1, 8, 8), 3, params), params)
+    learner = Backpropagation(Csnn((1, 8, 8), 3, params), params)
     for _ in range(30):
         learner.train(encoded(IMAGES, ENCODING, spike_generator(1, CPU)).float(), CLASSES)
     return SlayerReader(learner.network, ENCODING, CPU), learner.network.state_dict(), params
@@ -79,8 +74,8 @@ def test_a_loaded_network_reads_exactly_what_the_trained_one_reads(trained: Any,
     expected = reader.classify(IMAGES.numpy(), 7)
     assert len(set(expected.tolist())) > 1  # it says something
     split = Split(ROWS, CLASSES.numpy(), ROWS, CLASSES.numpy(), 3)
-    save_if_wanted(config(trained.__name__, tmp_path / "networks"), 4, params, split, state)
     file = tmp_path / "networks" / "trial_004.pt"
+    save_network(file, config(trained.__name__), params, split, state)
     assert [path.name for path in file.parent.iterdir()] == [file.name]
     loaded = load_network(file)
     for images in (IMAGES, IMAGES.numpy(), ROWS):
@@ -91,14 +86,6 @@ def test_a_loaded_network_reads_exactly_what_the_trained_one_reads(trained: Any,
         loaded.classify(IMAGES.float())
     with pytest.raises(ValueError, match="found"):
         loaded.classify(IMAGES[:, 0])
-
-
-def test_nothing_is_written_unless_networks_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    split = Split(ROWS, CLASSES.numpy(), ROWS, CLASSES.numpy(), 3)
-    save_if_wanted(config("stdp", None), 4, {}, split, {})
-    save_if_wanted(config("stdp", None).model_copy(update={"retrain": None}), 4, {}, split, {})
-    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("contents", [None, b"", b"not a network", {"format": 99}, [1, 2]])

@@ -199,8 +199,9 @@ def test_digits_that_the_search_has_seen_cannot_become_the_test(tmp_path: Path, 
 def test_a_network_is_tested_on_what_the_search_never_saw_and_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from snnhpo_mpi.snn.stdp.trainer import StdpTrainer
+    from snnhpo_mpi.study.build import build_trainer
 
+    monkeypatch.setenv("SNNHPO_CACHE", str(tmp_path / "cache"))  # not that of the whole digits
     x, y = digits.read()
     monkeypatch.setattr(digits, "read", lambda: (x[::12], y[::12]))  # 417 of them
     config, _ = configure(Wish(searched_networks(tmp_path / "s"), epochs=2, save=True))
@@ -216,7 +217,7 @@ def test_a_network_is_tested_on_what_the_search_never_saw_and_kept(
         "nu_pre": 1e-4,
     }
     params = {**config.retrain.candidates[0].params, **learns}
-    outcome = StdpTrainer(config, "cpu", lambda progress: None).evaluate(Trial(0, params, 9))
+    outcome = build_trainer(config, "cpu", lambda progress: None).evaluate(Trial(0, params, 9))
     assert outcome.metrics["n_samples"] == 2 * 300
     table = np.asarray(outcome.curves["confusion"])
     assert table.sum() == 117  # the search's split left so many untouched

@@ -9,18 +9,13 @@ Notation: B samples of a batch, N neurons.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from snnhpo_mpi.config import SaturationSettings
 from snnhpo_mpi.snn.early_stopping.monitor import Events, LayerMonitors, Monitor, Sequential
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    Fired = Tensor | NDArray[np.float64]
 
 Shares = NDArray[np.float64]
 
@@ -32,7 +27,7 @@ def saturation_monitors(settings: Sequence[SaturationSettings], n_epoch_samples:
 
 
 def saturated_samples(
-    settings: Sequence[SaturationSettings], fired: Mapping[str, Fired], most: Mapping[str, int]
+    settings: Sequence[SaturationSettings], fired: Mapping[str, NDArray[Any]], most: Mapping[str, int]
 ) -> dict[str, Events]:
     """Which samples saturate each watched layer.
 
@@ -47,7 +42,7 @@ def saturated_samples(
     return {one.layer: saturated_shares(one, fired[one.layer], most[one.layer]) >= one.share for one in settings}
 
 
-def saturated_shares(settings: SaturationSettings, fired: Fired, most: int) -> Shares:
+def saturated_shares(settings: SaturationSettings, fired: NDArray[Any], most: int) -> Shares:
     """Share of a layer's neurons that fire at their limit: ``B x N`` spikes -> ``B``."""
-    n_saturated = (fired >= settings.limit * most).sum(1)
-    return np.array(n_saturated.tolist(), np.float64) / fired.shape[1]
+    shares: Shares = (fired >= settings.limit * most).mean(1)
+    return shares

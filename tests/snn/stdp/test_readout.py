@@ -7,6 +7,7 @@ import torch
 from pydantic import ValidationError
 
 from snnhpo_mpi.config import StdpSettings, StudyConfig
+from snnhpo_mpi.interfaces import Trainer
 from snnhpo_mpi.snn.checkpoint import Checkpoints
 from snnhpo_mpi.snn.stdp.decode import NgramReadout, SpikeTrains
 from snnhpo_mpi.snn.stdp.readout import PublishedReadout, Readout, RunningReadout
@@ -124,7 +125,7 @@ def config(decoder: str, **trainer: Any) -> StudyConfig:
 @pytest.mark.stdp
 def test_frozen_shows_training_samples_again_without_learning_from_them(monkeypatch: pytest.MonkeyPatch) -> None:
     from snnhpo_mpi.snn.stdp.one_by_one import OneByOne
-    from snnhpo_mpi.snn.stdp.trainer import StdpTrainer
+    from snnhpo_mpi.study.build import build_trainer
 
     shown: list[int] = []
     read = OneByOne.read
@@ -139,19 +140,19 @@ def test_frozen_shows_training_samples_again_without_learning_from_them(monkeypa
     monkeypatch.setattr(OneByOne, "read", counting)
     for settings, expected in (({}, [60, 30]), ({"readout_samples": 25}, [25, 30]), ({"readout": "latest"}, [30])):
         shown.clear()
-        outcome = StdpTrainer(config("vote", **settings), "cpu", lambda progress: None).evaluate(Trial(0, {}, 1))
+        outcome = build_trainer(config("vote", **settings), "cpu", lambda progress: None).evaluate(Trial(0, {}, 1))
         assert shown == expected
         assert outcome.objective is not None
 
 
 @pytest.mark.stdp
 def test_as_published_a_network_without_an_answer_says_0() -> None:
-    from snnhpo_mpi.snn.stdp.trainer import StdpTrainer
+    from snnhpo_mpi.study.build import build_trainer
 
     for readout, column in (("published", 0), ("frozen", 10)):
         settings = config("all", readout=readout)
         dead = settings.model_copy(update={"fixed": settings.fixed | {"e_thresh": 1000.0}})
-        outcome = StdpTrainer(dead, "cpu", lambda progress: None).evaluate(Trial(0, {}, 1))
+        outcome = build_trainer(dead, "cpu", lambda progress: None).evaluate(Trial(0, {}, 1))
         table = np.array(outcome.curves["confusion"])
         assert table[:, column].sum() == table.sum() == 30
 
@@ -162,10 +163,10 @@ def test_as_published_a_network_without_an_answer_says_0() -> None:
 def test_a_cut_training_goes_on_to_the_same_score(
     readout: str, decoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from snnhpo_mpi.snn.stdp.trainer import StdpTrainer
+    from snnhpo_mpi.study.build import build_trainer
 
-    def trainer(folder: str) -> StdpTrainer:
-        return StdpTrainer(config(decoder, readout=readout), "cpu", lambda progress: None, tmp_path / folder)
+    def trainer(folder: str) -> Trainer:
+        return build_trainer(config(decoder, readout=readout), "cpu", lambda progress: None, tmp_path / folder)
 
     trial = Trial(0, {"nu_pre": 1e-4}, 1)
     uncut = trainer("uncut").evaluate(trial)
