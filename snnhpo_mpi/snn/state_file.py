@@ -68,5 +68,6 @@ def _state(tree: Any, members: Any) -> Any:
         return members[str(tree["array"])]
     import torch
 
-    flat = torch.from_numpy(members[str(tree["tensor"])])
-    return flat.view(getattr(torch, tree["dtype"])).reshape(tree["shape"])
+    tensor = torch.empty(tree["shape"], dtype=getattr(torch, tree["dtype"]))
+    tensor.reshape(-1).view(torch.uint8).copy_(torch.from_numpy(members[str(tree["tensor"])]))
+    return tensor

@@ -23,7 +23,7 @@ def test_plain_values_come_back_with_their_types_and_keys() -> None:
 @pytest.mark.parametrize("kind", [np.float32, np.float64, np.int64, np.uint16, np.bool_])
 def test_arrays_come_back_to_the_bit_and_can_be_written_to(kind: Any) -> None:
     array = np.arange(6).reshape(2, 3).astype(kind)
-    found = back({"x": [array, array[:0], array[0, 0]]})["x"]
+    found = back({"x": [array, array[:0]]})["x"]
     assert found[0].dtype == kind and np.array_equal(found[0], array)
     found[0][0, 0] = 1
     assert found[1].shape == (0, 3)

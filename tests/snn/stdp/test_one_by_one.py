@@ -45,6 +45,7 @@ study: {name: tiny, seed: 1}
 budget: {trials: 1}
 trainer:
   name: stdp
+  network: diehl_cook_distance
   dataset: {name: digits5000, train: 40, held_out: 20}
   encoding: {name: poisson_intervals, steps: 30, max_rate_hz: 256}
 stopping: [{layer: excitatory, alpha: 1, beta: 0.9}]
@@ -93,7 +94,7 @@ def test_a_trial_on_a_core_needs_no_torch_and_little_memory(tmp_path: Path, warm
 
 def test_a_linear_decoder_is_fitted_by_scikit_learn(tmp_path: Path, warm: dict[str, str]) -> None:
     (told,) = evaluators(1, tmp_path, warm, decoder="log")
-    assert told["modules"] == ["numba", "sklearn"]
+    assert "sklearn" in told["modules"] and "torch" not in told["modules"]
 
 
 def test_processes_of_a_node_map_the_same_file_of_samples(tmp_path: Path, warm: dict[str, str]) -> None:
