@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from snnhpo_mpi.config import PythonSettings, StudyConfig
 from snnhpo_mpi.host.atomic_write import atomic_write
 from snnhpo_mpi.snn.data import Split
@@ -26,7 +28,7 @@ def save_network(path: Path, config: StudyConfig, params: Params, split: Split, 
         config: of the training.
         params: a value of every hyperparameter of the network.
         split: what it was trained on.
-        state: what was learnt.
+        state: what was learnt, as tensors or arrays, and numbers.
     """
     import torch  # here: what trains without torch can be saved with it
 
@@ -41,7 +43,16 @@ def save_network(path: Path, config: StudyConfig, params: Params, split: Split, 
         "encoding": config.trainer.encoding.model_dump(),
         "input_shape": list(split.train_x.shape[1:4]),
         "n_classes": split.n_classes,
-        "state": state,
+        "state": _of_tensors(state),
     }
     with atomic_write(path, durable=True) as new:
         torch.save(contents, new)
+
+
+def _of_tensors(state: Any) -> Any:
+    """The state with tensors for arrays, which torch's own reader refuses."""
+    import torch
+
+    if isinstance(state, Mapping):
+        return {name: _of_tensors(value) for name, value in state.items()}
+    return torch.from_numpy(state) if isinstance(state, np.ndarray) else state

@@ -77,11 +77,11 @@ class NetworkTrainer:
         if self.networks is not None:
             path = self.networks / f"trial_{trial.number:03d}.pt"
             save_network(path, self.config, params, self.split, learner.saved())
-        return log.completed(predicted, np.asarray(self.split.held_y), self.split.n_classes)
+        return log.completed(predicted, self.split.held_y, self.split.n_classes)
 
     def _train_epoch(self, learner: Learner, order: Ints, log: TrainingLog) -> None:
         """Present every training sample once, or until a rule says stop."""
-        classes = np.asarray(self.split.train_y)
+        classes = self.split.train_y
         lengths = log.stopping.silence.looks(len(order), learner.look_every, learner.batch_size)
         for rows in np.split(order, np.cumsum(lengths)[:-1]):
             log.observe(learner.learn(rows), classes[rows])

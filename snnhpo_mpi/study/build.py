@@ -117,15 +117,7 @@ def build_trainer(
     """
     match config.trainer:
         case StdpSettings() | SlayerSettings():
-            from snnhpo_mpi.snn.checkpoint import Checkpoints
-            from snnhpo_mpi.snn.device import checked
-            from snnhpo_mpi.snn.trainer import NetworkTrainer
-
-            split = _split(config, final)
-            task = _task(config, split, checked(device))
-            task.prepare()
-            kept = Checkpoints(checkpoints, config, device)
-            return NetworkTrainer(config, split, task.defaults, task.learner, device, report, kept, networks)
+            return _network_trainer(config, device, report, checkpoints, final, networks)
         case PythonSettings():
             from snnhpo_mpi.worker.user_function import trainer_from
 
@@ -139,11 +131,28 @@ def build_trainer(
             assert_never(config.trainer)
 
 
-def _split(config: StudyConfig, final: bool) -> Split:
+def _network_trainer(
+    config: StudyConfig,
+    device: str,
+    report: Callable[[Progress], None],
+    checkpoints: Path | None,
+    final: bool,
+    networks: Path | None,
+) -> Trainer:
+    from snnhpo_mpi.snn.checkpoint import Checkpoints
     from snnhpo_mpi.snn.data import load, load_final
+    from snnhpo_mpi.snn.trainer import NetworkTrainer
 
     assert not isinstance(config.trainer, PythonSettings)
-    return (load_final if final else load)(config.trainer.dataset, config.study.seed, config.trainer.encoding)
+    split = (load_final if final else load)(config.trainer.dataset, config.study.seed, config.trainer.encoding)
+    if device != "cpu":  # a core needs no torch to train by STDP
+        from snnhpo_mpi.snn.device import checked
+
+        checked(device)
+    task = _task(config, split, device)
+    task.prepare()
+    kept = Checkpoints(checkpoints, config, device)
+    return NetworkTrainer(config, split, task.defaults, task.learner, device, report, kept, networks)
 
 
 def _task(config: StudyConfig, split: Split, device: str) -> StdpTask | SlayerTask:

@@ -122,7 +122,7 @@ def check_data(config: StudyConfig, import_function: bool, final: bool = False) 
     library = {"stdp": "bindsnet", "slayer": "lava"}[trainer.name]
     if importlib.util.find_spec(library) is None:
         raise ConfigError(f"trainer.name: {trainer.name} needs the package {library}, which is not installed")
-    from snnhpo_mpi.snn.data import load, load_final  # loads torch
+    from snnhpo_mpi.snn.data import load, load_final
 
     split = (load_final if final else load)(trainer.dataset, config.study.seed, trainer.encoding)
     held = "test" if final else "held-out"
@@ -133,7 +133,7 @@ def check_data(config: StudyConfig, import_function: bool, final: bool = False) 
     )
     if ":" in trainer.network:
         if import_function:
-            from snnhpo_mpi.snn.encode import input_shape
+            from snnhpo_mpi.snn.encodings import input_shape
 
             sample = input_shape(split.train_x.shape, trainer.encoding)
             given = [config.model_dump_json(), sample, split.n_classes]

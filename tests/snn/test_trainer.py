@@ -11,11 +11,12 @@ from snnhpo_mpi.config import StudyConfig
 from snnhpo_mpi.interfaces import Ints, Learnt
 from snnhpo_mpi.snn.checkpoint import Checkpoints
 from snnhpo_mpi.snn.data import Split
+from snnhpo_mpi.snn.data.part import Rows
 from snnhpo_mpi.snn.trainer import NetworkTrainer
 from snnhpo_mpi.trial import Outcome, Params, Progress, State, Trial
 
 N_TRAIN, K = 10, 2
-CLASSES = torch.arange(N_TRAIN) % K
+CLASSES = np.arange(N_TRAIN) % K
 
 
 class Noting:
@@ -47,11 +48,11 @@ class Noting:
     def end_training(self) -> None:
         self.told.append("end of training")
 
-    def predict(self, samples: torch.Tensor) -> Ints:
+    def predict(self, samples: Rows) -> Ints:
         return np.zeros(len(samples), np.int64)
 
     def saved(self) -> dict[str, Any]:
-        return {"w": torch.ones(2)}
+        return {"w": np.ones(2)}
 
     def state_dict(self) -> dict[str, Any]:
         return {"n_seen": self.n_seen}
@@ -82,8 +83,9 @@ def trained(learner: Noting, folder: Path | None = None, networks: Path | None =
 
 
 def trainer(learner: Noting, folder: Path | None, networks: Path | None, **rule: Any) -> NetworkTrainer:
-    images = torch.zeros(N_TRAIN, 1, 2, 2, dtype=torch.uint8)
-    split, study = Split(images, CLASSES, images[:4], CLASSES[:4], K), config(**rule)
+    images = np.zeros((N_TRAIN, 1, 2, 2), np.uint8)
+    held = Rows(images, np.arange(4))
+    split, study = Split(Rows(images, np.arange(N_TRAIN)), CLASSES, held, CLASSES[:4], K), config(**rule)
     defaults = {"norm": 1.0, "epochs": 9, "map_size": 5}
 
     def build(params: Params, seed: int) -> Noting:

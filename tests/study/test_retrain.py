@@ -247,6 +247,7 @@ def test_digits_that_the_search_has_seen_cannot_become_the_test(tmp_path: Path, 
 def test_a_network_is_tested_on_what_the_search_never_saw_and_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("SNNHPO_CACHE", str(tmp_path / "cache"))  # not that of the whole digits
     x, y = digits.read()
     monkeypatch.setattr(digits, "read", lambda: (x[::12], y[::12]))  # 417 of them
     task = configure(Wish(searched_networks(tmp_path / "s"), epochs=2, save=True))
@@ -269,6 +270,7 @@ def test_a_network_is_tested_on_what_the_search_never_saw_and_kept(
     assert outcome.objective == pytest.approx(np.trace(table) / 117)
     assert load_network(folder / "trial_000.pt").n_classes == 10
     blocks = re.findall(r"```python\n(.*?)```", Path("docs/results.md").read_text(), re.DOTALL)
+    monkeypatch.delenv("SNNHPO_CACHE")
     (script,) = [block for block in blocks if "load_network" in block]  # word for word
     ran = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert 0.1 < float(ran.stdout) < 1

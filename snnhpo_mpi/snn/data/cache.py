@@ -18,7 +18,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.host.atomic_write import atomic_write
@@ -93,8 +92,7 @@ def _load(entry: Path) -> Part | None:
     """A whole entry, None if there is none or it is damaged."""
     try:
         told = json.loads(entry.with_suffix(".json").read_text(encoding="utf-8"))
-        # Copy on write: torch wants memory that it may write to, and the file stays as it is.
-        samples = np.load(entry.with_suffix(".npy"), mmap_mode="c", allow_pickle=False)
+        samples = np.load(entry.with_suffix(".npy"), mmap_mode="r", allow_pickle=False)
         classes = np.array(told["classes"], dtype=np.int64)
         sources = tuple(Source(**source) for source in told["sources"])
         if zlib.crc32(samples.reshape(-1).data) != told["crc32"]:
@@ -104,7 +102,7 @@ def _load(entry: Path) -> Part | None:
     except (OSError, ValueError, KeyError, TypeError) as error:
         log.warning("%s.npy: the cache entry is damaged and made anew: %s", entry, error)
         return None
-    return Part(torch.from_numpy(samples), classes, sources)
+    return Part(np.asarray(samples), classes, sources)
 
 
 def _write(entry: Path, make: Make) -> None:

@@ -21,10 +21,12 @@ from snnhpo_mpi.hyperparameters.firing import first_step, most_spikes
 from snnhpo_mpi.hyperparameters.networks import defaults
 from snnhpo_mpi.interfaces import Ints, Learnt
 from snnhpo_mpi.snn.checkpoint import RandomState
-from snnhpo_mpi.snn.data import Samples, Split
+from snnhpo_mpi.snn.data import Split
+from snnhpo_mpi.snn.data.part import Rows, Samples
 from snnhpo_mpi.snn.early_stopping.monitor import Events
 from snnhpo_mpi.snn.early_stopping.saturation import saturated_samples
-from snnhpo_mpi.snn.encode import encoded, input_shape, spike_generator
+from snnhpo_mpi.snn.encode import encoded, spike_generator
+from snnhpo_mpi.snn.encodings import input_shape
 from snnhpo_mpi.snn.slayer.backpropagation import Backpropagation
 from snnhpo_mpi.snn.slayer.csnn import LAYOUTS, Csnn, Shape
 from snnhpo_mpi.snn.slayer.lava import LavaNetwork
@@ -109,9 +111,8 @@ class SlayerLearner:
             FloatingPointError: the loss or its gradient is not finite.
             ValueError: a network of the user's returned something else than spikes and their counts.
         """
-        split, batch = self._task.split, torch.from_numpy(rows)
-        classes = split.train_y[batch]
-        samples = split.train_x[batch].to(self._device)
+        classes = torch.from_numpy(self._task.split.train_y[rows])
+        samples = torch.from_numpy(self._task.split.train_x[rows]).to(self._device)
         spikes = encoded(samples, self._settings.encoding, self._generator).to(torch.float32)
         predicted, found, output = self._learning.train(spikes, classes.to(self._device))
         counts = {layer: n.cpu() for layer, n in found.items()}
@@ -147,7 +148,7 @@ class SlayerLearner:
         """See ``Learner``."""
         self._learning.end_training()
 
-    def predict(self, samples: Samples) -> Ints:
+    def predict(self, samples: Rows) -> Ints:
         """See ``Learner``."""
         reader = SlayerReader(self._learning.network, self._settings.encoding, self._device)
         return reader.predict(samples, self._generator)
@@ -174,11 +175,16 @@ class SlayerReader:
     encoding: EncodingSettings
     device: torch.device
 
-    def predict(self, images: Samples, generator: torch.Generator) -> Ints:
+    def classify(self, images: Samples, seed: int) -> Ints:
+        """As ``predict``; spikes, and whatever a network of the user's draws, follow from a seed."""
+        torch.manual_seed(seed)
+        return self.predict(images, spike_generator(seed, self.device))
+
+    def predict(self, images: Rows | Samples, generator: torch.Generator) -> Ints:
         """Samples as ``data`` has them -> ``B`` classes."""
         predicted = []
         for first in range(0, len(images), SCORE_BATCH):
-            batch = images[first : first + SCORE_BATCH].to(self.device)
+            batch = torch.from_numpy(images[first : first + SCORE_BATCH]).to(self.device)
             spikes = encoded(batch, self.encoding, generator).to(torch.float32)
             predicted.append(read_classes(self.network, spikes).cpu().numpy())
         return np.concatenate(predicted)

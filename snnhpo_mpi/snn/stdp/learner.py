@@ -9,25 +9,24 @@ Axis order is ours, ``B x T x C x H x W``; the networks put time first.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from snnhpo_mpi.config import EncodingSettings, StdpSettings, StudyConfig
 from snnhpo_mpi.hyperparameters.firing import most_spikes
 from snnhpo_mpi.hyperparameters.networks import defaults
 from snnhpo_mpi.interfaces import Learnt
-from snnhpo_mpi.snn.checkpoint import RandomState
-from snnhpo_mpi.snn.data import Samples, Split
+from snnhpo_mpi.snn.data import Split
+from snnhpo_mpi.snn.data.part import Rows, Samples
 from snnhpo_mpi.snn.early_stopping.monitor import Events
 from snnhpo_mpi.snn.early_stopping.saturation import saturated_samples
-from snnhpo_mpi.snn.encode import input_shape, spike_generator
-from snnhpo_mpi.snn.stdp.decode import Decoder, Ints, SpikeTrains, decoder_of, decoder_state, join
-from snnhpo_mpi.snn.stdp.diehl_cook import DiehlCook
-from snnhpo_mpi.snn.stdp.equations import FORMS
+from snnhpo_mpi.snn.encodings import input_shape
+from snnhpo_mpi.snn.stdp.decode import Decoder, Ints, Known, decoder_of, decoder_state
+from snnhpo_mpi.snn.stdp.equations import FORMS, Form
+from snnhpo_mpi.snn.stdp.one_by_one import OneByOne
 from snnhpo_mpi.snn.stdp.readout import Readout
 from snnhpo_mpi.snn.stdp.two_layers import Trains, TwoLayers
 from snnhpo_mpi.trial import Params
@@ -66,7 +65,7 @@ class StdpTask:
         if self.device == "cpu" and self.settings.engine == "fast":
             from snnhpo_mpi.snn.stdp.engines.cpu import compiled_for
 
-            compiled_for(torch.float32)
+            compiled_for(np.float32)
 
     def learner(self, params: Params, seed: int) -> StdpLearner:
         """A new network with these hyperparameters."""
@@ -74,22 +73,17 @@ class StdpTask:
 
 
 class StdpLearner:
-    """A Diehl & Cook network, the decoder that follows its training, and its random numbers; see ``Learner``."""
+    """A Diehl & Cook network, and the decoder that follows its training; see ``Learner``."""
 
-    @torch.inference_mode()
     def __init__(self, task: StdpTask, params: Params, seed: int) -> None:
         """Draw the initial weights."""
-        torch.manual_seed(seed)  # networks draw from torch's global generators, as BindsNET does
-        self._device = torch.device(task.device)
-        self._generator = spike_generator(seed, self._device)
         self._task, self._settings, self._params, self._seed = task, task.settings, params, seed
         self.batch_size = self._settings.batch_size
         self.look_every = self.batch_size * max(1, LOOK_EVERY // self.batch_size)
         kind, n_samples = self._settings.readout, self._settings.readout_samples
         self._readout = Readout(str(params["decoder"]), task.split.n_classes, kind, n_samples)
         shape = input_shape(task.split.train_x.shape, self._settings.encoding)
-        self._network = build_network(self._settings, params, math.prod(shape), self._device)
-        self._random = RandomState(self._generator)
+        self._network = build_network(self._settings, params, math.prod(shape), task.device, seed)
         self._reader: StdpReader | None = None
 
     def order(self, epoch: int) -> Ints:
@@ -97,14 +91,11 @@ class StdpLearner:
         rng = np.random.default_rng(np.random.SeedSequence(self._seed, spawn_key=(epoch,)))
         return rng.permutation(len(self._task.split.train_y))
 
-    @torch.inference_mode()
     def learn(self, rows: Ints) -> Learnt:
         """See ``Learner``."""
         split = self._task.split
-        trains = self._network.teach(
-            split.train_x[torch.from_numpy(rows)], self._settings.encoding, self._generator, self.batch_size
-        )
-        right = self._readout.observe(trains.excitatory, np.asarray(split.train_y)[rows])
+        trains = self._network.teach(split.train_x[rows], self._settings.encoding, self.batch_size)
+        right = self._readout.observe(trains.excitatory, split.train_y[rows])
         counts = {layer: one.per_sample() for layer, one in trains.layers.items()}
         return Learnt(counts, right, self._saturated(trains))
 
@@ -125,24 +116,24 @@ class StdpLearner:
         """See ``Learner``."""
         self._readout.end_epoch()
 
-    @torch.inference_mode()
     def end_training(self) -> None:
         """See ``Learner``: fit the decoder, for which training samples are shown again in an order of their own."""
         shown = self.order(int(self._params["epochs"]) + 1)
         decoder = self._readout.fit(lambda n: self._read(shown[:n]))
-        self._reader = StdpReader(self._network, decoder, self._settings.encoding, self._device)
+        self._reader = StdpReader(self._network, decoder, self._settings.encoding)
 
-    def _read(self, rows: Ints) -> tuple[SpikeTrains, Ints]:
+    def _read(self, rows: Ints) -> Iterator[Known]:
         """Spikes of some training samples with learning off, and their classes."""
         encoding, split = self._settings.encoding, self._task.split
-        parts = torch.split(torch.from_numpy(rows), samples_at_once(self._network, encoding))
-        trains = [self._network.read(split.train_x[part], encoding, self._generator).excitatory for part in parts]
-        return join(trains), np.asarray(split.train_y)[rows]
+        at_once = samples_at_once(self._network, encoding)
+        for first in range(0, len(rows), at_once):
+            part = rows[first : first + at_once]
+            yield self._network.read(split.train_x[part], encoding).excitatory, split.train_y[part]
 
-    def predict(self, samples: Samples) -> Ints:
+    def predict(self, samples: Rows) -> Ints:
         """See ``Learner``."""
         assert self._reader is not None
-        predicted = self._reader.predict(samples, self._generator)
+        predicted = self._reader.predict(samples)
         return np.maximum(predicted, 0) if self._settings.readout == "published" else predicted  # no answer: class 0
 
     def saved(self) -> dict[str, Any]:
@@ -152,18 +143,12 @@ class StdpLearner:
 
     def state_dict(self) -> dict[str, Any]:
         """See ``Learner``."""
-        return {
-            "network": self._network.state_dict(),
-            "readout": self._readout.state_dict(),
-            "random": self._random.state_dict(),
-        }
+        return {"network": self._network.state_dict(), "readout": self._readout.state_dict()}
 
-    @torch.inference_mode()
     def load_state_dict(self, state: Mapping[str, Any], /) -> None:
         """See ``Learner``."""
         self._network.load_state_dict(state["network"])
         self._readout.load_state_dict(state["readout"])
-        self._random.load_state_dict(state["random"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,10 +158,13 @@ class StdpReader:
     network: TwoLayers
     decoder: Decoder
     encoding: EncodingSettings
-    device: torch.device
 
-    @torch.inference_mode()
-    def predict(self, images: Samples, generator: torch.Generator) -> Ints:
+    def classify(self, images: Samples, seed: int) -> Ints:
+        """As ``predict``; all that is random follows from a seed."""
+        self.network.seed(seed)
+        return self.predict(images)
+
+    def predict(self, images: Rows | Samples) -> Ints:
         """Samples as ``data`` has them -> ``B`` classes, ``ABSTAIN`` where nothing speaks for any.
 
         Raises:
@@ -186,36 +174,58 @@ class StdpReader:
         predicted = []
         for first in range(0, len(images), batch_size):
             batch = images[first : first + batch_size]
-            predicted.append(self.decoder.predict(self.network.read(batch, self.encoding, generator).excitatory))
+            predicted.append(self.decoder.predict(self.network.read(batch, self.encoding).excitatory))
         self.network.refuse_divergence()
         return np.concatenate(predicted)
 
     def state(self) -> dict[str, Any]:
         """What was learnt, for ``reader_of``."""
-        return {"network": self.network.state_dict(), "decoder": decoder_state(self.decoder)}
+        network = self.network.state_dict()
+        return {"network": {name: network[name] for name in ("w", "theta")}, "decoder": decoder_state(self.decoder)}
 
 
 def samples_at_once(network: TwoLayers, encoding: EncodingSettings) -> int:
     """How many samples to present together where nothing is learnt."""
-    bytes_per_sample = encoding.steps * (network.w.shape[0] + 2 * network.w.shape[1])
+    n_inputs, n_neurons = network.size
+    bytes_per_sample = encoding.steps * (n_inputs + 2 * n_neurons)
     return max(1, min(SCORE_BATCH, SCORE_BYTES // bytes_per_sample))
 
 
-def reader_of(saved: Mapping[str, Any], device: torch.device) -> StdpReader:
-    """The reader of a saved network (its keys: ``saved``)."""
+def reader_of(saved: Mapping[str, Any], device: str) -> StdpReader:
+    """The reader of a saved network (its keys: ``saved``), whose state is made of arrays."""
     encoding = EncodingSettings.model_validate(saved["encoding"])
-    n_inputs = math.prod(input_shape((1, *saved["input_shape"]), encoding))
-    network = DiehlCook(saved["params"], n_inputs, encoding.dt_ms, device, FORMS[saved["network"]])
-    state = saved["state"]
-    network.load_state_dict(state["network"])
-    return StdpReader(network, decoder_of(state["decoder"]), encoding, device)
+    n_inputs, form = math.prod(input_shape((1, *saved["input_shape"]), encoding)), FORMS[saved["network"]]
+    network: TwoLayers
+    if device == "cpu":
+        network = OneByOne(saved["params"], n_inputs, encoding.dt_ms, 0, form)
+    else:
+        network = _in_batches("fast", saved["params"], n_inputs, encoding.dt_ms, device, form)
+    network.load_state_dict(saved["state"]["network"])
+    return StdpReader(network, decoder_of(saved["state"]["decoder"]), encoding)
 
 
-def build_network(settings: StdpSettings, params: Params, n_inputs: int, device: torch.device) -> TwoLayers:
-    """The network of a configuration, by its engine, for ``n_inputs`` inputs."""
+def build_network(settings: StdpSettings, params: Params, n_inputs: int, device: str, seed: int) -> TwoLayers:
+    """The network of a configuration, by its engine, for ``n_inputs`` inputs.
+
+    On a core that learns from one sample at a time it needs no torch.
+    """
     form, dt_ms = FORMS[settings.network], settings.encoding.dt_ms
-    if settings.engine == "library":
+    if settings.engine == "fast" and device == "cpu" and settings.batch_size == 1:
+        return OneByOne(params, n_inputs, dt_ms, seed, form)
+    import torch
+
+    torch.manual_seed(seed)
+    return _in_batches(settings.engine, params, n_inputs, dt_ms, device, form)
+
+
+def _in_batches(engine: str, params: Params, n_inputs: int, dt_ms: float, device: str, form: Form) -> TwoLayers:
+    """A network of tensors, drawn from torch's generators."""
+    import torch
+
+    if engine == "library":
         from snnhpo_mpi.snn.stdp.engines.bindsnet import BindsnetNetwork
 
-        return BindsnetNetwork(params, n_inputs, dt_ms, device, form)
-    return DiehlCook(params, n_inputs, dt_ms, device, form)
+        return BindsnetNetwork(params, n_inputs, dt_ms, torch.device(device), form)
+    from snnhpo_mpi.snn.stdp.diehl_cook import DiehlCook
+
+    return DiehlCook(params, n_inputs, dt_ms, torch.device(device), form)

@@ -24,7 +24,8 @@ def activity(n_samples: int, seed: int) -> tuple[torch.Tensor, SpikeTrains, np.n
     sample, step = np.nonzero(rng.random((n_samples, N_STEPS)) < 0.5)
     raster = torch.zeros(n_samples, N_STEPS, N_NEURONS)
     raster[sample, step, neuron[sample, step]] = 1.0
-    return raster, SpikeTrains(sample, neuron[sample, step], n_samples, N_NEURONS), classes
+    per_sample = np.bincount(sample, minlength=n_samples)
+    return raster, SpikeTrains.of(per_sample, neuron[sample, step], N_NEURONS), classes
 
 
 def shown_in_parts(readout: PublishedReadout, epochs: list[tuple[SpikeTrains, np.ndarray]]) -> None:
@@ -87,7 +88,7 @@ def test_published_linear_readouts_know_the_last_piece_alone(epochs: Any) -> Non
     readout = PublishedReadout("log", N_CLASSES)
     shown_in_parts(readout, [(trains, classes) for _, trains, classes in epochs])
     _, trains, classes = epochs[1]
-    found, expected = readout.fit(), fit_decoder("log", trains.part(40, 50), classes[40:], N_CLASSES)
+    found, expected = readout.fit(), fit_decoder("log", [(trains.part(40, 50), classes[40:])], N_CLASSES)
     assert isinstance(found, LinearReadout) and isinstance(expected, LinearReadout)
     np.testing.assert_array_equal(found.fit.weights, expected.fit.weights)
 
@@ -123,20 +124,20 @@ def config(decoder: str, **trainer: Any) -> StudyConfig:
 
 @pytest.mark.stdp
 def test_frozen_shows_training_samples_again_without_learning_from_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    from snnhpo_mpi.snn.stdp.diehl_cook import DiehlCook
+    from snnhpo_mpi.snn.stdp.one_by_one import OneByOne
     from snnhpo_mpi.study.build import build_trainer
 
     shown: list[int] = []
-    read = DiehlCook.read
+    read = OneByOne.read
 
-    def counting(self: DiehlCook, samples: torch.Tensor, *arguments: Any) -> Any:
-        before = self.w.clone(), self.theta.clone()
+    def counting(self: OneByOne, samples: np.ndarray, *arguments: Any) -> Any:
+        before = self.w.copy(), self.theta.copy()
         trains = read(self, samples, *arguments)
-        assert torch.equal(self.w, before[0]) and torch.equal(self.theta, before[1])
+        assert np.array_equal(self.w, before[0]) and np.array_equal(self.theta, before[1])
         shown.append(len(samples))
         return trains
 
-    monkeypatch.setattr(DiehlCook, "read", counting)
+    monkeypatch.setattr(OneByOne, "read", counting)
     for settings, expected in (({}, [60, 30]), ({"readout_samples": 25}, [25, 30]), ({"readout": "latest"}, [30])):
         shown.clear()
         outcome = build_trainer(config("vote", **settings), "cpu", lambda progress: None).evaluate(Trial(0, {}, 1))
