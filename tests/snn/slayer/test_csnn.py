@@ -162,10 +162,10 @@ def test_maps_of_one_neuron_learn_as_in_the_fast_engine(kernels):
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_twenty_updates_in_double_precision_give_lava_dls_spikes_and_weights(layout):
-    from snnhpo_mpi.snn.slayer.learner import Learner
+    from snnhpo_mpi.snn.slayer.backpropagation import Backpropagation
 
     networks, x, params = pair(layout, torch.float64, threshold=0.5, learning_rate=0.01)
-    learners = [Learner(network, params) for network in networks]
+    learners = [Backpropagation(network, params) for network in networks]
     classes = torch.tensor([0, 1, 2, 3])
     before = {name: parameter.detach().clone() for name, parameter in learnt(networks[0]).items()}
     for update in range(20):
