@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from snnhpo_mpi.config import StudyConfig
 from snnhpo_mpi.interfaces import Ints, Learnt
