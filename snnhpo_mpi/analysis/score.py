@@ -46,7 +46,7 @@ def _decimals(error: float) -> int:
 def n_scored(data: StudyData) -> int | None:
     """Held-out samples that each score of a search was measured on; None where the trainer is the user's own."""
     trainer = data.config.get("trainer") or {}
-    if data.config.get("retrain") or trainer.get("name") == "python":
+    if data.retraining or trainer.get("name") == "python":
         return None
     n = (trainer.get("dataset") or {}).get("held_out")
     return n if isinstance(n, int) else None

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic.fields import FieldInfo
-from pydantic.json_schema import SkipJsonSchema
 
 from snnhpo_mpi.config.datasets import DATASETS
 from snnhpo_mpi.config.text import function_target, network_name, path_text
@@ -424,26 +423,6 @@ class BaselineSettings(Settings):
     """Value of each searched hyperparameter; of our networks those alone that differ from the library's defaults."""
 
 
-class Candidate(Settings):
-    """A trial of a search that is trained again."""
-
-    number: Annotated[int, _within("number")]
-    """In the search."""
-    objective: Number
-    """What it gave there."""
-    params: dict[str, Value]
-    """Of its retraining: those of the search, with other epochs if these were asked for."""
-
-
-class RetrainSettings(Settings):
-    """Trials of a search that are trained again with other seeds, on all training data, for the official test set."""
-
-    candidates: Annotated[tuple[Candidate, ...], Field(min_length=1)]
-    """The best first; trial i of the retraining is candidate i modulo their count."""
-    networks: Name | None = None
-    """Folder, in that of the study, for the trained networks; none to forget them."""
-
-
 class StudyConfig(Settings):
     """One experiment."""
 
@@ -471,8 +450,6 @@ class StudyConfig(Settings):
     """What is searched."""
     baseline: BaselineSettings | None = None
     """A known configuration to compare with."""
-    retrain: SkipJsonSchema[RetrainSettings | None] = None
-    """Written by ``snnhpo retrain``, never by hand."""
 
     @property
     def constraint_names(self) -> tuple[str, ...]:

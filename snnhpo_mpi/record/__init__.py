@@ -35,7 +35,8 @@ absent: NaN, -1 or empty)::
     /errors/<number>                text: reason and traceback
     /events/kind                    e       0 asked, 1 started, 2 ended, 3 session, 4 closed, 5 worker
     /events/number, at, rank        e       trial (or position in /sessions, /workers), time, worker rank
-    /sessions/<i>, /workers/<i>     attributes of each run of the program, and of each worker seen
+    /sessions/<i>, /workers/<i>     attributes of each run of the program (``retraining``, JSON: what it trains again),
+                                    and of each worker seen
 
 Schema 1, which is read too, has the text of a choice in its column.
 
@@ -44,6 +45,7 @@ Names of hyperparameters, metrics and curves have ``/`` and ``%`` percent-encode
 
 from snnhpo_mpi.record.data import StudyData, Worker, read
 from snnhpo_mpi.record.recovery import exists
+from snnhpo_mpi.record.retraining import Candidate, Retraining
 from snnhpo_mpi.record.writer import StudyRecord
 
-__all__ = ["StudyData", "StudyRecord", "Worker", "exists", "read"]
+__all__ = ["Candidate", "Retraining", "StudyData", "StudyRecord", "Worker", "exists", "read"]

@@ -20,9 +20,11 @@ from urllib.parse import unquote
 import numpy as np
 from numpy.typing import NDArray
 
+from snnhpo_mpi import codec
 from snnhpo_mpi.errors import RecordError
 from snnhpo_mpi.host.atomic_write import atomic_write
 from snnhpo_mpi.record.entries import SCHEMA, Closed, Header, Session, WorkerSeen
+from snnhpo_mpi.record.retraining import Retraining
 from snnhpo_mpi.record.schema_1 import numbered
 from snnhpo_mpi.record.table import PARAMS, Column, Extras, SessionSpan, Table
 from snnhpo_mpi.trial import ParamValue
@@ -198,6 +200,8 @@ def _write_session(group: h5py.Group, span: SessionSpan) -> None:
         group.attrs["config_text"] = _text(span.began.config_text)
         group.attrs["config"] = _text(span.began.config)
         group.attrs["provenance"] = _text(span.began.provenance)
+        if span.began.retraining is not None:
+            group.attrs["retraining"] = codec.write(span.began.retraining).decode()
     if span.closed and "state" not in group.attrs:
         group.attrs["state"] = span.closed.state
         group.attrs["closed_at"] = span.closed.at
@@ -227,7 +231,8 @@ def _read_facts(file: h5py.File) -> tuple[Header, tuple[SessionSpan, ...], tuple
 
 def _read_session(attrs: Mapping[str, Any], header: Header) -> SessionSpan:
     config, provenance = json.loads(attrs["config"]), json.loads(attrs["provenance"])
-    began = Session(float(attrs["at"]), str(attrs["config_text"]), config, provenance, header)
+    again = codec.read(Retraining, str(attrs["retraining"]).encode()) if "retraining" in attrs else None
+    began = Session(float(attrs["at"]), str(attrs["config_text"]), config, provenance, header, again)
     return SessionSpan(began, Closed(str(attrs["state"]), float(attrs["closed_at"])) if "state" in attrs else None)
 
 

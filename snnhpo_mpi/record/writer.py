@@ -26,6 +26,7 @@ from snnhpo_mpi.record.lock import Lock
 from snnhpo_mpi.record.mending import mend
 from snnhpo_mpi.record.recovery import Files
 from snnhpo_mpi.record.replay import entry_of
+from snnhpo_mpi.record.retraining import Retraining
 from snnhpo_mpi.record.saver import Saver
 from snnhpo_mpi.record.table import Table
 from snnhpo_mpi.space import Space
@@ -80,6 +81,7 @@ class StudyRecord:
         constraint_names: Sequence[str],
         provenance: Mapping[str, Any],
         *,
+        retraining: Retraining | None = None,
         flush_every_s: float = FLUSH_EVERY_S,
     ) -> StudyRecord:
         """Begins a study in a folder, which is made if need be.
@@ -103,7 +105,7 @@ class StudyRecord:
             lines = Journal.write_new(path, [header])
             saver = Saver(folder, flush_every_s, study_id=header.study_id)
             record = StudyRecord(lock, lines, Table(header), space, saver, notices)
-            record._begin(Session(now, config_text, resolved_config, provenance, header))
+            record._begin(Session(now, config_text, resolved_config, provenance, header, retraining))
             return record
 
     @staticmethod
@@ -115,6 +117,7 @@ class StudyRecord:
         constraint_names: Sequence[str],
         provenance: Mapping[str, Any],
         *,
+        retraining: Retraining | None = None,
         flush_every_s: float = FLUSH_EVERY_S,
         accept_config: bool = False,
         accept_damage: bool = False,
@@ -132,7 +135,7 @@ class StudyRecord:
         with _released_on_error(Lock(folder)) as lock, _told_as_record_error(folder):
             mended = mend(folder, accept_damage=accept_damage)
             change = check_same_study(
-                folder, mended.table, resolved_config, tuple(constraint_names), accept_config=accept_config
+                folder, mended.table, resolved_config, tuple(constraint_names), retraining, accept_config=accept_config
             )
             lines = Journal(folder / journal.FILE_NAME, mended.table.n_events + 1)
             notices = [*_texts(lock.notice), *mended.notices, *_texts(change)]
@@ -141,7 +144,7 @@ class StudyRecord:
             header = mended.table.header
             saver = Saver(folder, flush_every_s, anew=mended.anew, study_id=header.study_id)
             record = StudyRecord(lock, lines, mended.table, space, saver, notices)
-            record._begin(Session(time.time(), config_text, resolved_config, provenance, header))
+            record._begin(Session(time.time(), config_text, resolved_config, provenance, header, retraining))
             return record
 
     def _begin(self, session: Session) -> None:

@@ -98,8 +98,13 @@ class Found:
                 )
 
 
-def check_data(config: StudyConfig, import_function: bool) -> Found:
+def check_data(config: StudyConfig, import_function: bool, final: bool = False) -> Found:
     """Find what trials are evaluated on, and say what was found.
+
+    Args:
+        config: of the study.
+        import_function: import a function or network of the user's, and try it.
+        final: a retraining, which is scored on test data.
 
     Raises:
         ConfigError: data, library or function are not there.
@@ -119,8 +124,8 @@ def check_data(config: StudyConfig, import_function: bool) -> Found:
         raise ConfigError(f"trainer.name: {trainer.name} needs the package {library}, which is not installed")
     from snnhpo_mpi.snn.data import load, load_final
 
-    split = (load if config.retrain is None else load_final)(trainer.dataset, config.study.seed, trainer.encoding)
-    held = "held-out" if config.retrain is None else "test"
+    split = (load_final if final else load)(trainer.dataset, config.study.seed, trainer.encoding)
+    held = "test" if final else "held-out"
     shape = " x ".join(str(size) for size in split.train_x.shape[1:4])
     text = (
         f"{trainer.dataset.name}: {len(split.train_y):,} training and {len(split.held_y):,} {held} samples, "
