@@ -25,7 +25,7 @@ from snnhpo_mpi.snn.stdp.decode_linear import LinearFit, fit_linear
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 ABSTAIN = -1  # a sample without a spike that means anything has no class; it counts as wrong
-AT_ONCE = 2**20  # spikes that are counted together, about: networks that fire constantly give many times as many
+AT_ONCE = 2**19  # spikes that are counted together, about: networks that fire constantly give many times as many
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from snnhpo_mpi.config import EncodingSettings
+from snnhpo_mpi.snn.checkpoint import RandomState
 from snnhpo_mpi.snn.encode import encoded, spike_generator
 from snnhpo_mpi.snn.stdp.decode import SpikeTrains, join
 from snnhpo_mpi.snn.stdp.two_layers import Bytes, Trains, TwoLayers
@@ -99,25 +100,15 @@ class InBatches(TwoLayers):
 
     def state_dict(self) -> dict[str, Any]:
         """See ``TwoLayers``."""
-        random = {"global": torch.get_rng_state(), "spikes": self._generator.get_state()}
-        if self._device.type == "cuda":
-            random["device"] = torch.cuda.get_rng_state(self._device)
-        return {
-            "w": self.w.cpu().numpy(),
-            "theta": self.theta.cpu().numpy(),
-            "random": {name: state.numpy() for name, state in random.items()},
-        }
+        random = RandomState(self._generator).state_dict()
+        return {"w": self.w.cpu().numpy(), "theta": self.theta.cpu().numpy(), "random": random}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """See ``TwoLayers``."""
         self.w.copy_(torch.from_numpy(state["w"]))
         self.theta.copy_(torch.from_numpy(state["theta"]))
         if "random" in state:
-            random = {name: torch.from_numpy(one) for name, one in state["random"].items()}
-            torch.set_rng_state(random["global"])
-            self._generator.set_state(random["spikes"])
-            if self._device.type == "cuda":
-                torch.cuda.set_rng_state(random["device"], self._device)
+            RandomState(self._generator).load_state_dict(state["random"])
 
     def _what_is_not_finite(self) -> str | None:
         for what, values in (("weights", self.w), ("adaptive thresholds", self.theta)):

@@ -57,7 +57,7 @@ class TwoLayers(ABC):
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:
-        """What outlasts a presentation, as arrays and numbers."""
+        """What outlasts a presentation: ``w`` and ``theta`` as arrays, and ``random``."""
 
     @abstractmethod
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

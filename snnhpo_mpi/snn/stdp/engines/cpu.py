@@ -31,7 +31,7 @@ from snnhpo_mpi.snn.stdp.equations import FORMS, Equations, Lif, Real
 from snnhpo_mpi.snn.stdp.two_layers import Trains
 
 NO_WINNERS = np.zeros((0, 0), np.int32)
-MOST_SPIKES = 2**22  # of a layer that there is room for at a time
+MOST_SPIKES = 2**20  # of a layer that there is room for at a time
 Rasters = tuple[NDArray[np.bool_], NDArray[np.bool_]]  # ``B x T x N`` of the excitatory and the inhibitory layer
 
 
