@@ -23,7 +23,7 @@ ALLOWED = {
     "config": {"errors", "hyperparameters", "trial"},
     "host": {"errors", "plain_text"},
     "comm": {"codec", "errors", "host.launchers", "trial"},
-    "interfaces": {"trial"},
+    "interfaces": {"space", "trial"},
     "master": {"comm", "interfaces", "trial"},
     "worker": {"comm", "config", "errors", "host.process_tuning", "host.signals", "host.subprocesses", "interfaces"}
     | {"trial"},

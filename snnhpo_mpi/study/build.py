@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import assert_never
 
@@ -37,8 +38,10 @@ def build_optimizer(config: StudyConfig) -> Optimizer:
     match config.optimizer.name:
         case "scbo":
             from snnhpo_mpi.optim.scbo import ScboSearch
+            from snnhpo_mpi.optim.settings import DEFAULTS
 
-            return ScboSearch(space, len(config.constraint_names), seed, config.optimizer.initial)
+            settings = replace(DEFAULTS, engine=config.optimizer.engine)
+            return ScboSearch(space, len(config.constraint_names), seed, config.optimizer.initial, settings)
         case "sobol":
             from snnhpo_mpi.optim.sobol import SobolSearch
 
