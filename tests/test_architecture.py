@@ -51,6 +51,8 @@ LIBRARIES = {
     "lava": ("snn/slayer/lava.py", "snn/slayer/lava_kernels/"),
     "tonic": ("snn/data/",),
     "optuna": ("bench/", "report/export.py"),
+    "cma": ("bench/cma_es.py",),
+    "cocoex": ("bench/coco.py",),
     "pydantic": ("codec.py", "config/", "analysis/partial_dependence.py"),
     "yaml": ("config/", "study/check.py"),
     "plotly": ("report/",),

@@ -1,4 +1,4 @@
-"""The methods that ours is compared with, behind the same ask and tell: BoTorch's SCBO tutorial, and Optuna's TPE.
+"""The methods that ours is compared with, behind the same ask and tell: BoTorch's SCBO tutorial, and Optuna's samplers.
 
 ``BotorchScbo`` is the algorithm of the tutorial, with BoTorch's own parts: exact joint draws at 2,000 candidates, one
 length rule for a whole batch, perturbation probability min(20/d, 1), a queue that is refilled with a batch when it is
@@ -162,21 +162,15 @@ def _rank(answer: tuple[float, Array]) -> tuple[float, float]:
     return violation, -answer[0] if violation == 0.0 else 0.0
 
 
-class OptunaTpe:
-    """Optuna's multivariate TPE with its handling of constraints; pending trials by its constant liar."""
+class OptunaSearch:
+    """Optuna's multivariate TPE or Gaussian process, both with its handling of constraints and of pending trials."""
 
-    def __init__(self, space: Space, seed: int, n_initial: int, pending: int) -> None:
-        """Nothing told yet."""
+    def __init__(self, name: str, space: Space, seed: int, n_initial: int, pending: int) -> None:
+        """Nothing told yet; ``name`` is ``optuna_tpe`` or ``optuna_gp``."""
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            sampler = optuna.samplers.TPESampler(
-                seed=seed,
-                n_startup_trials=n_initial,
-                multivariate=True,
-                constant_liar=pending > 1,
-                constraints_func=lambda trial: trial.user_attrs["constraints"],
-            )
+            sampler = _sampler(name, seed, n_initial, pending)
         self._study = optuna.create_study(direction="maximize", sampler=sampler)
         self._space, self._seed, self._n_told = space, seed, 0
         self._out: dict[int, Any] = {}
@@ -206,4 +200,18 @@ class OptunaTpe:
         self._n_told += 1
         trial = self._out.pop(outcome.number)
         trial.set_user_attr("constraints", list(outcome.constraints))
-        self._study.tell(trial, outcome.objective)
+        if outcome.objective is None:
+            self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        else:
+            self._study.tell(trial, outcome.objective)
+
+
+def _sampler(name: str, seed: int, n_initial: int, pending: int) -> Any:
+    common = {
+        "seed": seed,
+        "n_startup_trials": n_initial,
+        "constraints_func": lambda trial: trial.user_attrs["constraints"],
+    }
+    if name == "optuna_gp":
+        return optuna.samplers.GPSampler(**common)
+    return optuna.samplers.TPESampler(**common, multivariate=True, constant_liar=pending > 1)
