@@ -131,7 +131,7 @@ def make_method(name: str, problem: Problem, seed: int, pending: int, settings: 
             noisy = not problem.minimised
             return BotorchScbo(problem.space, problem.n_constraints, seed, problem.n_initial, pending, noisy)
         case "optuna_tpe" | "optuna_gp":
-            from snnhpo_mpi.bench.baselines import OptunaSearch
+            from snnhpo_mpi.bench.optuna_search import OptunaSearch
 
             return OptunaSearch(name, problem.space, seed, problem.n_initial, pending)
         case "pycma":
