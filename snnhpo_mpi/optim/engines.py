@@ -53,7 +53,7 @@ def engine_of(settings: ScboSettings) -> Engine:
     """The engine that the settings name; BoTorch is imported only where it is asked for.
 
     Raises:
-        ConfigError: there is no such engine, or it has no such acquisition.
+        ConfigError: there is no such engine, it is not installed, or it has no such acquisition.
     """
     if settings.engine not in ENGINES:
         raise ConfigError(f"engine: {settings.engine!r} is unknown; allowed: {', '.join(ENGINES)}")
@@ -68,5 +68,8 @@ def engine_of(settings: ScboSettings) -> Engine:
         )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of torch.jit, which GPyTorch's dependency uses
-        from snnhpo_mpi.optim import botorch
+        try:
+            from snnhpo_mpi.optim import botorch
+        except ModuleNotFoundError as error:
+            raise ConfigError(f"engine: library needs {error.name}: pip install botorch") from error
     return botorch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 import threading
 from typing import Any
 
@@ -307,6 +308,17 @@ def test_what_the_library_cannot_factorise_is_an_error_that_the_search_knows() -
 def test_an_unknown_engine_or_acquisition_is_answered_with_the_known_ones(assignments: list[str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         ScboSearch(MIXED, 1, 0, 4, changed(assignments))
+
+
+def test_a_library_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    import snnhpo_mpi.optim
+
+    for name in ("snnhpo_mpi.optim.botorch", "snnhpo_mpi.optim.gpytorch"):
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delattr(snnhpo_mpi.optim, "botorch")
+    monkeypatch.setitem(sys.modules, "gpytorch", None)
+    with pytest.raises(ConfigError, match="engine: library needs gpytorch: pip install botorch"):
+        engine_of(SETTINGS)
 
 
 def test_an_acquisition_of_ones_own_is_for_our_engine(monkeypatch: pytest.MonkeyPatch) -> None:
