@@ -140,7 +140,7 @@ class Improvement:
 
     Attributes:
         function: of ``... x 1 x d`` points.
-        seed: of the search for its maximum.
+        rng: of the search for its maximum.
         settings: how many candidates and starts that search has.
     """
 

@@ -79,7 +79,7 @@ def test_every_kind_of_method_takes_failed_trials_and_choices(method: str) -> No
         ("own.py", SPACE + "\ndef evaluate(p, s, d): pass", "failed: TypeError: the function must return a dict"),
         ("own.py", SPACE + "\ndef evaluate(p, s, d): return 1 / 0", "failed: ZeroDivisionError: division by zero"),
         ("own.py", SPACE + "\nconstraints = 'c'\ndef evaluate(p, s, d): pass", "constraints must be a list of names"),
-        ("own.py", SPACE + "\nconstraints = 'a', 'b'\ndef evaluate(p, s, d): return {'objective': 1, 'constraints': [0]}",
+        ("own.py", SPACE + "\nconstraints = 'a', 'b'\ndef evaluate(p, s, d): return dict(objective=1, constraints=[0])",
          r"2 constraints are configured \(a, b\), evaluate returned 1"),
         ("own.py", "import no_such_module", "importing own.py failed: ModuleNotFoundError: No module named"),
         ("own.py", "def evaluate(:", "importing own.py failed: SyntaxError: invalid syntax"),
