@@ -10,13 +10,14 @@ Signs are those of ``trial.py``: objectives are maximised, a constraint holds wh
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from snnhpo_mpi.space import Space
 from snnhpo_mpi.trial import Outcome, Proposal, Trial
 
 Array = NDArray[np.float64]
@@ -128,6 +129,15 @@ class Merit(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Box:
+    """The part of a space in which a proposal lies: corners, each ``d``."""
+
+    space: Space
+    lower: Array
+    upper: Array
+
+
 class Acquisition(Protocol):
     """What a proposal is the best point of, as far as it can be found.
 
@@ -142,6 +152,6 @@ class Acquisition(Protocol):
         """The rows of X in order, the best first."""
         ...
 
-    def merits(self) -> Sequence[Merit]:
-        """What is climbed, one after the other."""
+    def climbed(self, X: Array, box: Box, n_evaluations: int) -> Array:
+        """Points of the box that are to be ranked too: the best that a search with gradients found, from X or not."""
         ...

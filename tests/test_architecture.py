@@ -23,7 +23,7 @@ ALLOWED = {
     "config": {"errors", "hyperparameters", "trial"},
     "host": {"errors", "plain_text"},
     "comm": {"codec", "errors", "host.launchers", "trial"},
-    "interfaces": {"trial"},
+    "interfaces": {"space", "trial"},
     "master": {"comm", "interfaces", "trial"},
     "worker": {"comm", "config", "errors", "host.process_tuning", "host.signals", "host.subprocesses", "interfaces"}
     | {"trial"},
@@ -52,6 +52,8 @@ LIBRARIES = {
     "lava": ("snn/slayer/lava.py", "snn/slayer/lava_kernels/"),
     "tonic": ("snn/data/",),
     "optuna": ("bench/", "report/export.py"),
+    "cma": ("bench/cma_es.py",),
+    "cocoex": ("bench/coco.py",),
     "pydantic": ("codec.py", "config/", "analysis/partial_dependence.py"),
     "yaml": ("config/", "study/check.py"),
     "plotly": ("report/",),

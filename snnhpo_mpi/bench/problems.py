@@ -37,7 +37,7 @@ class Problem:
         n_initial: size of the initial design that the model-based methods share.
         minimised: whether the problem's own value is -objective.
         evaluate: trial -> outcome; noise comes from the trial's seed.
-        value: params -> the problem's own value without noise.
+        value: params -> the problem's own value without noise; None where only measured objectives are known.
         mean_seconds: outcome and params -> mean duration in virtual seconds.
     """
 
@@ -47,7 +47,7 @@ class Problem:
     n_initial: int
     minimised: bool
     evaluate: Callable[[Trial], Outcome]
-    value: Callable[[Params], float]
+    value: Callable[[Params], float] | None
     mean_seconds: Callable[[Params, Outcome], float]
 
 

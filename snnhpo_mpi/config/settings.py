@@ -134,6 +134,9 @@ class OptimizerSettings(Settings):
 
     name: Literal["scbo", "sobol", "random", "replay"] = "scbo"
     """``scbo`` learns; ``sobol`` and ``random`` do not; ``replay`` repeats the configurations of another study."""
+    engine: Literal["fast", "library"] = "fast"
+    """``scbo`` only. Who computes its models: ``fast`` is our own core, ``library`` BoTorch and GPyTorch, which takes
+    many times as long for each proposal."""
     initial: Annotated[int, _within("initial")] = 20
     """Sobol points before the first model."""
     study: Path | None = None

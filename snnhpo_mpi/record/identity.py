@@ -53,6 +53,8 @@ OWN_FUNCTION = (("fixed", Change.ACCEPT, "further trials would be evaluated with
 """Rows before these for ``trainer: python``, where only the user knows what a value means."""
 FORMERLY: Mapping[str, Mapping[str, Any]] = {"stdp": {"readout": "latest", "readout_samples": 1000}}
 """By trainer, what a program did that did not have the key yet and that its default does not do."""
+FORMERLY_ASKED: Mapping[str, Any] = {"engine": "fast"}
+"""Of the optimizer, what a program did that did not have the key yet."""
 FREE_FORM = ("fixed", "space", "baseline.params")  # their keys are the user's; all others are the program's
 
 
@@ -118,10 +120,13 @@ def _refusal(folder: Path, diff: str, reasons: Sequence[str]) -> RecordError:
 
 def _completed(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     """A recorded configuration with those keys of today's that its program did not have, at what the program did."""
-    formerly = FORMERLY.get(old["trainer"]["name"], {})
-    trainer = {**{key: formerly[key] for key in formerly if key in new["trainer"]}, **old["trainer"]}
+    sections = {"trainer": FORMERLY.get(old["trainer"]["name"], {}), "optimizer": FORMERLY_ASKED}
+    completed = {
+        name: {key: value for key, value in formerly.items() if key in new[name]} | old[name]
+        for name, formerly in sections.items()
+    }
     objectives = {"objectives": [ACCURACY]} if "objectives" in new else {}
-    return {**objectives, **old, "trainer": trainer}
+    return objectives | old | completed
 
 
 def _with_retraining(config: Mapping[str, Any], retraining: Retraining | None) -> dict[str, Any]:

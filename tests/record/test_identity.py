@@ -54,6 +54,18 @@ def begun(tmp_path: Path) -> Path:
     return fake_study.written(tmp_path / "s", 3, configuration=CONFIG)
 
 
+def test_a_study_begun_before_there_were_engines_goes_on_with_ours_and_not_unasked_with_the_librarys(
+    tmp_path: Path,
+) -> None:
+    asked = {key: value for key, value in CONFIG["optimizer"].items() if key != "engine"}
+    begun = fake_study.written(tmp_path / "s", 3, configuration={**CONFIG, "optimizer": asked})
+    resume(begun, CONFIG)
+    library = {**CONFIG, "optimizer": {**asked, "engine": "library"}}
+    with pytest.raises(RecordError, match=r"-optimizer\.engine: fast\n\+optimizer\.engine: library"):
+        resume(begun, library)
+    resume(begun, library, accept_config=True)
+
+
 @pytest.mark.parametrize(
     ("key", "value", "reason"),
     [
