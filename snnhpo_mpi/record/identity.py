@@ -47,8 +47,11 @@ CHANGES: tuple[tuple[str, Change, str], ...] = (
 )
 OWN_FUNCTION = (("fixed", Change.ACCEPT, "further trials would be evaluated with other values"),)
 """Rows before these for ``trainer: python``, where only the user knows what a value means."""
-FORMERLY: Mapping[str, Mapping[str, Any]] = {"stdp": {"readout": "latest", "readout_samples": 1000}}
-"""By trainer, what a program did that did not have the key yet and that its default does not do."""
+FORMERLY: Mapping[str, Mapping[str, Any]] = {
+    "stdp": {"readout": "latest", "readout_samples": 1000},
+    "slayer": {"initial_weights": "scaled"},
+}
+"""By trainer, what a program did that did not have the key yet, whatever the default of today is."""
 FREE_FORM = ("fixed", "space", "baseline.params")  # their keys are the user's; all others are the program's
 
 
@@ -76,7 +79,7 @@ def check_same_study(
     if not table.sessions:
         return None
     new = _plain(config)
-    old = _completed(_plain(table.sessions[-1].began.config), new)
+    old = completed(_plain(table.sessions[-1].began.config))
     rows = (*(OWN_FUNCTION if new["trainer"]["name"] == "python" else ()), *CHANGES)
     changes = {key: _kind(key, old, rows) for key in _changed_keys(old, new)}
     if refused := [key for key, (kind, _) in changes.items() if kind is Change.REFUSED]:
@@ -104,10 +107,10 @@ def _refusal(folder: Path, diff: str, reasons: Sequence[str]) -> RecordError:
     )
 
 
-def _completed(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+def completed(config: Mapping[str, Any]) -> dict[str, Any]:
     """A recorded configuration with those keys of today's that its program did not have, at what the program did."""
-    formerly = FORMERLY.get(old["trainer"]["name"], {})
-    return {**old, "trainer": {**{key: formerly[key] for key in formerly if key in new["trainer"]}, **old["trainer"]}}
+    trainer = config["trainer"]
+    return {**config, "trainer": {**FORMERLY.get(trainer["name"], {}), **trainer}}
 
 
 def _plain(value: object) -> Any:

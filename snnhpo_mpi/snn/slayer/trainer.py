@@ -113,8 +113,9 @@ class SlayerTrainer:
                 raise ValueError(f"{self._settings.network}: {fault}")
 
     def _network(self, params: Params) -> torch.nn.Module:
-        name, engine = self._settings.network, self._settings.engine
-        network = build_network(name, engine, self._input_shape, self._split.n_classes, params, self._layers)
+        one = self._settings
+        n_classes, drawn = self._split.n_classes, one.initial_weights
+        network = build_network(one.network, one.engine, self._input_shape, n_classes, params, self._layers, drawn)
         return network.to(self._device)
 
     def _train_epoch(self, learner: Learner, batch_size: int, generator: torch.Generator, log: TrainingLog) -> None:
@@ -168,7 +169,13 @@ def reader_of(saved: Mapping[str, Any], device: torch.device) -> SlayerReader:
 
 
 def build_network(
-    name: str, engine: str, shape: Shape, n_classes: int, params: Params, layers: tuple[str, ...]
+    name: str,
+    engine: str,
+    shape: Shape,
+    n_classes: int,
+    params: Params,
+    layers: tuple[str, ...],
+    initial_weights: str = "scaled",
 ) -> torch.nn.Module:
     """A network of ours, by an engine, or of anybody's class.
 
@@ -179,6 +186,7 @@ def build_network(
         n_classes: K.
         params: its hyperparameters.
         layers: whose spikes are counted.
+        initial_weights: of ours, library or scaled.
 
     Raises:
         ConfigError: the class is not there.
@@ -186,7 +194,7 @@ def build_network(
     if ":" in name:
         return load_architecture(name)(shape, n_classes, params, layers)
     kind = Csnn if engine == "fast" else LavaNetwork
-    return kind(shape, n_classes, params, layers, LAYOUTS[name])
+    return kind(shape, n_classes, params, layers, LAYOUTS[name], initial_weights)
 
 
 @torch.no_grad()
