@@ -31,15 +31,18 @@ AT = (20, 40, 60, 80)  # trials, where the best so far is noted
 
 
 def run(folder: Path, seeds: list[int]) -> None:
-    """Search with both optimizers, seed by seed, and train each one's best again."""
-    for seed in seeds:
-        for optimizer in OPTIMIZERS:
-            place = folder / optimizer / str(seed)
-            sets = [f"study.seed={seed}", f"optimizer.name={optimizer}", "budget.wall_time=2d", "trainer.time_limit=1h"]
-            options = [part for setting in sets for part in ("--set", setting)]
-            snnhpo("run", str(CONFIG), "--workers", "2", "--resume", "--results", str(place), *options)
-            snnhpo("retrain", str(place / "quickstart"), "--repeats", str(REPEATS), "--workers", "2")
-            print(f"seed {seed}, {optimizer}: {row(read(place / 'quickstart'))}", flush=True)
+    """Search with both optimizers, seed by seed; then train each one's best again."""
+    each = [(seed, optimizer, folder / optimizer / str(seed)) for seed in seeds for optimizer in OPTIMIZERS]
+    for seed, optimizer, place in each:
+        sets = [f"study.seed={seed}", f"optimizer.name={optimizer}", "budget.wall_time=2d", "trainer.time_limit=1h"]
+        options = [part for setting in sets for part in ("--set", setting)]
+        snnhpo("run", str(CONFIG), "--workers", "2", "--resume", "--results", str(place), *options)
+        data = read(place / "quickstart")
+        print(f"seed {seed}, {optimizer}: best {incumbents(data)[-1]:.3f}, {worker_seconds(data)} s", flush=True)
+    for seed, optimizer, place in each:
+        snnhpo("retrain", str(place / "quickstart"), "--repeats", str(REPEATS), "--workers", "2")
+        (again,) = repeats(read(place / "quickstart" / "retrain"))
+        print(f"seed {seed}, {optimizer}: trained again {again.mean:.3f}", flush=True)
 
 
 def snnhpo(*arguments: str) -> None:
@@ -58,6 +61,11 @@ def incumbents(data: StudyData) -> NDArray[np.float64]:
     return np.where(np.isfinite(best), best, np.nan)
 
 
+def worker_seconds(data: StudyData) -> float:
+    """Of all trials, by the workers' own clocks."""
+    return round(float(np.nansum(data.frame()["seconds"])), 1)
+
+
 def row(data: StudyData) -> dict[str, float | None]:
     """What counts of one search and of the retraining of its best."""
     best = incumbents(data)
@@ -70,7 +78,7 @@ def row(data: StudyData) -> dict[str, float | None]:
         "retrained_sd": again.sd,
         "trials": len(best),
         "completed": int(data.completed.sum()),
-        "worker_seconds": round(float(np.nansum(data.frame()["seconds"])), 1),
+        "worker_seconds": worker_seconds(data),
     }
 
 

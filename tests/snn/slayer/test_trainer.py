@@ -147,8 +147,9 @@ def test_the_networks_of_a_trial_have_the_weights_that_the_configuration_asks_fo
     for kind in ("library", "scaled"):
         settings = asked.trainer.model_copy(update={"initial_weights": kind, "engine": engine})
         network = trainer(asked.model_copy(update={"trainer": settings}))._network(wide)
-        weights = dict(network.named_parameters())
-        largest[kind] = next(float(w.abs().max()) for name, w in weights.items() if "c2" in name and "weight" in name)
+        block = network.blocks["c2"]
+        weight = block.weight if engine == "fast" else block.synapse.weight
+        largest[kind] = float(weight.detach().abs().max())
     assert largest["library"] == pytest.approx(1152**-0.5, rel=0.01)
     assert largest["scaled"] == pytest.approx(1 / 32, rel=0.01)
 
