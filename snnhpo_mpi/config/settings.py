@@ -248,8 +248,17 @@ class SlayerSettings(Settings):
     """What is learnt."""
     encoding: EncodingSettings
     """How it becomes spikes."""
+    initial_weights: Literal["scaled", "library"] = "scaled"
+    """Of our networks. ``library``: as lava-dl draws them, of which rounding erases most in a layer of more than 1,024
+    inputs and all of more than 4,096. ``scaled``: scaled up in such layers, so that half of them stay."""
     time_limit: Duration = 6 * 3600.0
     """A trial over it is failed."""
+
+    @model_validator(mode="after")
+    def _own_keys(self) -> SlayerSettings:
+        if ":" in self.network and self.initial_weights != type(self).model_fields["initial_weights"].default:
+            raise ValueError("initial_weights is for our networks: one of your own draws its weights by itself")
+        return self
 
 
 class PythonSettings(Settings):

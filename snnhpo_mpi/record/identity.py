@@ -51,8 +51,11 @@ CHANGES: tuple[tuple[str, Change, str], ...] = (
 )
 OWN_FUNCTION = (("fixed", Change.ACCEPT, "further trials would be evaluated with other values"),)
 """Rows before these for ``trainer: python``, where only the user knows what a value means."""
-FORMERLY: Mapping[str, Mapping[str, Any]] = {"stdp": {"readout": "latest", "readout_samples": 1000}}
-"""By trainer, what a program did that did not have the key yet and that its default does not do."""
+FORMERLY: Mapping[str, Mapping[str, Any]] = {
+    "stdp": {"readout": "latest", "readout_samples": 1000},
+    "slayer": {"initial_weights": "scaled"},
+}
+"""By trainer, what a program did that did not have the key yet, whatever the default of today is."""
 FORMERLY_ASKED: Mapping[str, Any] = {"engine": "fast"}
 """Of the optimizer, what a program did that did not have the key yet."""
 FREE_FORM = ("fixed", "space", "baseline.params")  # their keys are the user's; all others are the program's
@@ -90,7 +93,7 @@ def check_same_study(
         return None
     began = table.sessions[-1].began
     new = _with_retraining(config, retraining)
-    old = _completed(_with_retraining(began.config, retraining_of(began.retraining, began.config)), new)
+    old = completed(_with_retraining(began.config, retraining_of(began.retraining, began.config)))
     rows = (*(OWN_FUNCTION if new["trainer"]["name"] == "python" else ()), *CHANGES)
     changes = {key: _kind(key, old, rows) for key in _changed_keys(old, new)}
     if refused := [key for key, (kind, _) in changes.items() if kind is Change.REFUSED]:
@@ -118,15 +121,15 @@ def _refusal(folder: Path, diff: str, reasons: Sequence[str]) -> RecordError:
     )
 
 
-def _completed(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+def completed(config: Mapping[str, Any]) -> dict[str, Any]:
     """A recorded configuration with those keys of today's that its program did not have, at what the program did."""
-    sections = {"trainer": FORMERLY.get(old["trainer"]["name"], {}), "optimizer": FORMERLY_ASKED}
-    completed = {
-        name: {key: value for key, value in formerly.items() if key in new[name]} | old[name]
-        for name, formerly in sections.items()
+    trainer, optimizer = config["trainer"], config["optimizer"]
+    return {
+        "objectives": [ACCURACY],
+        **config,
+        "trainer": {**FORMERLY.get(trainer["name"], {}), **trainer},
+        "optimizer": {**FORMERLY_ASKED, **optimizer},
     }
-    objectives = {"objectives": [ACCURACY]} if "objectives" in new else {}
-    return objectives | old | completed
 
 
 def _with_retraining(config: Mapping[str, Any], retraining: Retraining | None) -> dict[str, Any]:
