@@ -35,7 +35,7 @@ CONFIG = HERE.parents[1] / "configs/mnist_stdp.yaml"
 FOLDER = HERE / "published"
 TRACE = {"e_tc_trace": 20.0}  # [ms], which the published search did not vary
 PUBLISHED_RULE = [f"stopping.{monitor}.{key}" for monitor in (0, 1) for key in ("rule=published", "check_every=1200")]
-SIZES = (1_000, 10_000, 48_000)
+SIZES = (1_000, 10_000, 20_000, 48_000)
 RULES = {"published": PUBLISHED_RULE, "sequential": []}
 
 
@@ -162,7 +162,7 @@ def spikes_of(trial: Trial, config: StudyConfig, split: Split) -> tuple[dict[str
         started = time.process_time()
         trains = [
             (network.teach(x[part], encoding, generator, 1) if learns else network.read(x[part], encoding, generator))
-            for part in torch.split(which, 256)
+            for part in torch.split(which, 32 if learns else 256)
         ]
         spikes[name] = join([one.excitatory for one in trains]), y[which].numpy()
         seconds[name] = time.process_time() - started
