@@ -2,9 +2,10 @@
 
     rows       24 evaluations of the paper's own log again at full size, under the published rule of stopping and ours
     readouts   each readout, at several sizes, on the same trained networks: held-out accuracy and seconds
+    tables     print what both have measured, as the tables of ``published.md``
 
-Hyperparameters: ``published/paper_log.csv``. Digits: MNIST's idx files below SNNHPO_DATA. One thread. Each finished line is
-appended to a CSV file in ``published/``; lines that it has already are not measured again.
+Hyperparameters: ``published/paper_log.csv``. Digits: MNIST's idx files below SNNHPO_DATA. One thread. Each finished
+line is appended to a CSV file in ``published/``; lines that it has already are not measured again.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ CONFIG = HERE.parents[1] / "configs/mnist_stdp.yaml"
 FOLDER = HERE / "published"
 TRACE = {"e_tc_trace": 20.0}  # [ms], which the published search did not vary
 PUBLISHED_RULE = [f"stopping.{monitor}.{key}" for monitor in (0, 1) for key in ("rule=published", "check_every=1200")]
+N_HELD = 12_000
 SIZES = (1_000, 10_000, 20_000, 48_000)
 RULES = {"published": PUBLISHED_RULE, "sequential": []}
 
@@ -72,8 +74,7 @@ class Lines:
 
 def paper_log() -> dict[int, dict[str, str]]:
     """The paper's evaluations by their row."""
-    with (FOLDER / "paper_log.csv").open(encoding="utf-8") as file:
-        return {int(line["row"]): line for line in csv.DictReader(file)}
+    return {int(line["row"]): line for line in read("paper_log")}
 
 
 def trial_of(line: dict[str, str], config: StudyConfig) -> Trial:
@@ -130,7 +131,7 @@ def readouts(seed: int, only: Sequence[int]) -> None:
                 if readout == "published":
                     predicted = np.maximum(predicted, 0)
                 lines.add(
-                    {"row": number, "map_size": trial.params["map_size"], "epochs": trial.params["epochs"], "seed": seed}
+                    {"row": number, **{key: trial.params[key] for key in ("map_size", "epochs")}, "seed": seed}
                     | {"decoder": decoder, "readout": readout, "readout_samples": n}
                     | {"held_out_accuracy": float(np.mean(predicted == spikes["held"][1]))}
                     | {"fit_seconds": round(fit_seconds, 2), "train_seconds": round(seconds["trained"], 1)}
@@ -188,9 +189,47 @@ def fit(decoder: str, readout: str, n: int, spikes: dict[str, Known], n_classes:
     return fit_decoder(decoder, trains, classes, n_classes)
 
 
+def tables() -> None:
+    """Print the paper's rows, then mean held-out accuracies of the readouts."""
+    measured = read("rows")
+    print("| row | decoder | paper: held out | published rule | sequential | paper: samples | published | sequential |")
+    print("|---" * 8 + "|")
+    for number, line in paper_log().items():
+        mine = [one for one in measured if int(one["row"]) == number and not one["changes"]]
+        by_rule = {rule: [one for one in mine if one["rule"] == rule] for rule in RULES}
+        scores = [", ".join(_score(one["held_out_accuracy"]) for one in by_rule[rule]) for rule in RULES]
+        after = [", ".join(f"{float(one['n_samples']):,.0f}" for one in by_rule[rule]) for rule in RULES]
+        paper = "-" if line["stopped"] == "True" else f"{float(line['held_out_accuracy']):.3f}"
+        seen = f"{int(line['processed_images']) - N_HELD:,}"
+        print("|", " | ".join([str(number), line["decoder"], paper, *scores, seen, *after]), "|")
+    measured = read("readouts")
+    print("\n| readout | samples |", " | ".join(f"`{decoder}`" for decoder in STDP_DECODERS), "| show, s | fit, s |")
+    print("|---" * (len(STDP_DECODERS) + 4) + "|")
+    for kind, n in dict.fromkeys((one["readout"], one["readout_samples"]) for one in measured):
+        found = [one for one in measured if (one["readout"], one["readout_samples"]) == (kind, n)]
+        means = [_mean(found, "held_out_accuracy", decoder) for decoder in STDP_DECODERS]
+        show, most = _mean(found, "show_seconds"), max(float(one["fit_seconds"]) for one in found)
+        print("|", " | ".join([f"`{kind}`", f"{int(n):,}", *(f"{mean:.3f}" for mean in means)]), end=" | ")
+        print(f"{show:.1f} | {most:.1f} |")
+
+
+def _score(text: str) -> str:
+    return f"{float(text):.3f}" if text else "-"
+
+
+def _mean(lines: Sequence[dict[str, str]], column: str, decoder: str | None = None) -> float:
+    return float(np.mean([float(line[column]) for line in lines if decoder in (None, line["decoder"])]))
+
+
+def read(name: str) -> list[dict[str, str]]:
+    """The lines of a CSV file."""
+    with (FOLDER / f"{name}.csv").open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["rows", "readouts"])
+    parser.add_argument("what", choices=["rows", "readouts", "tables"])
     parser.add_argument("--rule", choices=RULES, default="published", help="of stopping, for rows")
     parser.add_argument("--seed", type=int, default=1, help="of the study: split, initial weights, spikes")
     parser.add_argument("--rows", type=int, nargs="*", default=[], help="these rows of the paper's log alone")
@@ -202,3 +241,5 @@ if __name__ == "__main__":
             rows(asked.rule, asked.seed, asked.rows, asked.set)
         case "readouts":
             readouts(asked.seed, asked.rows)
+        case "tables":
+            tables()
