@@ -3,6 +3,7 @@
     rows       24 evaluations of the paper's own log again at full size, under the published rule of stopping and ours
     readouts   each readout, at several sizes, on the same trained networks: held-out accuracy and seconds
     tables     print what both have measured, as the tables of ``published.md``
+    search     print what a record of the search has so far: counts, feasible networks, each new best one
 
 Hyperparameters: ``published/paper_log.csv``. Digits: MNIST's idx files below SNNHPO_DATA. One thread. Each finished
 line is appended to a CSV file in ``published/``; lines that it has already are not measured again.
@@ -22,6 +23,7 @@ import torch
 
 from snnhpo_mpi.config import StdpSettings, StudyConfig, load_config
 from snnhpo_mpi.hyperparameters.networks import STDP_DECODERS, defaults
+from snnhpo_mpi.record import read as read_record
 from snnhpo_mpi.snn.data import Split, load
 from snnhpo_mpi.snn.encode import spike_generator
 from snnhpo_mpi.snn.stdp.decode import Decoder, fit_decoder, join
@@ -213,6 +215,23 @@ def tables() -> None:
         print(f"{show:.1f} | {most:.1f} |")
 
 
+def search(run: Path) -> None:
+    """Print the counts and the incumbents of a record."""
+    frame = read_record(run).frame()
+    ended = frame[frame["state"].isin(["completed", "stopped", "failed"])]
+    constraints = [name for name in frame.columns if name.startswith("constraint_")]
+    feasible = ended[(ended["state"] == "completed") & (ended[constraints] <= 0).all(axis=1)]
+    hours = ended["seconds"].cumsum() / 3600
+    print(
+        f"{len(ended)} trials, {len(feasible)} feasible, {(ended['state'] == 'stopped').mean():.1%} stopped, ", end=""
+    )
+    print(f"{hours.iloc[-1]:.2f} worker-hours; first feasible: trial {feasible['number'].iloc[0]}", end="")
+    print(f", 50th: trial {feasible['number'].iloc[49]}" if len(feasible) >= 50 else "")
+    best = feasible["objective"].cummax()
+    for row, one in feasible[best > best.shift(fill_value=-1.0)].iterrows():
+        print(f"trial {one['number']}: {one['objective']:.4f} after {hours[row]:.2f} h, {one['params_decoder']}")
+
+
 def _score(text: str) -> str:
     return f"{float(text):.3f}" if text else "-"
 
@@ -229,10 +248,11 @@ def read(name: str) -> list[dict[str, str]]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["rows", "readouts", "tables"])
+    parser.add_argument("what", choices=["rows", "readouts", "tables", "search"])
     parser.add_argument("--rule", choices=RULES, default="published", help="of stopping, for rows")
     parser.add_argument("--seed", type=int, default=1, help="of the study: split, initial weights, spikes")
     parser.add_argument("--rows", type=int, nargs="*", default=[], help="these rows of the paper's log alone")
+    parser.add_argument("--run", type=Path, default=Path("results/published"), help="folder of the search's record")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change the configuration")
     asked = parser.parse_args()
     torch.set_num_threads(1)
@@ -243,3 +263,5 @@ if __name__ == "__main__":
             readouts(asked.seed, asked.rows)
         case "tables":
             tables()
+        case "search":
+            search(asked.run)
