@@ -223,7 +223,7 @@ class StdpSettings(Settings):
     readout: Literal["frozen", "latest", "published"] = "frozen"
     """What the decoder is fitted on: training samples shown again with learning off, the latest ones as they were when
     they were learnt, or, as published, rates and counts of the whole training added up."""
-    readout_samples: Annotated[int, _within("readout_samples")] = 10_000
+    readout_samples: Annotated[int, _within("readout_samples")] = 50_000
     """``frozen`` and ``latest``: so many samples, or all if fewer."""
     time_limit: Duration = 6 * 3600.0
     """A trial over it is failed."""
