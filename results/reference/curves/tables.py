@@ -1,0 +1,1 @@
+def write_tables(*a): raise NotImplementedError
