@@ -35,9 +35,11 @@ PROBLEMS = (
     "pressure_vessel",
     "silent_ridge",
     "silent_band",
+    "snn_stdp",
+    "snn_stdp_forest",
+    "snn_stdp_smooth",
 )
 METHODS = ("scbo", "sobol", "random", "botorch_scbo", "optuna_tpe")
-DURATION_SIGMA = 1.0  # of the log of the virtual durations: the slowest of a hundred takes ten times the median
 N_FEASIBLE = 50
 
 
@@ -93,6 +95,10 @@ def make_problem(name: str) -> Problem:
             return silent.silent_problem(name, silent.ridge)
         case "silent_band":
             return silent.silent_problem(name, silent.band)
+        case _ if name in PROBLEMS:
+            from snnhpo_mpi.bench.snn import snn_problem
+
+            return snn_problem(name)
         case _:
             raise ValueError(f"unknown problem {name!r}; one of {', '.join(PROBLEMS)}")
 
@@ -135,7 +141,8 @@ def simulate(problem: Problem, asker: Asker, budget: int, pending: int, seed: in
             run.ask_seconds.append(time.perf_counter() - started)
             outcome = problem.evaluate(trial)
             mean = problem.mean_seconds(trial.params, outcome)
-            duration = mean * math.exp(DURATION_SIGMA * rng.standard_normal() - DURATION_SIGMA**2 / 2.0)
+            sigma = problem.duration_sigma
+            duration = mean * math.exp(sigma * rng.standard_normal() - sigma**2 / 2.0)
             heapq.heappush(out, (now + duration, trial.number, trial, outcome, mean))
         now, _, trial, outcome, mean = heapq.heappop(out)
         asker.tell(outcome)

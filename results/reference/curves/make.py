@@ -2,6 +2,7 @@
 
     python make.py measure snn_stdp snn_stdp.jsonl          # stops at any moment, goes on where it was
     python make.py tables snn_stdp snn_stdp.jsonl           # the tables that are shipped
+    python make.py fit snn_stdp                             # what the problems of the benchmark need besides
 
 One process and one thread (set OMP_NUM_THREADS=1). Each configuration is one line, on the disk before the next begins.
 """
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from fit import write_fit
 from measure import measured
 from tables import write_tables
 
@@ -33,7 +35,7 @@ N_EACH = 270  # of the design, of the searches together, and of the points aroun
 SEARCHES = ("scbo", "optuna_tpe", "botorch_scbo")
 N_INITIAL = 20  # of each search
 N_CENTRES, MOVED_SHARE, STEP = 20, 0.3, 0.15  # around the best: how many, share of columns moved, standard deviation
-N_ROUNDS = 3  # of points around the best as known by then, and of repeats
+N_ROUNDS = 3  # each of a third of the points, so that a table that was cut off is a small one of the same kind
 # Configurations trained again after each round: of the best 60, of the other feasible ones, of the edge of silence.
 N_REPEATED, N_REPEATS = (8, 5, 4), 4  # and how often each
 SEED, SEARCH_SEED = 1, 2  # of the design and of everything else; of the searches, which begin with other points
@@ -48,12 +50,17 @@ def plan(config: StudyConfig, past: list[dict[str, Any]]) -> Iterator[dict[str, 
             number, asked = len(past), askers[name].ask().trial
             yield {"trial": number, "source": name, "params": dict(asked.params)}
             askers[name].tell(_told(asked.number, past[number]))
-    for _ in range(N_ROUNDS):
-        for _ in range(N_EACH // N_ROUNDS):
-            yield {"trial": len(past), "source": "near", "params": _near(space, past)}
-        for number in _repeated(config, past):
-            for _ in range(N_REPEATS):
-                yield {"trial": len(past), "source": "repeat", "repeats": number, "params": past[number]["params"]}
+        if (turn + 1) % (N_EACH // N_ROUNDS) == 0:
+            yield from _around(config, space, past)
+
+
+def _around(config: StudyConfig, space: Space, past: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """A round of points around the best, then of repeats."""
+    for _ in range(N_EACH // N_ROUNDS):
+        yield {"trial": len(past), "source": "near", "params": _near(space, past)}
+    for number in _repeated(config, past):
+        for _ in range(N_REPEATS):
+            yield {"trial": len(past), "source": "repeat", "repeats": number, "params": past[number]["params"]}
 
 
 def _asker(name: str, space: Space, n_constraints: int) -> Asker:
@@ -145,13 +152,17 @@ def _check(asked: dict[str, Any], known: dict[str, Any]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("measure", "tables"))
+    parser.add_argument("what", choices=("measure", "tables", "fit"))
     parser.add_argument("name", choices=("snn_stdp", "snn_slayer"))
-    parser.add_argument("lines", type=Path, help="a JSON line for each configuration")
+    parser.add_argument("lines", type=Path, nargs="?", help="a JSON line for each configuration")
     arguments = parser.parse_args()
+    if arguments.lines is None and arguments.what != "fit":
+        parser.error(f"{arguments.what} needs the file with a line for each configuration")
     config = load_config(HERE / f"{arguments.name}.yaml")
     if arguments.what == "measure":
         measure(config, arguments.lines)
+    elif arguments.what == "fit":
+        write_fit(arguments.name, HERE)
     else:
         write_tables(config, arguments.lines, HERE / arguments.name)
 

@@ -15,6 +15,7 @@ from unittest import mock
 
 import numpy as np
 
+from snnhpo_mpi.bench.tabulated import FIRST_POSITION, POSITIONS_PER_OCTAVE, K
 from snnhpo_mpi.config import MonitorSettings, StudyConfig
 from snnhpo_mpi.interfaces import Trainer
 from snnhpo_mpi.snn.early_stopping.chance import AboveChance
@@ -22,9 +23,6 @@ from snnhpo_mpi.snn.early_stopping.monitor import Monitor, Sequential
 from snnhpo_mpi.snn.early_stopping.silence import PUBLISHED_CHECKS, monitor_of
 from snnhpo_mpi.snn.early_stopping.stopping import EarlyStopping
 from snnhpo_mpi.trial import Trial
-
-FIRST_POSITION, POSITIONS_PER_OCTAVE = 64, 2
-K = 10  # digits
 
 
 @dataclass(frozen=True, slots=True)
