@@ -177,7 +177,8 @@ def run_benchmark(
 
     Returns:
         The keys of design.md section 9, values in the problem's own sense; also ``curves`` ``K x B`` of the incumbent's
-        noise-free value (None before the first feasible), ``fiftieth_feasible`` as ``first_feasible``, ``settings`` and
+        noise-free value (None before the first feasible), ``fiftieth_feasible`` as ``first_feasible``, ``optimum`` (the
+        best noise-free value that is known, None where none is stated), ``settings`` and
         ``feasible_seconds``: mean virtual duration of the feasible trials, which tells a search that prefers fast ones.
     """
     if settings and method != "scbo":
@@ -191,7 +192,8 @@ def run_benchmark(
             f"{problem} {method} seed {seed}: best {runs[-1].curve[-1]:.6g}, first feasible "
             f"{_nth_feasible(runs[-1], 1)}, {time.perf_counter() - started:.0f} s"
         )
-    return _summary(problem, method, budget, pending, runs) | {"settings": list(settings)}
+    summary = _summary(problem, method, budget, pending, runs)
+    return summary | {"optimum": the_problem.optimum, "settings": list(settings)}
 
 
 def _summary(problem: str, method: str, budget: int, pending: int, runs: Sequence[Run]) -> dict[str, object]:
@@ -265,7 +267,17 @@ def main(args: argparse.Namespace) -> int:
     if args.json:
         sys.stdout.write(json.dumps(result) + "\n")
         return 0
-    for key in ("problem", "method", "budget", "pending", "best", "first_feasible", "feasible_share", "ask_s"):
+    for key in (
+        "problem",
+        "method",
+        "budget",
+        "pending",
+        "best",
+        "optimum",
+        "first_feasible",
+        "feasible_share",
+        "ask_s",
+    ):
         sys.stdout.write(f"{key:16} {json.dumps(result[key])}\n")
     return 0
 

@@ -24,7 +24,7 @@ from scipy.linalg import cho_factor, cho_solve
 from sklearn.ensemble import ExtraTreesRegressor
 
 Array = NDArray[np.float64]
-N_TREES, MIN_LEAF, TRIED_SHARE = 200, 2, 0.7
+N_TREES, MIN_LEAF, TRIED_SHARE = 100, 2, 0.7
 
 
 class Regressor(Protocol):

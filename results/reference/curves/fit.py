@@ -15,7 +15,7 @@ from snnhpo_mpi.bench.surrogate import Kernel, Mean, Regressor, fit_kernel
 from snnhpo_mpi.bench.tabulated import Table, read_table
 
 N_FOLDS = 10
-N_DENSE, N_ROUNDS, N_BEST, N_MOVED = 2**16, 30, 50, 4000  # of the dense search
+N_DENSE, N_ROUNDS, N_BEST, N_MOVED = 2**15, 25, 50, 2000  # of the dense search
 CHUNK = 2**12
 
 
@@ -125,11 +125,12 @@ def densely_searched(problem: SnnProblem) -> dict[str, Any]:
 
 
 def _values(problem: SnnProblem, X: np.ndarray) -> np.ndarray:
-    """Expected scores ``r``; minus infinity where silence is expected."""
-    found = []
-    for first in range(0, len(X), CHUNK):
-        part = X[first : first + CHUNK]
-        n_epochs = np.array([float(problem.table.space.decode(x)["epochs"]) for x in part])
-        predicted = problem.predicted(part)
-        found.append(np.where(problem.feasible(predicted, n_epochs), predicted[:, 0], -np.inf))
+    """Expected scores ``r`` of points that decode to themselves; minus infinity where silence is expected."""
+    space, found = problem.table.space, []
+    _, first, which = np.unique(X[:, space.columns["epochs"].start], return_index=True, return_inverse=True)
+    epochs = np.array([float(space.decode(X[row])["epochs"]) for row in first])[which]
+    for start in range(0, len(X), CHUNK):
+        part = slice(start, start + CHUNK)
+        predicted = problem.predicted(X[part])
+        found.append(np.where(problem.feasible(predicted, epochs[part]), predicted[:, 0], -np.inf))
     return np.concatenate(found)

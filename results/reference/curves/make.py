@@ -30,7 +30,8 @@ from snnhpo_mpi.space import Space
 from snnhpo_mpi.study.build import build_trainer
 from snnhpo_mpi.trial import Outcome, State, Trial, trial_seed
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
+SHIPPED = HERE.parents[2] / "snnhpo_mpi" / "bench" / "tables"  # links, so that the package has what it needs
 N_EACH = 270  # of the design, of the searches together, and of the points around the best
 SEARCHES = ("scbo", "optuna_tpe", "botorch_scbo")
 N_INITIAL = 20  # of each search
@@ -150,6 +151,13 @@ def _check(asked: dict[str, Any], known: dict[str, Any]) -> None:
         raise SystemExit(f"line {known['trial'] + 1}: {asked['source']} would now ask {asked['params']}")
 
 
+def _ship(name: str) -> None:
+    for ending in (".yaml", ".json", ".csv.gz", "_curves.csv.gz"):
+        link = SHIPPED / f"{name}{ending}"
+        if not link.is_symlink():
+            link.symlink_to(Path("../../..") / HERE.relative_to(HERE.parents[2]) / link.name)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("measure", "tables", "fit"))
@@ -163,6 +171,7 @@ def main() -> None:
         measure(config, arguments.lines)
     elif arguments.what == "fit":
         write_fit(arguments.name, HERE)
+        _ship(arguments.name)
     else:
         write_tables(config, arguments.lines, HERE / arguments.name)
 
