@@ -20,6 +20,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from snnhpo_mpi.snn.stdp.trainer import _shuffled as shuffled
+from snnhpo_mpi.snn.stdp.trainer import build_network
 
 from snnhpo_mpi.config import StdpSettings, StudyConfig, load_config
 from snnhpo_mpi.hyperparameters.networks import STDP_DECODERS, defaults
@@ -28,8 +30,6 @@ from snnhpo_mpi.snn.data import Split, load
 from snnhpo_mpi.snn.encode import spike_generator
 from snnhpo_mpi.snn.stdp.decode import Decoder, fit_decoder, join
 from snnhpo_mpi.snn.stdp.readout import PUBLISHED_PIECE, Known, PublishedReadout
-from snnhpo_mpi.snn.stdp.trainer import _shuffled as shuffled
-from snnhpo_mpi.snn.stdp.trainer import build_network
 from snnhpo_mpi.study.build import build_trainer
 from snnhpo_mpi.trial import ParamValue, Trial, trial_seed
 

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from snnhpo_mpi.config import CategoricalParameter, IntParameter, PythonSettings, StdpSettings, StudyConfig, as_yaml, expanded
+from snnhpo_mpi.config import (
+    CategoricalParameter,
+    IntParameter,
+    PythonSettings,
+    StdpSettings,
+    StudyConfig,
+    as_yaml,
+    expanded,
+)
 from snnhpo_mpi.errors import ConfigError, said
 from snnhpo_mpi.host.device import usable_cores, visible_gpus
 from snnhpo_mpi.hyperparameters.networks import defaults
@@ -197,8 +205,9 @@ def _cost(config: StudyConfig) -> str:
 
 def _pace(config: StudyConfig) -> int:
     """A round number of samples that a worker presents in a second; ``check --trial`` measures it."""
-    compiled = isinstance(config.trainer, StdpSettings) and config.trainer.engine == "fast"
-    return ONE_BY_ONE if compiled and config.trainer.batch_size == 1 else IN_BATCHES
+    trainer = config.trainer
+    one_by_one = isinstance(trainer, StdpSettings) and trainer.engine == "fast" and trainer.batch_size == 1
+    return ONE_BY_ONE if one_by_one else IN_BATCHES
 
 
 def _span(seconds: float) -> str:
