@@ -123,7 +123,8 @@ class LearningCurves:
     @property
     def ends(self) -> Array:
         """``n`` latest positions; 0 of a trial without a report."""
-        return self.positions.max(axis=1, where=np.isfinite(self.positions), initial=0.0)
+        latest: Array = self.positions.max(axis=1, where=np.isfinite(self.positions), initial=0.0)
+        return latest
 
     def of(self, number: int) -> tuple[Array, Array]:
         """Positions and scores that a trial has reported."""

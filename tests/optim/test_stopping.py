@@ -108,11 +108,9 @@ def test_gain_stops_by_the_chance_of_the_spread() -> None:
     So the mean gain is 0.2 and its standard deviation about 0.1. At the first of ten positions a trial stops if its
     chance is below 0.15 x 0.9, which is 1.10 standard deviations: below 1 - 0.2 - 0.11 = 0.69, and not before.
     """
-    past = [
-        event
-        for number in range(30)
-        for event in finished(number, [score := 0.3 + 0.4 * number / 29] + [score + 0.1 + 0.2 * (number % 2)] * 9)
-    ]
+    starts = [0.3 + 0.4 * number / 29 for number in range(30)]
+    ends = [start + 0.1 + 0.2 * (number % 2) for number, start in enumerate(starts)]
+    past = [event for number in range(30) for event in finished(number, [starts[number]] + [ends[number]] * 9)]
     said = [decision(past, Reported(60, 1.0, 0.3 + step / 100), with_rule("gain")) for step in range(60)]
     assert 0.66 <= 0.3 + said.count(True) / 100 <= 0.70
     assert said == sorted(said, reverse=True)
