@@ -59,7 +59,7 @@ def of_search(summary: Summary, folder: Path, retrained: Sequence[StudyData] = (
     if summary.silent_share is not None:
         early = "stopping and pruning networks" if summary.pruned else "stopping them early"
         saved = f"; {early} saved {duration(summary.saved_seconds)} of training" if summary.saved_seconds else ""
-        lines.append(f"silent   {percent(summary.silent_share)} of the networks{saved}")
+        lines.append(f"{summary.stopped_as:8} {percent(summary.silent_share)} of the networks{saved}")
     if summary.busy_share is not None:
         lines.append(f"workers  busy {busy(summary)}")
     return "\n".join(lines)
@@ -157,7 +157,7 @@ def _of_retraining(data: StudyData) -> str:
         of = f"trial {found[0].number}, {n} seed{'s' * (n != 1)} together"
         lines += ["", f"{of}: of each true class (row), the share read as each class (column) [%]"]
         lines += confusion_lines(confusion)
-    if networks := (data.config.get("retrain") or {}).get("networks"):
+    if data.retraining and (networks := data.retraining.networks):
         lines.append(f"networks {data.folder / networks}")
     lines.append(f"trained  {duration(float(np.nansum(data.seconds)))} in all")
     return "\n".join(lines)

@@ -11,7 +11,7 @@ import pytest
 
 from snnhpo_mpi.config import load
 from snnhpo_mpi.record import read
-from snnhpo_mpi.study.request import Request
+from snnhpo_mpi.study.request import Request, Task
 from snnhpo_mpi.study.run import run_search
 from snnhpo_mpi.trial import Asked, Ended, Event
 
@@ -63,7 +63,7 @@ def test_it_is_resumed_to_its_end(folder: Path, lost: str, monkeypatch: pytest.M
     before = list(read(folder).events())
     monkeypatch.chdir(KEPT)
     said: list[str] = []
-    assert run_search(Request(lambda: load(Path("old.yaml")), folder.parent, resume=True), said.append) == 0
+    assert run_search(Request(lambda: Task(*load(Path("old.yaml"))), folder.parent, resume=True), said.append) == 0
     (folder / "journal.jsonl").unlink()  # the snapshot, by now of the present schema, says all of it
     data = read(folder)
     with h5py.File(folder / "study.h5") as file:
