@@ -29,7 +29,8 @@ ALLOWED = {
     | {"trial"},
     "optim": {"errors", "interfaces", "space", "trial"},
     "snn": {"config", "errors", "host.atomic_write", "host.scratch", "hyperparameters", "interfaces", "trial"},
-    "record": {"codec", "errors", "host.atomic_write", "host.signals", "host.subprocesses", "space", "trial"},
+    "record": {"codec", "errors", "host.atomic_write", "host.signals", "host.subprocesses", "hyperparameters", "space"}
+    | {"trial"},
     "analysis": {"config", "errors", "optim", "plain_text", "record", "space", "trial"},
     "report": {"analysis", "config.as_yaml", "errors", "host.atomic_write", "plain_text", "record", "trial"},
     "study": {"comm", "config", "errors", "host", "hyperparameters", "master", "optim", "plain_text", "record"}
