@@ -4,11 +4,12 @@ Notation
     n trials told    d encoded columns    r points    q outputs: the objective, then the constraints
     Z, X  r x d  points in [0, 1]^d
 
-Signs are those of ``trial.py``: the objective is maximised, a constraint holds where it is <= 0.
+Signs are those of ``trial.py``: objectives are maximised, a constraint holds where it is <= 0.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -35,8 +36,8 @@ class Optimizer(Protocol):
     def withdraw(self, trial: Trial) -> None:
         """Forget the latest trial asked, which was never sent."""
 
-    def tell(self, outcome: Outcome) -> None:
-        """What a pending trial gave."""
+    def tell(self, outcome: Outcome, seconds: float = math.nan) -> None:
+        """What a pending trial gave, and what it cost the worker [s]; NaN where nobody measured that."""
 
 
 class Trainer(Protocol):

@@ -29,7 +29,7 @@ ALLOWED = {
     | {"trial"},
     "optim": {"errors", "interfaces", "space", "trial"},
     "snn": {"config", "errors", "host.scratch", "hyperparameters", "trial"},
-    "record": {"codec", "errors", "host.signals", "host.subprocesses", "space", "trial"},
+    "record": {"codec", "errors", "hyperparameters", "host.signals", "host.subprocesses", "space", "trial"},
     "analysis": {"config", "errors", "optim", "plain_text", "record", "space", "trial"},
     "report": {"analysis", "config.as_yaml", "errors", "plain_text", "record", "trial"},
     "study": {"comm", "config", "errors", "host", "hyperparameters", "master", "optim", "plain_text", "record"}

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from snnhpo_mpi.config import FloatParameter
 from snnhpo_mpi.space import Space
-from snnhpo_mpi.trial import Outcome, Params, State, Trial
+from snnhpo_mpi.trial import ACCURACY, Outcome, Params, State, Trial
 
 Array = NDArray[np.float64]
 
@@ -62,7 +62,7 @@ def exact_problem(
 
     def evaluate(trial: Trial) -> Outcome:
         value, constraints = at(trial.params)
-        return Outcome(trial.number, State.COMPLETED, -value, tuple(float(c) for c in constraints))
+        return Outcome(trial.number, State.COMPLETED, {ACCURACY: -value}, tuple(float(c) for c in constraints))
 
     middle = np.array([(low + high) / 2 for low, high in bounds])
     return Problem(

@@ -18,7 +18,7 @@ from pydantic.json_schema import SkipJsonSchema
 from snnhpo_mpi.config.datasets import DATASETS
 from snnhpo_mpi.config.text import function_target, network_name, path_text
 from snnhpo_mpi.hyperparameters.ranges import RANGES
-from snnhpo_mpi.trial import ParamValue
+from snnhpo_mpi.trial import ACCURACY, ParamValue
 
 if TYPE_CHECKING:
     DatasetName = str
@@ -444,6 +444,15 @@ class RetrainSettings(Settings):
     """Folder, in that of the study, for the trained networks; none to forget them."""
 
 
+def _one_objective(names: Any) -> Any:
+    """Raise ``ValueError`` where a list has more objectives than one, or none; whatever each is."""
+    if not isinstance(names, list | tuple):
+        return names
+    if len(names) != 1:
+        raise ValueError(f"a list with exactly one objective is needed, such as [{ACCURACY}]")
+    return tuple(names)
+
+
 class StudyConfig(Settings):
     """One experiment."""
 
@@ -451,6 +460,10 @@ class StudyConfig(Settings):
     """Which study this is."""
     budget: BudgetSettings
     """When the search ends."""
+    objectives: Annotated[tuple[Name, ...], Field(min_length=1, max_length=1), BeforeValidator(_one_objective)] = (
+        ACCURACY,
+    )
+    """What is maximised, a list with one name: ``accuracy``, or what the objective of a python function is called."""
     optimizer: OptimizerSettings = OptimizerSettings()
     """How hyperparameters are proposed."""
     trainer: Trainer

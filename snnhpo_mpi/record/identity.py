@@ -10,6 +10,7 @@ from typing import Any
 
 from snnhpo_mpi.errors import RecordError
 from snnhpo_mpi.record.table import Table
+from snnhpo_mpi.trial import ACCURACY
 
 
 class Change(Enum):
@@ -28,6 +29,7 @@ CHANGES: tuple[tuple[str, Change, str], ...] = (
     ("budget", Change.FREE, ""),
     ("workers", Change.FREE, ""),
     ("record", Change.FREE, ""),
+    ("objectives", Change.REFUSED, _OBJECTIVE),
     ("optimizer", Change.ACCEPT, "further trials would be proposed in another way"),
     ("baseline.name", Change.ACCEPT, "trial 0 would go by another name"),
     ("baseline", Change.REFUSED, "trial 0 was evaluated already, as the baseline or as an ordinary trial"),
@@ -107,7 +109,9 @@ def _refusal(folder: Path, diff: str, reasons: Sequence[str]) -> RecordError:
 def _completed(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     """A recorded configuration with those keys of today's that its program did not have, at what the program did."""
     formerly = FORMERLY.get(old["trainer"]["name"], {})
-    return {**old, "trainer": {**{key: formerly[key] for key in formerly if key in new["trainer"]}, **old["trainer"]}}
+    trainer = {**{key: formerly[key] for key in formerly if key in new["trainer"]}, **old["trainer"]}
+    objectives = {"objectives": [ACCURACY]} if "objectives" in new else {}
+    return {**objectives, **old, "trainer": trainer}
 
 
 def _plain(value: object) -> Any:

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from snnhpo_mpi.config import CategoricalParameter, IntParameter, PythonSettings, StdpSettings, StudyConfig, as_yaml, expanded
+from snnhpo_mpi.config import (
+    CategoricalParameter,
+    IntParameter,
+    PythonSettings,
+    StdpSettings,
+    StudyConfig,
+    as_yaml,
+    expanded,
+)
 from snnhpo_mpi.errors import ConfigError, said
 from snnhpo_mpi.host.device import usable_cores, visible_gpus
 from snnhpo_mpi.hyperparameters.networks import defaults
