@@ -6,6 +6,7 @@ Mersenne Twister (Matsumoto & Nishimura, ACM TOMACS 1998), of which a number tak
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Float32s = NDArray[np.float32]
+AT_ONCE = 2**16  # numbers: their bits take more memory than they do themselves
 
 
 class Draws:
@@ -25,8 +27,10 @@ class Draws:
 
     def uniform(self, shape: tuple[int, ...]) -> Float32s:
         """Numbers from 0 to 1 - 2^-24, as ``torch.rand``."""
-        drawn = self._bits.random_raw(int(np.prod(shape))).astype(np.uint32) & np.uint32(2**24 - 1)
-        return (drawn.astype(np.float32) * np.float32(2.0**-24)).reshape(shape)
+        drawn = np.empty(math.prod(shape), np.float32)
+        for part in (drawn[first : first + AT_ONCE] for first in range(0, len(drawn), AT_ONCE)):
+            part[:] = (self._bits.random_raw(len(part)) & np.uint64(2**24 - 1)) * 2.0**-24
+        return drawn.reshape(shape)
 
     def integer(self) -> int:
         """A number from 0 to 2^63 - 2, as ``torch.randint``."""

@@ -55,7 +55,8 @@ class OneByOne(TwoLayers):
         refuse_overflow(params, real)
         value = numbers(params)
         n, norm = int(value["map_size"]), value["norm"]
-        self.w: Reals = (Draws(seed).uniform((n_inputs, n)) * np.float32(INITIAL_WEIGHT)).astype(real)
+        self.w: Reals = Draws(seed).uniform((n_inputs, n)).astype(real, copy=False)
+        self.w *= np.float32(INITIAL_WEIGHT)
         # The library normalises after each presentation only; a large norm would leave the first one silent.
         with np.errstate(over="ignore", invalid="ignore"):  # ``refuse_divergence`` tells
             total = self.w.sum(0, dtype=np.float64)
