@@ -4,18 +4,20 @@ Notation
     n trials told    d encoded columns    r points    q outputs: the objective, then the constraints
     Z, X  r x d  points in [0, 1]^d
 
-Signs are those of ``trial.py``: the objective is maximised, a constraint holds where it is <= 0.
+Signs are those of ``trial.py``: objectives are maximised, a constraint holds where it is <= 0.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from snnhpo_mpi.space import Space
 from snnhpo_mpi.trial import Outcome, Proposal, Trial
 
 Array = NDArray[np.float64]
@@ -37,8 +39,8 @@ class Optimizer(Protocol):
     def withdraw(self, trial: Trial) -> None:
         """Forget the latest trial asked, which was never sent."""
 
-    def tell(self, outcome: Outcome) -> None:
-        """What a pending trial gave."""
+    def tell(self, outcome: Outcome, seconds: float = math.nan) -> None:
+        """What a pending trial gave, and what it cost the worker [s]; NaN where nobody measured that."""
 
 
 class Trainer(Protocol):
@@ -127,6 +129,15 @@ class Merit(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Box:
+    """The part of a space in which a proposal lies: corners, each ``d``."""
+
+    space: Space
+    lower: Array
+    upper: Array
+
+
 class Acquisition(Protocol):
     """What a proposal is the best point of, as far as it can be found.
 
@@ -141,6 +152,6 @@ class Acquisition(Protocol):
         """The rows of X in order, the best first."""
         ...
 
-    def merits(self) -> Sequence[Merit]:
-        """What is climbed, one after the other."""
+    def climbed(self, X: Array, box: Box, n_evaluations: int) -> Array:
+        """Points of the box that are to be ranked too: the best that a search with gradients found, from X or not."""
         ...

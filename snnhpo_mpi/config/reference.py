@@ -90,6 +90,8 @@ def _default(name: str, default: object) -> str:
         return "none"
     if isinstance(default, Settings):
         return "the defaults below"
+    if isinstance(default, tuple):
+        return f"`[{', '.join(map(str, default))}]`"
     if isinstance(default, bool):
         return f"`{str(default).lower()}`"
     if isinstance(default, int | float) and name in RANGES and RANGES[name].unit == "s":

@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 from snnhpo_mpi.config.datasets import DATASETS
 from snnhpo_mpi.config.text import function_target, network_name, path_text
 from snnhpo_mpi.hyperparameters.ranges import RANGES
-from snnhpo_mpi.trial import ParamValue
+from snnhpo_mpi.trial import ACCURACY, ParamValue
 
 if TYPE_CHECKING:
     DatasetName = str
@@ -134,6 +134,9 @@ class OptimizerSettings(Settings):
 
     name: Literal["scbo", "sobol", "random", "replay"] = "scbo"
     """``scbo`` learns; ``sobol`` and ``random`` do not; ``replay`` repeats the configurations of another study."""
+    engine: Literal["fast", "library"] = "fast"
+    """``scbo`` only. Who computes its models: ``fast`` is our own core, ``library`` BoTorch and GPyTorch, which takes
+    many times as long for each proposal."""
     initial: Annotated[int, _within("initial")] = 20
     """Sobol points before the first model."""
     study: Path | None = None
@@ -220,7 +223,7 @@ class StdpSettings(Settings):
     readout: Literal["frozen", "latest", "published"] = "frozen"
     """What the decoder is fitted on: training samples shown again with learning off, the latest ones as they were when
     they were learnt, or, as published, rates and counts of the whole training added up."""
-    readout_samples: Annotated[int, _within("readout_samples")] = 10_000
+    readout_samples: Annotated[int, _within("readout_samples")] = 50_000
     """``frozen`` and ``latest``: so many samples, or all if fewer."""
     time_limit: Duration = 6 * 3600.0
     """A trial over it is failed."""
@@ -245,8 +248,17 @@ class SlayerSettings(Settings):
     """What is learnt."""
     encoding: EncodingSettings
     """How it becomes spikes."""
+    initial_weights: Literal["scaled", "library"] = "scaled"
+    """Of our networks. ``library``: as lava-dl draws them, of which rounding erases most in a layer of more than 1,024
+    inputs and all of more than 4,096. ``scaled``: scaled up in such layers, so that half of them stay."""
     time_limit: Duration = 6 * 3600.0
     """A trial over it is failed."""
+
+    @model_validator(mode="after")
+    def _own_keys(self) -> SlayerSettings:
+        if ":" in self.network and self.initial_weights != type(self).model_fields["initial_weights"].default:
+            raise ValueError("initial_weights is for our networks: one of your own draws its weights by itself")
+        return self
 
 
 class PythonSettings(Settings):
@@ -423,6 +435,15 @@ class BaselineSettings(Settings):
     """Value of each searched hyperparameter; of our networks those alone that differ from the library's defaults."""
 
 
+def _one_objective(names: Any) -> Any:
+    """Raise ``ValueError`` where a list has more objectives than one, or none; whatever each is."""
+    if not isinstance(names, list | tuple):
+        return names
+    if len(names) != 1:
+        raise ValueError(f"a list with exactly one objective is needed, such as [{ACCURACY}]")
+    return tuple(names)
+
+
 class StudyConfig(Settings):
     """One experiment."""
 
@@ -430,6 +451,10 @@ class StudyConfig(Settings):
     """Which study this is."""
     budget: BudgetSettings
     """When the search ends."""
+    objectives: Annotated[tuple[Name, ...], Field(min_length=1, max_length=1), BeforeValidator(_one_objective)] = (
+        ACCURACY,
+    )
+    """What is maximised, a list with one name: ``accuracy``, or what the objective of a python function is called."""
     optimizer: OptimizerSettings = OptimizerSettings()
     """How hyperparameters are proposed."""
     trainer: Trainer

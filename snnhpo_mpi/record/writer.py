@@ -28,9 +28,9 @@ from snnhpo_mpi.record.recovery import Files
 from snnhpo_mpi.record.replay import entry_of
 from snnhpo_mpi.record.retraining import Retraining
 from snnhpo_mpi.record.saver import Saver
-from snnhpo_mpi.record.table import Table
+from snnhpo_mpi.record.table import METRICS, Table
 from snnhpo_mpi.space import Space
-from snnhpo_mpi.trial import Asked, Curve, Ended, Event, Outcome, Progress, State
+from snnhpo_mpi.trial import ACCURACY, Asked, Curve, Ended, Event, Outcome, Progress, Repeated, State
 
 FLUSH_EVERY_S = 30.0
 LIVE_EVERY_S = 3.0
@@ -66,7 +66,7 @@ class StudyRecord:
         states = table.column("trials/state")
         self._asked = set(table.row)
         self._ended = {number for number, row in table.row.items() if states[row].decode() in set(State)}
-        self._metrics = {name for name in table.columns if name.startswith("trials/metrics/")}
+        self._metrics = {name for name in table.columns if name.startswith(METRICS)}
         self._progress: dict[int, Progress] = {}
         self._newcomers: list[WorkerSeen] = []
         self._live_at = time.monotonic() + LIVE_EVERY_S
@@ -97,7 +97,8 @@ class StudyRecord:
                     f"{folder} holds a study already: go on with it by --resume, or choose another folder"
                 )
             now = time.time()
-            header = Header(uuid.uuid4().hex, str(resolved_config["study"]["name"]), tuple(constraint_names), now)
+            name, objectives = str(resolved_config["study"]["name"]), resolved_config.get("objectives", (ACCURACY,))
+            header = Header(uuid.uuid4().hex, name, tuple(constraint_names), now, objective_names=tuple(objectives))
             notices = _texts(lock.notice)
             path = folder / journal.FILE_NAME
             if path.exists() and path.stat().st_size:  # no study, but somebody's
@@ -177,13 +178,17 @@ class StudyRecord:
                     self._expect(number in self._asked and number not in self._ended, number, "ended, but is not out")
                     self._ended.add(number)
                     entries.append(replace(event, outcome=self._bounded(_usable(event.outcome))))
+                case Repeated():
+                    number = event.repeat.number
+                    self._expect(number in self._asked, number, "repeated, but never asked")
+                    entries.append(event)
                 case _:
                     entries.append(event)
         self._write(entries)
 
     def _bounded(self, outcome: Outcome) -> Outcome:
         """The outcome without metrics under ever new names, their number noted as ``metrics_cut``."""
-        known = {f"trials/metrics/{name}": name for name in outcome.metrics}
+        known = {f"{METRICS}{name}": name for name in outcome.metrics}
         room = max(0, MAX_METRICS - len(self._metrics))
         refused = {known[key] for key in [key for key in known if key not in self._metrics][room:]}
         self._metrics.update(key for key, name in known.items() if name not in refused)

@@ -211,6 +211,8 @@ def _tiles(data: StudyData, summary: Summary) -> list[Tile]:
             Tile(percent(summary.silent_share), "stopped early", f"{summary.stopped} networks"),
             Tile(rough_duration(summary.saved_seconds), "of training saved", "by stopping networks early"),
         ]
+    if summary.pruned:
+        tiles.append(Tile(str(summary.pruned), "pruned", "networks that could not win"))
     return [*tiles, _busy_tile(summary), Tile(rough_duration(summary.seconds), "of search", f"{summary.state}{left}")]
 
 

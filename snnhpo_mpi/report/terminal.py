@@ -117,6 +117,7 @@ def progress_line(summary: Summary) -> str:
         budget=summary.budget_trials,
         feasible=summary.feasible,
         stopped=summary.stopped,
+        pruned=summary.pruned,
         failed=summary.failed + summary.lost,
         running=summary.running,
         best=(summary.best.objective, summary.best.number) if summary.best else None,
@@ -210,6 +211,7 @@ def _bar(summary: Summary) -> RenderableType:
 def _facts(summary: Summary, again: Sequence[Repeats]) -> list[tuple[str, Text]]:
     counts = Text(f"{summary.completed} completed ({summary.feasible} feasible)")
     counts.append(f", {summary.stopped} stopped early" if summary.silent_share is not None else "")
+    counts.append(f", {summary.pruned} pruned" if summary.pruned else "")
     if summary.failed or summary.lost:
         counts.append(f", {summary.failed} failed", style="red" if summary.failed else "")
         counts.append(f", {summary.lost} lost" if summary.lost else "")

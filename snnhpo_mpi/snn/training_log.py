@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from snnhpo_mpi.interfaces import Ints, Learnt
 from snnhpo_mpi.snn.early_stopping.stopping import EarlyStopping
-from snnhpo_mpi.trial import Outcome, Progress, State
+from snnhpo_mpi.trial import ACCURACY, Outcome, Progress, State
 
 REPORT_EVERY_S = 1.0
 Report = Callable[[Progress], None]
@@ -58,6 +58,7 @@ class TrainingLog:
         self._number, self._n_planned, self._device = number, n_planned, device
         self._report, self._clock = report, clock
         self._accuracies: list[float] = []
+        self._n_before = 0  # predictions behind the latest of them
         self._n_right = self._n_predicted = self.epoch = 0
         self._started = self._reported = clock()
         self._peak_memory_mb = 0.0  # before the checkpoint that it goes on from
@@ -69,6 +70,7 @@ class TrainingLog:
         if self.epoch:
             self._accuracies.append(self.accuracy or 0.0)
         self.epoch += 1
+        self._n_before = self.n_predicted
         self._n_right = self._n_predicted = 0
         self.stopping.start_epoch()
 
@@ -87,6 +89,11 @@ class TrainingLog:
         if self._n_predicted:
             return self._n_right / self._n_predicted
         return self._accuracies[-1] if self._accuracies else None
+
+    @property
+    def n_predicted(self) -> int:
+        """Predictions that the running training accuracy is a share of."""
+        return self._n_predicted or self._n_before
 
     def observe(self, learnt: Learnt, classes: Ints) -> None:
         """Take in what ``B`` samples of these classes did, and report if a second has passed."""
@@ -118,6 +125,7 @@ class TrainingLog:
             "accuracies": list(self._accuracies),
             "n_right": self._n_right,
             "n_predicted": self._n_predicted,
+            "n_before": self._n_before,
             "seconds": self._clock() - self._started,
             "peak_memory_mb": self._peak_mb(),
             "stopping": self.stopping.state_dict(),
@@ -128,6 +136,7 @@ class TrainingLog:
         self.epoch, self.n_samples = state["epoch"], state["n_samples"]
         self._accuracies = list(state["accuracies"])
         self._n_right, self._n_predicted = state["n_right"], state["n_predicted"]
+        self._n_before = state.get("n_before", 0)  # which checkpoints of an earlier version lack
         self._started = self._clock() - state["seconds"]
         self._peak_memory_mb, self._resumed_after = state["peak_memory_mb"], self.epoch
         self.stopping.load_state_dict(state["stopping"])
@@ -140,7 +149,7 @@ class TrainingLog:
     def stopped(self) -> Outcome:
         """The outcome of a network that was stopped: not scored, its objective is its running training accuracy."""
         metrics = self._metrics(score_seconds=0.0) | {"stopped_at": float(self.n_samples)}
-        return self._outcome(State.STOPPED, self._accuracies[-1], metrics)
+        return self._outcome(State.STOPPED, self._accuracies[-1], self.n_predicted, metrics)
 
     def completed(self, predicted: Ints, classes: Ints, n_classes: int) -> Outcome:
         """The outcome of a network that has just read the held-out data.
@@ -152,7 +161,8 @@ class TrainingLog:
         """
         score_seconds = self._clock() - self._started - self._train_seconds
         accuracy = float(np.mean(predicted == classes))
-        outcome = self._outcome(State.COMPLETED, accuracy, self._metrics(score_seconds) | {"accuracy": accuracy})
+        metrics = self._metrics(score_seconds) | {"accuracy": accuracy}
+        outcome = self._outcome(State.COMPLETED, accuracy, len(predicted), metrics)
         table = confusion(predicted, classes, n_classes).tolist()
         return replace(outcome, curves={**outcome.curves, "confusion": table})
 
@@ -175,11 +185,12 @@ class TrainingLog:
     def _peak_mb(self) -> float:
         return max(self._peak_memory_mb, _peak_memory_mb(self._device))
 
-    def _outcome(self, state: State, objective: float, metrics: dict[str, float]) -> Outcome:
+    def _outcome(self, state: State, accuracy: float, n: int, metrics: dict[str, float]) -> Outcome:
         return Outcome(
             number=self._number,
             state=state,
-            objective=objective,
+            objectives={ACCURACY: accuracy},
+            n_scored=n,
             constraints=self.stopping.constraints,
             metrics=metrics,
             curves={"train_accuracy": tuple(self._accuracies)} | self.stopping.curves(),

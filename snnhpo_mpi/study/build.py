@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
@@ -45,8 +46,10 @@ def build_optimizer(config: StudyConfig, again: Sequence[Candidate] = ()) -> Opt
     match config.optimizer.name:
         case "scbo":
             from snnhpo_mpi.optim.scbo import ScboSearch
+            from snnhpo_mpi.optim.settings import DEFAULTS
 
-            return ScboSearch(space, len(config.constraint_names), seed, config.optimizer.initial)
+            settings = replace(DEFAULTS, engine=config.optimizer.engine)
+            return ScboSearch(space, len(config.constraint_names), seed, config.optimizer.initial, settings)
         case "sobol":
             from snnhpo_mpi.optim.sobol import SobolSearch
 

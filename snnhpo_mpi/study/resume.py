@@ -15,13 +15,13 @@ from snnhpo_mpi.host.provenance import provenance
 from snnhpo_mpi.interfaces import Optimizer
 from snnhpo_mpi.master.ending import Ending
 from snnhpo_mpi.master.failures import Failures
-from snnhpo_mpi.master.proposer import N_TOLD, Proposer
+from snnhpo_mpi.master.proposer import Proposer
 from snnhpo_mpi.record import StudyData, StudyRecord, exists, read
 from snnhpo_mpi.space import Space
 from snnhpo_mpi.study.check import Found
 from snnhpo_mpi.study.progress import Tally
 from snnhpo_mpi.study.request import Request, Task
-from snnhpo_mpi.trial import Asked, Ended, Event, Outcome, State, Trial, trial_seed
+from snnhpo_mpi.trial import Asked, Ended, Event, State, Trial, trial_seed
 
 log = logging.getLogger(__name__)
 
@@ -141,24 +141,29 @@ def _replay(optimizer: Optimizer, events: Iterable[Event], asks_on: bool) -> Pro
         events: of the record, in order.
         asks_on: whether the budget allows another trial.
     """
-    outcomes: deque[Outcome] = deque()
+    ends: deque[Ended] = deque()
     n_told, latest = 0, -1
+
+    def tell_next() -> None:
+        ended = ends.popleft()
+        optimizer.tell(ended.outcome, ended.seconds)
+
     for event in events:
         if isinstance(event, Asked):
-            n_seen = event.optimizer.get(N_TOLD)  # none: a baseline, which nobody proposed
-            while outcomes and isinstance(n_seen, int | float) and n_told < n_seen:
-                optimizer.tell(outcomes.popleft())
+            n_seen = event.n_told or 0  # None of a baseline, which nobody proposed
+            while ends and n_told < n_seen:
+                tell_next()
                 n_told += 1
             optimizer.adopt(event.trial)
             latest = event.trial.number
         elif isinstance(event, Ended):
-            outcomes.append(event.outcome)
-    while outcomes and outcomes[0].number != latest:
-        optimizer.tell(outcomes.popleft())
+            ends.append(event)
+    while ends and ends[0].outcome.number != latest:
+        tell_next()
         n_told += 1
     proposer = Proposer(optimizer, n_told)
-    if outcomes and asks_on:
+    if ends and asks_on:
         proposer.post_ask()
-    for outcome in outcomes:
-        proposer.post_tell(outcome)
+    for ended in ends:
+        proposer.post_tell(ended.outcome, ended.seconds)
     return proposer

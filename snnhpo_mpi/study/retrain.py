@@ -23,6 +23,7 @@ from snnhpo_mpi.config.settings import StudySettings
 from snnhpo_mpi.config.validation import validate
 from snnhpo_mpi.errors import ConfigError, RecordError
 from snnhpo_mpi.record import Candidate, Retraining, StudyData, exists, read
+from snnhpo_mpi.record.identity import completed
 from snnhpo_mpi.study.request import Request, Say, Task
 from snnhpo_mpi.study.run import run_search
 from snnhpo_mpi.study.search import OWN_FOLDERS
@@ -174,7 +175,7 @@ def _begun(folder: Path, candidates: tuple[Candidate, ...]) -> tuple[Candidate, 
 def _changed(past: StudyData, wish: Wish, n_candidates: int) -> dict[str, Any]:
     """The configuration of the search with what a retraining has otherwise, as plain data."""
     unstopped: dict[str, Any] = {"stopping": [], "saturation": [], "chance": None}
-    config = {**json.loads(json.dumps(past.config)), **unstopped, "baseline": None}
+    config = {**completed(json.loads(json.dumps(past.config))), **unstopped, "baseline": None}
     config.pop("retrain", None)  # of earlier programs
     config["study"] = {**config["study"], "name": wish.name}
     config["budget"] = {**config["budget"], "trials": n_candidates * wish.repeats, "wall_time": None}
@@ -215,7 +216,7 @@ def _refuse_another_split(past: StudyData, config: StudyConfig) -> None:
 def _refuse_others(folder: Path, config: StudyConfig, retraining: Retraining) -> None:
     """Raise where the folder holds trainings of other trials, epochs, data, or networks that were not kept."""
     begun = read(folder)
-    before, after = begun.config, config.model_dump(mode="json")
+    before, after = completed(begun.config), config.model_dump(mode="json")
     changed = [key for key in ("space", "fixed", "trainer") if before.get(key) != after[key]]
     if begun.retraining != retraining:
         changed = ["retrain", *changed]

@@ -78,6 +78,7 @@ def prepare_evaluator(results: Path, place: Place, assigned: str) -> EvaluatorSe
         ),
         environment={**variables(scratch, os.environ), **device.environment},
         n_constraints=len(config.constraint_names),
+        objectives=config.objectives,
         time_limit_s=config.trainer.time_limit,
         log=folder / "logs" / f"rank_{rank:03d}.log",
         device=device.label,

@@ -54,7 +54,7 @@ def folder(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     for number, choice in enumerate(CHOICES):
         record.append(Asked(Trial(number, {"k": choice, "m": 2}, 7), 1.0))
         if number < len(CHOICES) - 1:
-            record.append(Ended(Outcome(number, State.COMPLETED, float(number)), 1, 2.0, 1.0))
+            record.append(Ended(Outcome(number, State.COMPLETED, {"accuracy": float(number)}), 1, 2.0, 1.0))
     record.close("interrupted")
     if request.param != "both files":
         (folder / {"s": "journal.jsonl", "j": "study.h5"}[request.param[0]]).unlink()
@@ -90,7 +90,7 @@ def test_the_best_is_printed_as_yaml_of_its_type(tmp_path: Path, capsys: pytest.
             tmp_path / str(number), "", CONFIG.model_dump(mode="json"), Space(CONFIG.space), (), {}
         )
         record.append(Asked(Trial(0, {"k": choice, "m": 2}, 7), 1.0))
-        record.append(Ended(Outcome(0, State.COMPLETED, 0.5), 1, 2.0, 1.0))
+        record.append(Ended(Outcome(0, State.COMPLETED, {"accuracy": 0.5}), 1, 2.0, 1.0))
         record.close("complete")
         (tmp_path / str(number) / "journal.jsonl").unlink()
         assert cli.main(["best", str(tmp_path / str(number)), "--yaml"]) == 0

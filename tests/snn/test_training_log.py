@@ -77,7 +77,8 @@ def test_a_completed_training_has_the_held_out_accuracy_as_its_objective() -> No
     log.observe(learnt(1, 0, 1, 0), LABELS)
     log.end_training()
     outcome = log.completed(np.array([0, 1, 1, 1]), LABELS, 2)
-    assert (outcome.number, outcome.state, outcome.objective) == (5, State.COMPLETED, 0.75)
+    assert (outcome.number, outcome.state, outcome.objectives) == (5, State.COMPLETED, {"accuracy": 0.75})
+    assert outcome.n_scored == 4
     assert outcome.constraints == (0.25 - 0.5,)
     peak_memory_mb = outcome.metrics["peak_memory_mb"]
     assert peak_memory_mb > 1
@@ -105,7 +106,8 @@ def test_a_stopped_training_has_its_running_accuracy_as_its_objective_and_no_sco
     log.observe(Learnt(SILENT, np.array([1, 0, 0, 0]), {}), LABELS)
     log.end_training()
     outcome = log.stopped()
-    assert (outcome.state, outcome.objective, outcome.constraints) == (State.STOPPED, 0.25, (0.5,))
+    assert (outcome.state, outcome.objectives, outcome.constraints) == (State.STOPPED, {"accuracy": 0.25}, (0.5,))
+    assert outcome.n_scored == 4
     assert outcome.metrics["stopped_at"] == 4
     assert outcome.metrics["score_seconds"] == 0
     assert "accuracy" not in outcome.metrics
@@ -116,7 +118,21 @@ def test_a_training_stopped_before_any_prediction_has_the_objective_zero() -> No
     log.start_epoch()
     log.observe(Learnt(SILENT, None, {}), LABELS)
     log.end_training()
-    assert log.stopped().objective == 0
+    assert (log.stopped().objective, log.stopped().n_scored) == (0, 0)
+
+
+def test_the_running_accuracy_of_an_epoch_before_has_that_epochs_number_of_samples() -> None:
+    log = log_of([])
+    log.start_epoch()
+    log.observe(learnt(1, 1, 1, 0), LABELS)
+    log.observe(learnt(0, 0, 0, 0), LABELS)
+    log.start_epoch()
+    log.observe(learnt(), LABELS)
+    resumed = log_of([])
+    resumed.load_state_dict(log.state_dict())
+    for one in (log, resumed):
+        one.end_training()
+        assert (one.stopped().objective, one.stopped().n_scored) == (3 / 8, 8)
 
 
 def test_peak_memory_is_not_that_of_the_trial_before() -> None:

@@ -14,7 +14,7 @@ from mpi_families import Family, families
 from snnhpo_mpi import cli, codec
 from snnhpo_mpi.analysis.repeats import repeats
 from snnhpo_mpi.analysis.summary import best_trials
-from snnhpo_mpi.config import StudyConfig
+from snnhpo_mpi.config import StdpSettings, StudyConfig
 from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.record import Candidate, read
 from snnhpo_mpi.record.entries import Entry, Session, from_json
@@ -201,8 +201,8 @@ def test_a_retraining_runs_under_mpiexec(family: Family, searched: Path) -> None
     assert f"{repeats(data)[0].mean:.4f}" in done.stdout
 
 
-def searched_networks(folder: Path) -> Path:
-    """A made-up search of Diehl & Cook networks, whose configuration is complete."""
+def searched_networks(folder: Path, without: tuple[str, ...] = ()) -> Path:
+    """A made-up search of Diehl & Cook networks, whose configuration is complete but for some keys of its trainer."""
     trainer = {
         "name": "stdp",
         "dataset": {"name": "digits5000", "train": 200, "held_out": 100},
@@ -215,7 +215,9 @@ def searched_networks(folder: Path) -> Path:
         "decoder": {"type": "categorical", "choices": ["all", "vote", "2gram", "3gram"]},
     }
     config = StudyConfig.model_validate(sections | {"trainer": trainer, "space": space})
-    return fake_study.written(folder, 30, configuration=config.model_dump(mode="json"))
+    whole = config.model_dump(mode="json")
+    kept = {key: value for key, value in whole["trainer"].items() if key not in without}
+    return fake_study.written(folder, 30, configuration=whole | {"trainer": kept})
 
 
 def test_epochs_data_and_stopping_are_those_of_a_final_training(tmp_path: Path) -> None:
@@ -233,6 +235,12 @@ def test_epochs_data_and_stopping_are_those_of_a_final_training(tmp_path: Path) 
     assert task.document.text == fake_study.CONFIG_TEXT
     again = configure(Wish(search)).retraining
     assert again is not None and again.candidates[0].params == best.params
+
+
+def test_what_a_program_did_before_it_had_a_key_is_done_again(tmp_path: Path) -> None:
+    search = searched_networks(tmp_path / "s", without=("readout", "readout_samples"))
+    trainer = configure(Wish(search))[0].trainer
+    assert isinstance(trainer, StdpSettings) and (trainer.readout, trainer.readout_samples) == ("latest", 1000)
 
 
 @pytest.mark.parametrize("change", ["trainer.dataset.train=100", "trainer.dataset.held_out=50", "study.seed=2"])

@@ -97,13 +97,15 @@ def test_two_runs_with_one_worker_and_the_same_seed_are_equal(snnhpo: Program, t
     assert trials("a") == trials("b")
 
 
+@pytest.mark.parametrize("settings", [["initial=4"], ["initial=8", "engine=library"]], ids=" ".join)
 def test_a_study_killed_and_resumed_is_the_uncut_one(
-    snnhpo: Program, toy: Path, environment: dict[str, str], trials: Trials
+    snnhpo: Program, toy: Path, environment: dict[str, str], trials: Trials, settings: list[str]
 ) -> None:
-    options = ("--set", "optimizer.name=scbo", "--set", "optimizer.initial=4")
+    changes = [f"optimizer.{setting}" for setting in ["name=scbo", *settings]]
+    options = tuple(word for change in changes for word in ("--set", change))
     assert snnhpo("run", "toy.yaml", "--results", "uncut", *options).returncode == 0
     process = start(toy, environment, *options, TOY_SECONDS="0.1")
-    wait_for_ended(toy, 6)
+    wait_for_ended(toy, 6 if len(settings) == 1 else 10)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     resumed = snnhpo("run", "toy.yaml", "--resume", *options)

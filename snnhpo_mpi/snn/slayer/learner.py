@@ -95,8 +95,10 @@ class SlayerLearner:
         self._task, self._settings = task, task.settings
         self._layers = tuple(monitor.layer for monitor in task.config.stopping)
         self.batch_size = self.look_every = int(params["batch_size"])
-        name, engine = self._settings.network, self._settings.engine
-        network = build_network(name, engine, task.input_shape, task.split.n_classes, params, self._layers)
+        one, n_classes = self._settings, task.split.n_classes
+        network = build_network(
+            one.network, one.engine, task.input_shape, n_classes, params, self._layers, one.initial_weights
+        )
         self._learning = Backpropagation(network.to(self._device), params)
         self._random = RandomState(self._generator)
 
@@ -200,7 +202,13 @@ def reader_of(saved: Mapping[str, Any], device: torch.device) -> SlayerReader:
 
 
 def build_network(
-    name: str, engine: str, shape: Shape, n_classes: int, params: Params, layers: tuple[str, ...]
+    name: str,
+    engine: str,
+    shape: Shape,
+    n_classes: int,
+    params: Params,
+    layers: tuple[str, ...],
+    initial_weights: str = "scaled",
 ) -> torch.nn.Module:
     """A network of ours, by an engine, or of anybody's class.
 
@@ -211,6 +219,7 @@ def build_network(
         n_classes: K.
         params: its hyperparameters.
         layers: whose spikes are counted.
+        initial_weights: of ours, library or scaled.
 
     Raises:
         ConfigError: the class is not there.
@@ -218,7 +227,7 @@ def build_network(
     if ":" in name:
         return load_architecture(name)(shape, n_classes, params, layers)
     kind = Csnn if engine == "fast" else LavaNetwork
-    return kind(shape, n_classes, params, layers, LAYOUTS[name])
+    return kind(shape, n_classes, params, layers, LAYOUTS[name], initial_weights)
 
 
 @torch.no_grad()

@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 from snnhpo_mpi.config import SaturationSettings, StudyConfig
 from snnhpo_mpi.hyperparameters.networks import defaults
@@ -136,3 +137,27 @@ def test_max_loss_is_finite_when_the_right_neuron_is_silent():
     assert loss_of("max")(spikes, torch.tensor([0])).item() == pytest.approx(math.log(3))
     spikes[0, 1] = 1.0
     assert loss_of("max")(spikes, torch.tensor([0])).item() == pytest.approx(math.log(math.e + 2))
+
+
+@pytest.mark.parametrize("engine", ["fast", "library"])
+def test_the_networks_of_a_trial_have_the_weights_that_the_configuration_asks_for(engine):
+    asked = config()
+    wide = defaults("slayer", "csnn") | {"c1_filters": 128, "c2_filters": 2, "c1_k": 3, "c2_k": 3}  # c2: 1,152 inputs
+    largest = {}
+    for kind in ("library", "scaled"):
+        settings = asked.trainer.model_copy(update={"initial_weights": kind, "engine": engine})
+        network = trainer(asked.model_copy(update={"trainer": settings}))._network(wide)
+        block = network.blocks["c2"]
+        weight = block.weight if engine == "fast" else block.synapse.weight
+        largest[kind] = float(weight.detach().abs().max())
+    assert largest["library"] == pytest.approx(1152**-0.5, rel=0.01)
+    assert largest["scaled"] == pytest.approx(1 / 32, rel=0.01)
+
+
+def test_initial_weights_of_a_network_of_one_s_own_are_its_own_matter():
+    whole = config().model_dump(mode="json")
+    whole["trainer"] |= {"network": "mine:Net", "initial_weights": "scaled"}
+    StudyConfig.model_validate(whole)
+    whole["trainer"]["initial_weights"] = "library"
+    with pytest.raises(ValidationError, match="initial_weights is for our networks: one of your own draws its weights"):
+        StudyConfig.model_validate(whole)
