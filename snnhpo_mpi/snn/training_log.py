@@ -136,7 +136,7 @@ class TrainingLog:
         self.epoch, self.n_samples = state["epoch"], state["n_samples"]
         self._accuracies = list(state["accuracies"])
         self._n_right, self._n_predicted = state["n_right"], state["n_predicted"]
-        self._n_before = state.get("n_before", 0)  # which checkpoints of an earlier version lack
+        self._n_before = state["n_before"]
         self._started = self._clock() - state["seconds"]
         self._peak_memory_mb, self._resumed_after = state["peak_memory_mb"], self.epoch
         self.stopping.load_state_dict(state["stopping"])

@@ -163,7 +163,7 @@ def test_a_key_that_a_program_lacked_means_what_that_program_did(tmp_path: Path)
 
 
 def test_a_slayer_study_begun_before_there_was_a_choice_of_weights_keeps_its_own(tmp_path: Path) -> None:
-    slayer = {**CONFIG["trainer"], "name": "slayer"}
+    slayer = {**CONFIG["trainer"], "name": "slayer", "network": "csnn"}
     for name in ("batch_size", "readout", "readout_samples"):
         del slayer[name]
     folder = fake_study.written(tmp_path / "s", 3, configuration=changed("trainer", slayer))
