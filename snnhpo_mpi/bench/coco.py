@@ -17,7 +17,7 @@ from snnhpo_mpi.bench.problems import Problem
 from snnhpo_mpi.config import FloatParameter, IntParameter, Parameter
 from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.space import Space
-from snnhpo_mpi.trial import Outcome, Params, State, Trial
+from snnhpo_mpi.trial import ACCURACY, Outcome, Params, State, Trial
 
 DIMENSION = 10
 N_INITIAL = 10
@@ -55,7 +55,7 @@ def coco_problem(suite: str, function: int, instance: int) -> Problem:
     def evaluate(trial: Trial, _: Any = whole) -> Outcome:  # the suite owns the problem's memory
         x = at(trial.params)
         constraints = tuple(float(c) for c in problem.constraint(x)) if n_constraints else ()
-        return Outcome(trial.number, State.COMPLETED, -float(problem(x)), constraints)
+        return Outcome(trial.number, State.COMPLETED, {ACCURACY: -float(problem(x))}, constraints)
 
     name = f"{suite} f{function}"
     return Problem(

@@ -36,6 +36,9 @@ PROBLEMS = (
     "pressure_vessel",
     "silent_ridge",
     "silent_band",
+    "snn_stdp",
+    "snn_stdp_forest",
+    "snn_stdp_smooth",
 )
 METHODS = ("scbo", "sobol", "random", "botorch_scbo", "optuna_tpe", "optuna_gp", "pycma")
 SUITE_NAMES = ("bbob-constrained", "bbob-mixint")  # of bench/coco.py
@@ -108,6 +111,10 @@ def make_problem(name: str) -> Problem:
             from snnhpo_mpi.bench.own_problem import own_problem
 
             return own_problem(own)
+        case _ if name in PROBLEMS:
+            from snnhpo_mpi.bench.snn import snn_problem
+
+            return snn_problem(name)
         case _:
             known = ", ".join(PROBLEMS)
             raise ConfigError(f"--problem {name}: unknown; one of {known}, or FILE.py:NAME for one of your own")
@@ -155,7 +162,8 @@ def simulate(problem: Problem, asker: Asker, budget: int, pending: int, seed: in
             run.ask_seconds.append(time.perf_counter() - started)
             outcome = problem.evaluate(trial)
             mean = problem.mean_seconds(trial.params, outcome)
-            duration = mean * math.exp(DURATION_SIGMA * rng.standard_normal() - DURATION_SIGMA**2 / 2.0)
+            sigma = problem.duration_sigma
+            duration = mean * math.exp(sigma * rng.standard_normal() - sigma**2 / 2.0)
             heapq.heappush(out, (now + duration, trial.number, trial, outcome, mean))
         now, _, trial, outcome, mean = heapq.heappop(out)
         asker.tell(outcome)
@@ -193,8 +201,9 @@ def run_benchmark(
     Returns:
         The keys of design.md section 9, values in the problem's own sense; also ``curves`` ``K x B`` of the incumbent's
         noise-free value (None before the first feasible), ``fiftieth_feasible`` as ``first_feasible``, ``failed``
-        evaluations of each seed, ``settings`` and ``feasible_seconds``: mean virtual duration of the feasible trials,
-        which tells a search that prefers fast ones.
+        evaluations of each seed, ``optimum`` (the best noise-free value that is known, None where none is stated),
+        ``settings`` and ``feasible_seconds``: mean virtual duration of the feasible trials, which tells a search that
+        prefers fast ones.
 
     Raises:
         ConfigError: there is no such problem or setting, or it does not work.
@@ -202,7 +211,8 @@ def run_benchmark(
     choices = _checked_settings(settings, method)
     the_problem = make_problem(problem)
     runs = _runs(lambda seed: the_problem, method, budget, pending, seeds, choices, progress)
-    return _summary(problem, method, budget, pending, runs) | {"settings": list(settings)}
+    summary = _summary(problem, method, budget, pending, runs)
+    return summary | {"optimum": the_problem.optimum, "settings": list(settings)}
 
 
 def run_suite(
@@ -370,7 +380,7 @@ def _print_parts(args: argparse.Namespace) -> int:
 
 
 def _print_problem(result: Mapping[str, Any]) -> None:
-    keys = ["problem", "method", "budget", "pending", "best", "first_feasible", "feasible_share", "ask_s"]
+    keys = ["problem", "method", "budget", "pending", "best", "optimum", "first_feasible", "feasible_share", "ask_s"]
     for key in keys + ["failed"] * any(result["failed"]):
         sys.stdout.write(f"{key:16} {json.dumps(result[key])}\n")
 

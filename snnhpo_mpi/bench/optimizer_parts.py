@@ -25,7 +25,7 @@ from snnhpo_mpi.optim.scbo import ScboSearch
 from snnhpo_mpi.optim.settings import DEFAULTS, ENGINES, ScboSettings, changed
 from snnhpo_mpi.optim.single_thread import single_threaded
 from snnhpo_mpi.space import Space
-from snnhpo_mpi.trial import Outcome, State, Trial
+from snnhpo_mpi.trial import ACCURACY, Outcome, State, Trial
 
 Array = NDArray[np.float64]
 Part = Callable[[], object]
@@ -77,9 +77,9 @@ def answers(size: Size) -> Told:
     X = rng.random((size.n_told, size.n_hyperparameters))
     noise = 0.01 * rng.standard_normal((size.n_told, 1 + size.n_constraints))
     directions = rng.standard_normal((size.n_hyperparameters, size.n_constraints)) / np.sqrt(size.n_hyperparameters)
-    Y = -((X - 0.5) ** 2).sum(axis=1) + noise[:, 0]
+    Y = -((X - 0.5) ** 2).sum(axis=1, keepdims=True) + noise[:, :1]
     C = (X - 0.5) @ directions - 0.1 + noise[:, 1:]
-    return Told(X, Y, C, np.zeros(size.n_told, dtype=bool))
+    return Told(X, Y, C, np.zeros(size.n_told, dtype=bool), np.full(size.n_told, np.nan))
 
 
 def _parts(settings: ScboSettings, space: Space, told: Told, size: Size) -> Iterator[tuple[str, Part]]:
@@ -125,7 +125,7 @@ def told_search(settings: ScboSettings, space: Space, told: Told, size: Size) ->
     for number in range(len(told)):
         search.adopt(Trial(number, space.decode(told.X[number]), number))
         values = tuple(float(c) for c in told.C[number])
-        search.tell(Outcome(number, State.COMPLETED, float(told.Y[number]), values))
+        search.tell(Outcome(number, State.COMPLETED, {ACCURACY: float(told.Y[number, 0])}, values))
     for _ in range(max(size.n_pending - 1, 1)):
         search.ask(hurried=True)  # fits, and then is cheap
     return search

@@ -148,11 +148,11 @@ class ScboSearch:
         ask.diagnostics["ask_seconds"] = time.perf_counter() - started
         return Proposal(trial, self._n_told - ask.n_unseen, ask.diagnostics)
 
-    def tell(self, outcome: Outcome) -> None:
+    def tell(self, outcome: Outcome, seconds: float = math.nan) -> None:
         """Learn from the answer to a pending trial; one that is not pending or lost teaches nothing."""
         self._n_told += 1
         before = self._observations.told
-        trial = self._observations.tell(outcome)
+        trial = self._observations.tell(outcome, seconds)
         if trial is not None:
             improved = is_improvement(before, self._observations.told, self._settings.region.min_gain)
             if before.feasible.any():
@@ -283,5 +283,5 @@ def is_improvement(before: Told, after: Told, min_gain: float) -> bool:
         return True
     if not after.feasible[row]:
         return bool(after.violation[row] < (1.0 - min_gain) * after.violation[old])
-    gain = after.Y[row] - before.Y[old]
-    return bool(gain > min_gain * math.fabs(before.Y[old]))
+    gain = after.y[row] - before.y[old]
+    return bool(gain > min_gain * math.fabs(before.y[old]))

@@ -25,7 +25,7 @@ from snnhpo_mpi.optim.observations import Told
 from snnhpo_mpi.optim.scbo import ScboSearch
 from snnhpo_mpi.optim.settings import DEFAULTS, changed
 from snnhpo_mpi.space import Space
-from snnhpo_mpi.trial import Outcome, State, Trial
+from snnhpo_mpi.trial import ACCURACY, Outcome, State, Trial
 
 SETTINGS = changed(["engine=library"])
 LIBRARY: Any = engine_of(SETTINGS)  # imports BoTorch without its warnings
@@ -174,7 +174,7 @@ def improvement(pending: np.ndarray, feasible: bool = True, n: int = 24) -> tupl
     """Of an objective that is best at rate 0.6, constrained to a small size; and the answers."""
     X = MIXED.snap(np.random.default_rng(0).random((n, MIXED.dim)))
     C = X[:, 1:2] - 0.7 if feasible else 1.0 + X[:, 1:2]
-    told = Told(X, -((X[:, 0] - 0.6) ** 2), C, np.zeros(n, dtype=bool))
+    told = Told(X, -((X[:, :1] - 0.6) ** 2), C, np.zeros(n, dtype=bool), np.ones(n))
     groups = np.array([0, 1, 2, 3, 3, 3])
     outputs = [(told.Y - told.Y.mean()) / told.Y.std(), C[:, 0]]
     fits = [LIBRARY.fit_anchor(X, y, groups, np.random.default_rng(1), GP) for y in outputs]
@@ -231,7 +231,9 @@ def test_a_box_is_told_to_the_librarys_search_in_its_own_columns() -> None:
 def evaluate(trial: Trial) -> Outcome:
     size, rate = float(trial.params["size"]), float(trial.params["rate"])
     state = State.COMPLETED if rate < 0.1 else State.STOPPED
-    return Outcome(trial.number, state, size / 50 + 0.5 * (trial.params["decoder"] == "vote"), (rate - 0.1,))
+    return Outcome(
+        trial.number, state, {ACCURACY: size / 50 + 0.5 * (trial.params["decoder"] == "vote")}, (rate - 0.1,)
+    )
 
 
 def test_a_search_rebuilt_from_its_events_proposes_the_same_bits_and_touches_no_global_generator() -> None:

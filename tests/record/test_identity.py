@@ -162,6 +162,16 @@ def test_a_key_that_a_program_lacked_means_what_that_program_did(tmp_path: Path)
     resume(folder, changed("trainer", {**trainer, "readout": "latest", "readout_samples": 1000}))
 
 
+def test_a_slayer_study_begun_before_there_was_a_choice_of_weights_keeps_its_own(tmp_path: Path) -> None:
+    slayer = {**CONFIG["trainer"], "name": "slayer", "network": "csnn"}
+    for name in ("batch_size", "readout", "readout_samples"):
+        del slayer[name]
+    folder = fake_study.written(tmp_path / "s", 3, configuration=changed("trainer", slayer))
+    resume(folder, changed("trainer", {**slayer, "initial_weights": "scaled"}))  # without --accept-config
+    with pytest.raises(RecordError, match=r"-trainer.initial_weights: scaled\n\+trainer.initial_weights: library"):
+        resume(folder, changed("trainer", {**slayer, "initial_weights": "library"}), accept_config=True)
+
+
 def test_a_value_of_another_type_is_a_change_that_can_be_seen(begun: Path) -> None:
     with pytest.raises(RecordError, match=r'-space.decoder.choices.3: 3\n\+space.decoder.choices.3: "3"'):
         resume(begun, changed("space.decoder.choices.3", "3"))

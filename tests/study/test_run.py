@@ -12,7 +12,7 @@ import pytest
 
 from snnhpo_mpi.config import load
 from snnhpo_mpi.record import read
-from snnhpo_mpi.study.request import Request
+from snnhpo_mpi.study.request import Request, Task
 from snnhpo_mpi.study.run import run_search
 
 Program = Callable[..., subprocess.CompletedProcess[str]]
@@ -344,7 +344,7 @@ def test_a_conclusion_that_fails_leaves_a_complete_study_complete(
     monkeypatch.chdir(toy)
     monkeypatch.setattr("sys.path", [*sys.path])
     said: list[str] = []
-    request = Request(lambda: load(Path("toy.yaml")), resume=True, conclude=lambda folder: str(1 // 0))
+    request = Request(lambda: Task(*load(Path("toy.yaml"))), resume=True, conclude=lambda folder: str(1 // 0))
     for _ in range(2):  # as it ends, and found complete
         assert run_search(request, said.append) == 0
     assert caplog.text.count("results/toy is complete; only its conclusion failed: ZeroDivisionError") == 2

@@ -68,7 +68,7 @@ class Output:
 def outputs(told: Told) -> list[Output | None]:
     """Objective, m constraints, and failure; None where there is nothing to model (no score, no failure)."""
     scored, answered, settings = np.flatnonzero(told.scored), np.flatnonzero(~told.failed), told.settings
-    objective = Output(scored, scale_objective(told.Y[scored], settings.largest)) if len(scored) else None
+    objective = Output(scored, scale_objective(told.y[scored], settings.largest)) if len(scored) else None
     found: list[Output | None] = [objective]
     for c in told.C[answered].T:
         found.append(Output(answered, scale_constraint(c, settings.saturation)) if len(answered) else None)
