@@ -1,6 +1,6 @@
 """A trial from question to answer: what is evaluated, what it gave, and the events of its life.
 
-Sign, once for the whole program: ``objective`` is maximised; a trial is feasible iff every constraint is <= 0.
+Sign, once for the whole program: objectives are maximised; a trial is feasible iff every constraint is <= 0.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 ParamValue = float | int | str
 Params = Mapping[str, ParamValue]
 Curve = Sequence[float] | Sequence[Sequence[float]]
+ACCURACY = "accuracy"  # the objective where a configuration names none, and of every record of schema 1
 
 
 class State(StrEnum):
@@ -21,6 +22,7 @@ class State(StrEnum):
 
     COMPLETED = "completed"  # trained to the end and scored on held-out data
     STOPPED = "stopped"  # stopped early by a monitor; its objective is its running training accuracy
+    PRUNED = "pruned"  # stopped because it could not win: not infeasible, and what it had shown is not its value
     FAILED = "failed"  # raised, ran out of memory or time, was killed, or returned nonsense
     LOST = "lost"  # its worker fell silent and it could not be sent out again
 
@@ -62,22 +64,29 @@ class Outcome:
     Attributes:
         number: number of the trial.
         state: how it ended.
-        objective: to be maximised; None when failed or lost.
+        objectives: name -> value, to be maximised, in the order of the study's names; empty when failed or lost.
         constraints: one value a constraint, feasible iff <= 0; empty when failed or lost.
         metrics: further scalars (``train_seconds``, ``stopped_at`` in samples, ...).
         curves: further series, flat or rows of equal length (``train_accuracy`` per epoch, ...).
         error: reason and traceback of a failure.
         notes: what of the answer could not be used, in words; said once, not recorded.
+        n_scored: samples that the objectives were measured on; None if nobody knows.
     """
 
     number: int
     state: State
-    objective: float | None = None
+    objectives: Mapping[str, float] = field(default_factory=dict)
     constraints: tuple[float, ...] = ()
     metrics: Mapping[str, float] = field(default_factory=dict)
     curves: Mapping[str, Curve] = field(default_factory=dict)
     error: str | None = None
     notes: tuple[str, ...] = ()
+    n_scored: int | None = None
+
+    @property
+    def objective(self) -> float | None:
+        """The first objective, for readers that show one number; None where there is none."""
+        return next(iter(self.objectives.values()), None)
 
     @property
     def feasible(self) -> bool:
@@ -109,11 +118,24 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The optimizer proposed a trial; ``optimizer`` holds its diagnostics of that moment; ``at`` in Unix seconds."""
+    """The optimizer proposed a trial.
+
+    Attributes:
+        trial: what to evaluate.
+        at: when [Unix s].
+        optimizer: diagnostics of that moment, for a reader.
+        n_told: outcomes that the proposal follows from (``Proposal.n_told``); None of a trial that nobody proposed.
+    """
 
     trial: Trial
     at: float
     optimizer: Mapping[str, float | Sequence[float]] = field(default_factory=dict)
+    n_told: int | None = None
+
+    @property
+    def number(self) -> int:
+        """Number of the trial."""
+        return self.trial.number
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +156,85 @@ class Ended:
     at: float
     seconds: float
 
+    @property
+    def number(self) -> int:
+        """Number of the trial."""
+        return self.outcome.number
 
-Event = Asked | Started | Ended
+
+@dataclass(frozen=True, slots=True)
+class Interim:
+    """What a running trial shows at a checkpoint; decisions follow from it.
+
+    Attributes:
+        number: of the trial.
+        position: training samples seen so far, over all epochs.
+        score: what it reaches there, larger is better: on a part of the held-out samples, or its running training
+            accuracy; None before the first.
+        n_scored: samples that the score was measured on; None if nobody knows.
+        silent_rate: share of silent samples, per monitored layer.
+        spikes: mean spikes of a sample, per monitored layer.
+        seconds: spent on it so far, by the worker's own clock.
+    """
+
+    number: int
+    position: int
+    seconds: float
+    score: float | None = None
+    n_scored: int | None = None
+    silent_rate: Mapping[str, float] = field(default_factory=dict)
+    spikes: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """A running trial's interim results arrived; ``at`` in Unix seconds."""
+
+    interim: Interim
+    rank: int
+    at: float
+
+    @property
+    def number(self) -> int:
+        """Number of the trial."""
+        return self.interim.number
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """One more training of a configuration of the study.
+
+    Attributes:
+        number: of the trial whose configuration it is.
+        seed: of this training.
+        split: the samples that it was scored on, such as ``test``.
+        score: the first objective.
+        n_scored: samples that it was measured on; None if nobody knows.
+    """
+
+    number: int
+    seed: int
+    split: str
+    score: float
+    n_scored: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """A repeat arrived; ``seconds`` is the worker's own measure."""
+
+    repeat: Repeat
+    rank: int
+    at: float
+    seconds: float
+
+    @property
+    def number(self) -> int:
+        """Number of the trial."""
+        return self.repeat.number
+
+
+Event = Asked | Started | Reported | Ended | Repeated
 
 
 def trial_seed(study_seed: int, number: int) -> int:

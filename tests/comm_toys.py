@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import signal
 import socket
@@ -20,7 +21,7 @@ from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.master.ending import Ending
 from snnhpo_mpi.master.loop import Master, MasterSettings
 from snnhpo_mpi.master.proposer import Proposer
-from snnhpo_mpi.trial import Ended, Event, Outcome, Progress, Proposal, State, Trial, trial_seed
+from snnhpo_mpi.trial import Ended, Event, Interim, Outcome, Progress, Proposal, State, Trial, trial_seed
 from snnhpo_mpi.worker.evaluator import EvaluatorSettings
 from snnhpo_mpi.worker.supervisor import WorkerSettings, run_worker
 
@@ -33,6 +34,7 @@ class CountingOptimizer:
         self.next_number = 0
         self.calls: list[tuple[str, int]] = []
         self.hurried: list[bool] = []  # of each ask
+        self.seconds: list[float] = []  # of each tell
 
     def adopt(self, trial: Trial) -> None:
         self.next_number = max(self.next_number, trial.number + 1)
@@ -52,8 +54,9 @@ class CountingOptimizer:
         n_told = sum(name == "tell" for name, _ in self.calls)
         return Proposal(trial, n_told, {"length": 0.5})
 
-    def tell(self, outcome: Outcome) -> None:
+    def tell(self, outcome: Outcome, seconds: float = math.nan) -> None:
         self.calls.append(("tell", outcome.number))
+        self.seconds.append(seconds)
 
 
 class MemoryRecord:
@@ -89,19 +92,29 @@ class MemoryRecord:
 class ToyTrainer:
     """Does what the trial says."""
 
-    def __init__(self, report: Callable[[Progress], None]) -> None:
+    def __init__(self, report: Callable[[Progress | Interim], None]) -> None:
         self.report = report
 
     def evaluate(self, trial: Trial) -> Outcome:
         x = float(trial.params["x"])
         good = Outcome(
-            trial.number, State.COMPLETED, objective=x, constraints=(-x,), metrics={"pid": float(os.getpid())}
+            trial.number,
+            State.COMPLETED,
+            objectives={"accuracy": x},
+            constraints=(-x,),
+            metrics={"pid": float(os.getpid())},
         )
         name, _, argument = str(trial.params["do"]).partition(":")
         return getattr(self, name)(good, argument)
 
     def fine(self, good: Outcome, _: str) -> Outcome:
         self.report(Progress(good.number, 1, 10, 20, 0.5, {"excitatory": 0.1}))
+        return good
+
+    def reaches(self, good: Outcome, _: str) -> Outcome:
+        for position in (10, 20):
+            layers = {"silent_rate": {"excitatory": 0.1}, "spikes": {"excitatory": 3.0}}
+            self.report(Interim(good.number, position, 0.5, 0.1 * position, 5, **layers))
         return good
 
     def sleep(self, good: Outcome, seconds: str) -> Outcome:
@@ -126,7 +139,7 @@ class ToyTrainer:
         raise UnprintableError
 
     def nan(self, good: Outcome, _: str) -> Outcome:
-        return replace(good, objective=float("nan"))
+        return replace(good, objectives={"accuracy": float("nan")})
 
     def inf_constraint(self, good: Outcome, _: str) -> Outcome:
         return replace(good, constraints=(float("inf"),))

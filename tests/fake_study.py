@@ -112,7 +112,8 @@ def outcome(of: Trial, *, state: State | None = None, n_checks: int = 20) -> Out
         "spikes_inhibitory": (25 * (1 - silence) * (1 + 0.3 * rng.random(10))).tolist(),
     }
     constraints = (silence - 0.1, 0.6 * silence - 0.1)
-    return Outcome(of.number, state, accuracy, constraints, metrics, curves)
+    n_scored = seen if stopped else 500
+    return Outcome(of.number, state, {"accuracy": accuracy}, constraints, metrics, curves, n_scored=n_scored)
 
 
 def events(

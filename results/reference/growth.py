@@ -32,7 +32,14 @@ def evaluate(trial: Trial) -> Outcome:
     x = np.array(list(trial.params.values()), dtype=np.float64)
     curves = {name: [0.5] * n for name, n in CURVES.items()}
     constraints = float(x[::2].mean() - 0.5), float(0.5 - x[1::2].mean())
-    return Outcome(trial.number, State.COMPLETED, -float(((x - 0.4) ** 2).mean()), constraints, {"epochs": 3.0}, curves)
+    return Outcome(
+        trial.number,
+        State.COMPLETED,
+        {"accuracy": -float(((x - 0.4) ** 2).mean())},
+        constraints,
+        {"epochs": 3.0},
+        curves,
+    )
 
 
 def random_trials(space: Space, n: int) -> Iterator[Trial]:

@@ -84,7 +84,7 @@ class Silence:
     """How the search learns where networks are silent.
 
     Attributes:
-        seconds: k, elapsed time at each end of a completed or stopped trial.
+        seconds: k, elapsed time at each end of a completed, stopped or pruned trial.
         recent_share: k, of the latest trials, how many were stopped.
         total_share: k, of all trials up to then.
         saved: k, seconds of training saved by stopping early up to then.
@@ -103,7 +103,8 @@ class Silence:
 def silence(data: StudyData, saved_seconds: Floats) -> Silence:
     """Silent share and savings over time; ``saved_seconds`` is n, NaN where nothing was saved."""
     row = ended_rows(data)
-    row = row[np.isin(data.state[row], [State.COMPLETED.value, State.STOPPED.value])]
+    trained = [state.value for state in (State.COMPLETED, State.STOPPED, State.PRUNED)]
+    row = row[np.isin(data.state[row], trained)]
     stopped = (data.state[row] == State.STOPPED.value).astype(np.float64)
     counts = np.arange(1, len(row) + 1)
     total = np.cumsum(stopped)

@@ -49,7 +49,7 @@ def importances(data: StudyData) -> list[Importance]:
         return []
     X = np.column_stack([axis.position for axis in axes])
     stopped = data.state == State.STOPPED.value
-    trained = np.flatnonzero(stopped | data.completed)
+    trained = np.flatnonzero(stopped | data.completed | (data.state == State.PRUNED.value))
     completed = np.flatnonzero(data.completed)
     silence = permutation(X[trained], stopped[trained].astype(np.float64))
     objective = permutation(X[completed], data.objective[completed])

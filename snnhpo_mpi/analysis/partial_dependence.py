@@ -79,15 +79,22 @@ def _told(data: StudyData) -> Told:
     if len(rows) > MOST_TRIALS:
         rows = rows[np.linspace(0, len(rows) - 1, MOST_TRIALS).round().astype(np.intp)]
     m = len(data.constraint_names)
-    answers = [admit(_outcome(data, int(row)), m) for row in rows]
+    k = len(data.objective_names)
+    answers = [admit(_outcome(data, int(row)), m, k) for row in rows]
     Y, C, failed = ([answer[i] for answer in answers] for i in range(3))
-    return Told(data.x[rows], np.array(Y), np.array(C).reshape(len(rows), m), np.array(failed, dtype=np.bool_))
+    return Told(
+        data.x[rows],
+        np.array(Y).reshape(len(rows), k),
+        np.array(C).reshape(len(rows), m),
+        np.array(failed, dtype=np.bool_),
+        data.seconds[rows],
+    )
 
 
 def _outcome(data: StudyData, row: int) -> Outcome:
-    objective = None if np.isnan(data.objective[row]) else float(data.objective[row])
+    objectives = {name: float(values[row]) for name, values in data.objectives.items()}
     constraints = tuple(data.constraints[row].tolist())
-    return Outcome(int(data.number[row]), State(data.state[row]), objective, constraints)
+    return Outcome(int(data.number[row]), State(data.state[row]), objectives, constraints)
 
 
 def _models(told: Told, groups: NDArray[np.intp]) -> Moments:

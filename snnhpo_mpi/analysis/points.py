@@ -17,8 +17,8 @@ from snnhpo_mpi.trial import State
 Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
-FEASIBLE, INFEASIBLE, STOPPED = "feasible", "completed, infeasible", "stopped early"  # kinds of trials
-FAILED, RUNNING = "failed", "running"
+FEASIBLE, INFEASIBLE = "feasible", "completed, infeasible"  # kinds of trials
+STOPPED, PRUNED, FAILED, RUNNING = "stopped early", "pruned", "failed", "running"
 LARGEST = 1e300  # that can be drawn: figures add margins and multiply
 
 
@@ -27,6 +27,7 @@ def by_kind(data: StudyData) -> list[tuple[str, Rows]]:
     failed = np.isin(data.state, [State.FAILED.value, State.LOST.value])
     masks = (
         (STOPPED, data.state == State.STOPPED.value),
+        (PRUNED, data.state == State.PRUNED.value),
         (INFEASIBLE, data.completed & ~data.feasible),
         (FEASIBLE, data.feasible),
         (FAILED, failed),
@@ -50,7 +51,7 @@ def drawable(values: Floats) -> NDArray[np.bool_]:
 def scored(data: StudyData) -> Floats:
     """n, objectives of the trials that were trained to the end; NaN of the others.
 
-    What a stopped trial has is its accuracy in training until then: no score, and not to be compared with one.
+    What a stopped or pruned trial has is what it had shown until then: no score, and not to be compared with one.
     """
     return np.where(data.completed, data.objective, np.nan)
 

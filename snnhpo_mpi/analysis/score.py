@@ -43,10 +43,15 @@ def _decimals(error: float) -> int:
     return max(1 - math.floor(math.log10(error)), 0)
 
 
-def n_scored(data: StudyData) -> int | None:
-    """Held-out samples that each score of a search was measured on; None where the trainer is the user's own."""
+def n_scored(data: StudyData, row: int) -> int | None:
+    """Samples that a trial's score was measured on; None where nobody knows.
+
+    A record of schema 1 does not tell: its searches scored networks on the held-out samples of the configuration.
+    """
+    if data.n_scored[row] >= 0:
+        return int(data.n_scored[row])
     trainer = data.config.get("trainer") or {}
-    if data.config.get("retrain") or trainer.get("name") == "python":
+    if data.retraining or trainer.get("name") == "python" or not data.completed[row]:
         return None
     n = (trainer.get("dataset") or {}).get("held_out")
     return n if isinstance(n, int) else None

@@ -22,17 +22,24 @@ from snnhpo_mpi.analysis.score import n_scored, standard_error, with_error
 from snnhpo_mpi.analysis.timeline import windows
 from snnhpo_mpi.plain_text import plain
 from snnhpo_mpi.record import StudyData
-from snnhpo_mpi.trial import ParamValue, State
+from snnhpo_mpi.trial import ACCURACY, ParamValue, State
+
+HELD_OUT_ACCURACY = "held-out accuracy"
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A trial worth a look; ``n`` samples were scored, None where the trainer is the user's own."""
+    """A trial worth a look; ``n`` samples were scored, None where nobody knows."""
 
     number: int
-    objective: float
+    objectives: Mapping[str, float]
     params: Mapping[str, ParamValue]
     n: int | None = None
+
+    @property
+    def objective(self) -> float:
+        """The first objective."""
+        return next(iter(self.objectives.values()))
 
     @property
     def standard_error(self) -> float | None:
@@ -66,21 +73,22 @@ class Summary:
     Attributes:
         state: ``running``, ``killed`` (ended without a word), or what the last run closed with.
         budget_trials: trials to be asked, None without such a budget.
-        trials: trials asked; the sum of the five that follow and of those not sent out.
+        trials: trials asked; the sum of the six that follow and of those not sent out.
         feasible: completed trials that satisfy every constraint.
         best: the feasible trial with the largest objective; None in a retraining, where nothing may be picked.
         edges: bounds of the search that the best lies at.
         n_ranges: hyperparameters that are numbers.
         used_up: how many configurations the space has, if all of them were asked.
         repeats: of a retraining: what each candidate gave.
-        silent_share: stopped of completed and stopped; None before the first, and where nothing is stopped early.
+        silent_share: stopped of completed, stopped and pruned; None before the first, and where nothing is stopped.
         busy_share: of the workers' time between the first dispatch and the last result of each run, what they spent
             evaluating.
         busy_share_of_runs: the same of all of the runs' time, which includes their start-up and end.
         objective_name: what the objective is, for people.
+        stopped_as: what people call the trials stopped early.
         seconds: the runs lasted, breaks between them left out.
         evaluation_seconds: that the workers evaluated, all together.
-        saved_seconds: that the stopped networks would have trained on.
+        saved_seconds: that the stopped and pruned networks would have trained on.
         seconds_left: until the budget is used up at the recent pace, None if nobody can tell.
         incumbent: best feasible objective after each end of a trial, NaN before the first.
         updated_at: of the latest event [Unix s].
@@ -93,6 +101,7 @@ class Summary:
     trials: int
     completed: int
     stopped: int
+    pruned: int
     failed: int
     lost: int
     running: int
@@ -106,6 +115,7 @@ class Summary:
     silent_share: float | None
     busy_share: float | None
     busy_share_of_runs: float | None
+    stopped_as: str
     seconds: float
     evaluation_seconds: float
     saved_seconds: float
@@ -116,7 +126,7 @@ class Summary:
     @property
     def ended(self) -> int:
         """Trials that ended, in whatever way."""
-        return self.completed + self.stopped + self.failed + self.lost
+        return self.completed + self.stopped + self.pruned + self.failed + self.lost
 
     @property
     def infeasible(self) -> int:
@@ -137,7 +147,8 @@ def summarise(data: StudyData, *, now: float | None = None) -> Summary:
         now = max(time.time(), data.updated_at) if data.live else data.updated_at
     runs = windows(data, now)
     counts = Counter(data.state.tolist())
-    completed, stopped = counts[State.COMPLETED.value], counts[State.STOPPED.value]
+    completed, stopped, pruned = (counts[state.value] for state in (State.COMPLETED, State.STOPPED, State.PRUNED))
+    trained = completed + stopped + pruned
     best = best_trials(data, 1)
     return Summary(
         study=data.name,
@@ -147,6 +158,7 @@ def summarise(data: StudyData, *, now: float | None = None) -> Summary:
         trials=data.n_trials,
         completed=completed,
         stopped=stopped,
+        pruned=pruned,
         failed=counts[State.FAILED.value],
         lost=counts[State.LOST.value],
         running=counts["running"] if data.live else 0,
@@ -157,9 +169,10 @@ def summarise(data: StudyData, *, now: float | None = None) -> Summary:
         used_up=used_up(data),
         repeats=tuple(repeats(data)),
         baseline=_baseline(data),
-        silent_share=stopped / (completed + stopped) if completed + stopped and stops_early(data) else None,
+        silent_share=stopped / trained if trained and stops_early(data) else None,
         busy_share=busy_share(data, runs),
         busy_share_of_runs=busy_share(data, runs, whole_runs=True),
+        stopped_as=stopped_as(data.config),
         seconds=sum(window.seconds for window in runs),
         evaluation_seconds=float(np.nansum(data.seconds)),
         saved_seconds=float(np.nansum(saved_seconds(data))),
@@ -171,7 +184,7 @@ def summarise(data: StudyData, *, now: float | None = None) -> Summary:
 
 def status_dict(summary: Summary) -> dict[str, Any]:
     """What ``status --json`` prints."""
-    names = ("study", "state", "trials", "completed", "stopped", "failed", "lost", "running", "feasible")
+    names = ["study", "state", "trials", "completed", "stopped", "pruned", "failed", "lost", "running", "feasible"]
     counts = {name: getattr(summary, name) for name in names}
     best = _found_dict(summary.best) if summary.best else None
     shares = {name: getattr(summary, name) for name in ("silent_share", "busy_share", "seconds")}
@@ -197,14 +210,14 @@ def best_trials(data: StudyData, k: int) -> list[Found]:
 
 
 def saved_seconds(data: StudyData) -> NDArray[np.float64]:
-    """n, seconds that each stopped network would have trained on, at its own pace; NaN for the others."""
+    """n, seconds that each network that ended early would have trained on, at its own pace; NaN for the others."""
     absent = np.full(data.n_trials, np.nan)
     trained, seen, planned = (
         data.metrics.get(name, absent) for name in ("train_seconds", "n_samples", "n_samples_planned")
     )
-    stopped = (data.state == State.STOPPED.value) & (np.nan_to_num(seen) > 0)
+    early = np.isin(data.state, [State.STOPPED.value, State.PRUNED.value]) & (np.nan_to_num(seen) > 0)
     saved = absent.copy()
-    saved[stopped] = np.maximum(trained[stopped] * (planned[stopped] / seen[stopped] - 1.0), 0.0)
+    saved[early] = np.maximum(trained[early] * (planned[early] / seen[early] - 1.0), 0.0)
     return saved
 
 
@@ -232,16 +245,22 @@ def stops_early(data: StudyData) -> bool:
     return rules or bool((data.state == State.STOPPED.value).any())
 
 
+def stopped_as(config: Mapping[str, Any]) -> str:
+    """What people call the trials stopped early: ``silent`` only where nothing but silence stops one."""
+    return "stopped" if config.get("saturation") or config.get("chance") else "silent"
+
+
 def objective_name(data: StudyData) -> str:
     """What people call the objective of this study."""
     if is_own_function(data):
-        return "objective"
-    return "test accuracy" if is_retraining(data) else "held-out accuracy"
+        name = data.objective_names[0]
+        return "objective" if name == ACCURACY else name  # the default, which says nothing about a function
+    return "test accuracy" if is_retraining(data) else HELD_OUT_ACCURACY
 
 
 def _found_dict(found: Found) -> dict[str, Any]:
-    score = {"number": found.number, "objective": found.objective, "params": dict(found.params)}
-    return score | {"standard_error": found.standard_error, "n": found.n}
+    score = {"number": found.number, "objective": found.objective, "objectives": dict(found.objectives)}
+    return score | {"params": dict(found.params), "standard_error": found.standard_error, "n": found.n}
 
 
 def _repeats_dict(one: Repeats) -> dict[str, Any]:
@@ -250,7 +269,8 @@ def _repeats_dict(one: Repeats) -> dict[str, Any]:
 
 
 def _found(data: StudyData, row: int) -> Found:
-    return Found(int(data.number[row]), float(data.objective[row]), data.trial(row).params, n_scored(data))
+    objectives = {name: float(values[row]) for name, values in data.objectives.items()}
+    return Found(int(data.number[row]), objectives, data.trial(row).params, n_scored(data, row))
 
 
 def _state(data: StudyData) -> str:
@@ -272,5 +292,5 @@ def _baseline(data: StudyData) -> Baseline | None:
         return None
     found, state = _found(data, 0), str(data.state[0])
     return Baseline(
-        0, found.objective, found.params, found.n, name=settings["name"], state=state, feasible=bool(data.feasible[0])
+        0, found.objectives, found.params, found.n, name=settings["name"], state=state, feasible=bool(data.feasible[0])
     )

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from snnhpo_mpi.config import FloatParameter
 from snnhpo_mpi.space import Space
-from snnhpo_mpi.trial import Outcome, Params, State, Trial
+from snnhpo_mpi.trial import ACCURACY, Outcome, Params, State, Trial
 
 Array = NDArray[np.float64]
 
@@ -37,8 +37,10 @@ class Problem:
         n_initial: size of the initial design that the model-based methods share.
         minimised: whether the problem's own value is -objective.
         evaluate: trial -> outcome; noise comes from the trial's seed.
-        value: params -> the problem's own value without noise.
+        value: params -> the problem's own value without noise; None where only measured objectives are known.
         mean_seconds: outcome and params -> mean duration in virtual seconds.
+        duration_sigma: of the log of the virtual durations; at 1 the slowest of a hundred takes ten times the median.
+        optimum: the best value that is known, without noise; None: not stated.
     """
 
     name: str
@@ -47,8 +49,10 @@ class Problem:
     n_initial: int
     minimised: bool
     evaluate: Callable[[Trial], Outcome]
-    value: Callable[[Params], float]
+    value: Callable[[Params], float] | None
     mean_seconds: Callable[[Params, Outcome], float]
+    duration_sigma: float = 1.0
+    optimum: float | None = None
 
 
 def exact_problem(
@@ -62,7 +66,7 @@ def exact_problem(
 
     def evaluate(trial: Trial) -> Outcome:
         value, constraints = at(trial.params)
-        return Outcome(trial.number, State.COMPLETED, -value, tuple(float(c) for c in constraints))
+        return Outcome(trial.number, State.COMPLETED, {ACCURACY: -value}, tuple(float(c) for c in constraints))
 
     middle = np.array([(low + high) / 2 for low, high in bounds])
     return Problem(

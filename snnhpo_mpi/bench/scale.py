@@ -27,7 +27,7 @@ from snnhpo_mpi.bench.workers import Durations, Timed, VirtualWorkers, parse_dur
 from snnhpo_mpi.comm.transport import Transport
 from snnhpo_mpi.host.process_tuning import tune_rank_0
 from snnhpo_mpi.master.loop import Master, MasterSettings
-from snnhpo_mpi.master.proposer import N_TOLD, Proposer
+from snnhpo_mpi.master.proposer import Proposer
 from snnhpo_mpi.trial import Asked, Ended, Event, Outcome, Progress, Started, Trial, trial_seed
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Watched:
                     self.ended_at.append(now)
 
     def _look_at(self, event: Asked, now: float) -> None:
-        n_seen = int(event.optimizer[N_TOLD]) - self._n_told  # type: ignore[arg-type]
+        n_seen = (event.n_told or 0) - self._n_told
         self.unseen.append(len(self.ended_at) - n_seen)
         self.oldest_unseen_s.append(now - self.ended_at[n_seen] if n_seen < len(self.ended_at) else 0.0)
 
@@ -109,7 +109,7 @@ def preload(optimizer: ScboSearch, record: StudyRecord, problem: Problem, n_told
     events: list[Event] = []
     for trial, outcome in imagined_past(problem, n_told):
         optimizer.adopt(trial)
-        optimizer.tell(outcome)
+        optimizer.tell(outcome, 1.0)
         events += [Asked(trial, 0.0), Started(trial.number, 1, 0.0), Ended(outcome, 1, 0.0, 1.0)]
     record.append(*events)
 

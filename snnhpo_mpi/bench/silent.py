@@ -20,7 +20,7 @@ import numpy as np
 from snnhpo_mpi.bench.problems import Problem
 from snnhpo_mpi.config import CategoricalParameter, FloatParameter, IntParameter, Parameter
 from snnhpo_mpi.space import Space
-from snnhpo_mpi.trial import Outcome, Params, State, Trial
+from snnhpo_mpi.trial import ACCURACY, Outcome, Params, State, Trial
 
 CHANCE = 0.1
 BETA = 0.1  # largest tolerated share of silent samples
@@ -143,11 +143,11 @@ def silent_problem(name: str, network: Callable[[Params], Network]) -> Problem:
         early = rng.binomial(N_SEEN_STOPPED, truth.silent) / N_SEEN_STOPPED
         if (early > 2.0 * BETA).any():
             accuracy = rng.binomial(N_SEEN_STOPPED, CHANCE) / N_SEEN_STOPPED
-            return Outcome(trial.number, State.STOPPED, accuracy, tuple(float(c) for c in early - BETA))
+            return Outcome(trial.number, State.STOPPED, {ACCURACY: accuracy}, tuple(float(c) for c in early - BETA))
         rates = rng.binomial(N_SEEN, truth.silent) / N_SEEN
         state = State.STOPPED if (rates > BETA).any() else State.COMPLETED
         score = float(rng.binomial(N_HELD_OUT, truth.accuracy) / N_HELD_OUT)
-        return Outcome(trial.number, state, score, tuple(float(c) for c in rates - BETA))
+        return Outcome(trial.number, state, {ACCURACY: score}, tuple(float(c) for c in rates - BETA))
 
     def mean_seconds(params: Params, outcome: Outcome) -> float:
         full = 3600.0 * float(params["epochs"]) * (0.2 + float(params["map_size"]) / 1000.0)

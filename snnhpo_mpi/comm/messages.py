@@ -3,7 +3,7 @@
 A message is ``{"<type>": {<fields>}}``, by the program's codec. A supervisor and its evaluator process use the
 same messages, one a line.
 
-    worker -> master    Hello, Ready, Report, Result, Beat, Goodbye, Stopped
+    worker -> master    Hello, Ready, Report, Reached, Result, Beat, Goodbye, Stopped
     master -> worker    Welcome, Run, Beat, Stop
 """
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from snnhpo_mpi import codec
-from snnhpo_mpi.trial import Outcome, Progress, Trial
+from snnhpo_mpi.trial import Interim, Outcome, Progress, Trial
 
 MESSAGE_LIMIT = 1 << 20  # bytes
 
@@ -55,9 +55,16 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How far the running trial is."""
+    """How far the running trial is, for whoever watches."""
 
     progress: Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """The running trial reached a checkpoint: what it shows there, for decisions."""
+
+    interim: Interim
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +112,7 @@ class Stopped:
     """The answer to Stop, and a worker's last message."""
 
 
-Message = Hello | Welcome | Ready | Run | Report | Result | Beat | Goodbye | Stop | Stopped
+Message = Hello | Welcome | Ready | Run | Report | Reached | Result | Beat | Goodbye | Stop | Stopped
 
 
 _KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in get_args(Message)}

@@ -33,7 +33,7 @@ from snnhpo_mpi.hyperparameters.hyperparameter import Hyperparameter
 from snnhpo_mpi.hyperparameters.networks import LAYERS, defaults, hyperparameters
 from snnhpo_mpi.hyperparameters.neurons import NEURONS
 from snnhpo_mpi.hyperparameters.ranges import EXACT
-from snnhpo_mpi.trial import ParamValue
+from snnhpo_mpi.trial import ACCURACY, ParamValue
 
 log = logging.getLogger(__name__)
 
@@ -141,8 +141,8 @@ def _inconsistencies(config: StudyConfig) -> Iterator[Fault]:
         )
     if (config.optimizer.name == "replay") != (config.optimizer.study is not None):
         yield ("optimizer", "study"), "is the results folder that replay follows: needed by replay, and by nothing else"
-    if config.retrain is not None:
-        yield ("retrain",), "is what snnhpo retrain writes; a search never sees the official test set"
+    if config.optimizer.engine != "fast" and config.optimizer.name != "scbo":
+        yield ("optimizer", "engine"), f"belongs to scbo: {config.optimizer.name} has no models to compute"
     for name in [name for name in config.fixed if name in config.space]:
         yield ("fixed", name), "is searched too (space): a hyperparameter is either fixed or searched"
     if isinstance(config.trainer, PythonSettings):
@@ -165,6 +165,12 @@ def _inconsistencies(config: StudyConfig) -> Iterator[Fault]:
         yield from _encoding_faults(config.trainer.dataset, config.trainer.encoding)
         yield from _saturation_faults(config)
         yield from _rule_faults(config)
+        for index, name in enumerate(config.objectives):
+            if name != ACCURACY:
+                yield (
+                    ("objectives", index),
+                    f"must be {ACCURACY}, which is what {config.trainer.name} measures, found {shown(name)}",
+                )
         name = config.trainer.dataset.name
         if (package := DATASETS[name].package) and config.trainer.dataset.path is not None:
             yield ("trainer", "dataset", "path"), f"is not used by {name}, which comes with {package}"

@@ -18,6 +18,7 @@ from snnhpo_mpi.comm.messages import (
     Hello,
     Message,
     MessageError,
+    Reached,
     Ready,
     Report,
     Result,
@@ -34,7 +35,7 @@ from snnhpo_mpi.master.failures import Failures
 from snnhpo_mpi.master.proposal_buffer import PoolSize
 from snnhpo_mpi.master.proposer import Proposer
 from snnhpo_mpi.master.roster import Roster, Standing
-from snnhpo_mpi.trial import Asked, Ended, Event, Outcome, Progress, Started, State, Trial
+from snnhpo_mpi.trial import Asked, Ended, Event, Interim, Outcome, Progress, Reported, Started, State, Trial
 
 _log = logging.getLogger(__name__)
 MESSAGES_PER_TURN = 256
@@ -198,6 +199,8 @@ class Master:
                 _log.info("rank %d (%s) evaluates on %s", rank, self._roster[rank].host, device)
             case Report(progress):
                 self._record.progress(rank, progress)
+            case Reached(interim):
+                self._note_interim(rank, interim)
             case Beat(running):
                 self._welcome_back(rank, running)
             case Result(outcome, seconds):
@@ -208,6 +211,11 @@ class Master:
             case _:
                 _log.error("rank %d sent %s, which is no worker's to send", rank, type(message).__name__)
         return isinstance(message, Result)
+
+    def _note_interim(self, rank: int, interim: Interim) -> None:
+        """Interim results of a trial that ended meanwhile, or was sent elsewhere, are nobody's any more."""
+        if self._roster[rank].running == interim.number:
+            self._events.append(Reported(interim, rank, time.time()))
 
     def _receive_result(self, rank: int, outcome: Outcome, seconds: float) -> None:
         """The next trial leaves before the result is looked at further."""
@@ -248,13 +256,13 @@ class Master:
     def _send_next(self, rank: int) -> bool:
         trial = self._backlog.take_waiting()
         if trial is None:
-            proposal = self._proposer.take()
-            if proposal is None:
+            ready = self._proposer.take()
+            if ready is None:
                 return False
-            trial = proposal.trial
-            self._pool.observe_ask(proposal.seconds, proposal.hurried)
+            proposal, trial = ready.proposal, ready.proposal.trial
+            self._pool.observe_ask(ready.seconds, ready.hurried)
             self._backlog.add(trial)
-            self._events.append(Asked(trial, time.time(), proposal.diagnostics))
+            self._events.append(Asked(trial, time.time(), proposal.diagnostics, proposal.n_told))
         self._send(rank, Run(trial))
         self._roster.update(rank, Standing.WORKING, trial.number)
         self._events.append(Started(trial.number, rank, time.time()))
@@ -268,7 +276,7 @@ class Master:
         self._record.append(*events)
         for event in events:
             if isinstance(event, Ended):
-                self._proposer.post_tell(event.outcome, self._clock())
+                self._proposer.post_tell(event.outcome, event.seconds, self._clock())
 
     def _replenish(self) -> None:
         """Keep proposals ahead: one for each idle worker that no waiting trial serves, and the pool."""

@@ -11,13 +11,11 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from snnhpo_mpi.interfaces import Optimizer
-from snnhpo_mpi.trial import Outcome, Trial
+from snnhpo_mpi.trial import Outcome, Proposal
 
-N_TOLD = "n_told"  # where the record has, among the diagnostics, the outcomes that a proposal has seen
 STALE_S = 5.0  # a proposal is made again when a result that it has not seen is older
 _RENEWAL_SHARE = 0.5  # of that time that making them again may take
 
@@ -27,16 +25,12 @@ class Ready:
     """A proposal ready to be sent.
 
     Attributes:
-        trial: what to evaluate.
-        n_told: outcomes that the optimizer had seen.
-        diagnostics: the optimizer's, with ``n_told``.
+        proposal: as the optimizer gave it.
         seconds: what the ask took, with the tells since the ask before.
         hurried: whether it was made in a hurry.
     """
 
-    trial: Trial
-    n_told: int
-    diagnostics: Mapping[str, float | Sequence[float]]
+    proposal: Proposal
     seconds: float
     hurried: bool
 
@@ -54,6 +48,14 @@ class Ask:
     again: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """The command to learn from an outcome, and from the seconds that it cost a worker."""
+
+    outcome: Outcome
+    seconds: float
+
+
 class Proposer:
     """Runs an optimizer in a thread; all methods but the thread's own are called by the loop."""
 
@@ -62,7 +64,7 @@ class Proposer:
         self._optimizer = optimizer
         self._n_posted = n_told
         self._told_at: deque[tuple[int, float]] = deque()  # number and moment of outcomes that some proposal lacks
-        self._commands: queue.SimpleQueue[Outcome | Ask | None] = queue.SimpleQueue()  # None ends the thread
+        self._commands: queue.SimpleQueue[Tell | Ask | None] = queue.SimpleQueue()  # None ends the thread
         self._proposals: deque[Ready] = deque()
         self._error: BaseException | None = None
         self._n_commands = self._n_done = 0  # the second is the thread's to write
@@ -95,19 +97,23 @@ class Proposer:
         self._n_asked += 1
         self._post(Ask(hurried))
 
-    def post_tell(self, outcome: Outcome, now: float = float("inf")) -> None:
-        """Tell an outcome, at a moment [s] of a steady clock; proposals asked for later have seen it.
+    def post_tell(self, outcome: Outcome, seconds: float, now: float = float("inf")) -> None:
+        """Tell an outcome; proposals asked for later have seen it.
 
-        One of an earlier run has no moment: the proposals of that run had not seen it either.
+        Args:
+            outcome: of a trial.
+            seconds: that it cost its worker.
+            now: the moment by a steady clock. One of an earlier run has none: the proposals of that run had not seen
+                it either.
         """
         self._n_posted += 1
         self._told_at.append((self._n_posted, now))
-        self._post(outcome)
+        self._post(Tell(outcome, seconds))
 
     def stale_at(self) -> float:
         """When the oldest of the proposals that are ready lacks an old result, by the clock of ``post_tell``."""
         try:
-            n_told = self._proposals[0].n_told
+            n_told = self._proposals[0].proposal.n_told
         except IndexError:
             return float("inf")
         while self._told_at and self._told_at[0][0] <= n_told:
@@ -121,7 +127,7 @@ class Proposer:
         if self.n_ready * self._proposals[0].seconds < _RENEWAL_SHARE * STALE_S:
             self._post(Ask(hurried, again=True))
 
-    def _post(self, command: Outcome | Ask | None) -> None:
+    def _post(self, command: Tell | Ask | None) -> None:
         self._n_commands += 1
         self._commands.put(command)
 
@@ -151,7 +157,7 @@ class Proposer:
     def _work(self) -> None:
         try:
             while (command := self._commands.get()) is not None:
-                if isinstance(command, Outcome):
+                if isinstance(command, Tell):
                     self._learn(command)
                 else:
                     for _ in range(self._take_back() if command.again else 1):
@@ -160,17 +166,15 @@ class Proposer:
         except BaseException as error:  # raised again in the loop, whatever it is
             self._error = error
 
-    def _learn(self, outcome: Outcome) -> None:
+    def _learn(self, command: Tell) -> None:
         began = time.perf_counter()
-        self._optimizer.tell(outcome)
+        self._optimizer.tell(command.outcome, command.seconds)
         self._spent_s += time.perf_counter() - began
 
     def _make(self, hurried: bool) -> None:
         began = time.perf_counter()
         proposal = self._optimizer.ask(hurried)
-        diagnostics = {**proposal.diagnostics, N_TOLD: proposal.n_told}
-        seconds = self._spent_s + time.perf_counter() - began
-        self._proposals.append(Ready(proposal.trial, proposal.n_told, diagnostics, seconds, hurried))
+        self._proposals.append(Ready(proposal, self._spent_s + time.perf_counter() - began, hurried))
         self._spent_s = 0.0
 
     def _take_back(self) -> int:
@@ -178,9 +182,9 @@ class Proposer:
         n = 0
         while self._proposals:
             try:
-                proposal = self._proposals.pop()
+                ready = self._proposals.pop()
             except IndexError:  # the loop took it meanwhile
                 break
-            self._optimizer.withdraw(proposal.trial)
+            self._optimizer.withdraw(ready.proposal.trial)
             n += 1
         return n

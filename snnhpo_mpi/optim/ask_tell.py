@@ -86,7 +86,7 @@ class Scbo:
             trial: as ``ask`` gave it.
             objective: to be maximised; may be left out of a stopped trial.
             constraints: a value of each, feasible iff <= 0: a list in the order of their names, or name -> value.
-            seconds: what the evaluation took [s]; the proposals do not depend on it.
+            seconds: what the evaluation took [s]; the proposals do not depend on it yet.
             stopped: it was stopped early. Its constraints count; its objective, if any, is that of an unfinished
                 training and does not.
             failed: it gave nothing. A region where trials fail is avoided.
@@ -105,12 +105,14 @@ class Scbo:
                 raise ValueError(
                     f"trial {trial.number}: an objective is needed, or stopped=True or failed=True where there is none"
                 )
-            score = None if objective is None else _finite(f"trial {trial.number}, objective", objective)
+            where = f"trial {trial.number}, objective"
+            scores = {} if objective is None else {"objective": _finite(where, objective)}
             state = State.STOPPED if stopped else State.COMPLETED
-            outcome = Outcome(trial.number, state, score, self._values(trial, constraints))
-        if seconds is not None and _finite(f"trial {trial.number}, seconds", seconds) < 0:
+            outcome = Outcome(trial.number, state, scores, self._values(trial, constraints))
+        spent_s = math.nan if seconds is None else _finite(f"trial {trial.number}, seconds", seconds)
+        if spent_s < 0:
             raise ValueError(f"trial {trial.number}, seconds: expected at least 0, found {seconds!r}")
-        self._search.tell(outcome)
+        self._search.tell(outcome, spent_s)
         self._out.remove(trial.number)
 
     def _check_pending(self, trial: Trial) -> None:

@@ -1,12 +1,14 @@
 """What the optimizer was told, sorted by what each answer is good for; decides what the models see of it.
 
 Notation
-    n told    m constraints    d columns    X  n x d    Y  n    C  n x m, feasible iff all <= 0
+    n told    k objectives    m constraints    d columns
+    X  n x d    Y  n x k, larger is better    C  n x m, feasible iff all <= 0
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,9 +30,10 @@ class Told:
 
     Attributes:
         X: ``n x d``.
-        Y: ``n``; NaN where there is no held-out score.
+        Y: ``n x k``; NaN where there is no held-out score.
         C: ``n x m``; NaN where the trial failed.
         failed: ``n``.
+        seconds: ``n``, what each cost its worker [s]; NaN where nobody measured that.
         settings: how they are compared and shown to the models.
     """
 
@@ -38,6 +41,7 @@ class Told:
     Y: Array
     C: Array
     failed: Mask
+    seconds: Array
     settings: OutputSettings = DEFAULTS.outputs
 
     def __len__(self) -> int:
@@ -45,16 +49,24 @@ class Told:
 
     def first(self, n: int) -> Told:
         """The first n answers."""
-        return Told(self.X[:n], self.Y[:n], self.C[:n], self.failed[:n], self.settings)
+        return self._some(slice(n))
 
     def take(self, rows: NDArray[np.intp]) -> Told:
         """Some of the answers."""
-        return Told(self.X[rows], self.Y[rows], self.C[rows], self.failed[rows], self.settings)
+        return self._some(rows)
+
+    def _some(self, rows: slice | NDArray[np.intp]) -> Told:
+        return Told(self.X[rows], self.Y[rows], self.C[rows], self.failed[rows], self.seconds[rows], self.settings)
+
+    @property
+    def y(self) -> Array:
+        """``n``: the objective that is searched for, the first."""
+        return self.Y[:, 0]
 
     @property
     def scored(self) -> Mask:
         """``n``: trained to the end and scored."""
-        return ~np.isnan(self.Y)
+        return np.asarray(~np.isnan(self.Y).any(axis=1), dtype=np.bool_)
 
     @property
     def violation(self) -> Array:
@@ -77,30 +89,42 @@ class Told:
         """Row of the best feasible answer, else of the least violating one; None when all failed."""
         feasible = self.feasible
         if feasible.any():
-            return int(np.argmax(np.where(feasible, self.Y, -np.inf)))
+            return int(np.argmax(np.where(feasible, self.y, -np.inf)))
         if self.failed.all():
             return None
         return int(np.argmin(self.violation))
 
 
-def admit(outcome: Outcome, n_constraints: int) -> tuple[float, Array, bool]:
-    """(objective or NaN, constraints ``m`` or NaN, failed) of an answer: decides what the models see of it.
+def admit(outcome: Outcome, n_constraints: int, n_objectives: int = 1) -> tuple[Array, Array, bool]:
+    """(objectives ``k`` or NaN, constraints ``m`` or NaN, failed) of an answer: decides what the models see of it.
 
-    * completed: everything. A number that is not finite, or a wrong number of constraints, makes it failed.
+    * completed: everything. A number that is not finite, or a wrong number of them, makes it failed.
     * stopped: its constraints, and no objective. The running training accuracy of a silent network is another quantity
       than a held-out score, and lies near chance by construction; as an objective it would draw a cliff into a model
       that the constraints' models have already drawn, and make it blind to what lies behind.
+    * pruned: the same. What it had shown when it could not win any more is no score of a whole training.
     * failed: only the fact, which a model of its own sees (see ``failure_labels``).
     """
-    numbers = np.asarray(outcome.constraints, dtype=np.float64)
-    usable = outcome.state in (State.COMPLETED, State.STOPPED) and numbers.shape == (n_constraints,)
-    if not usable or not np.isfinite(numbers).all():
-        return math.nan, np.full(n_constraints, math.nan), True
-    if outcome.state is State.STOPPED:
-        return math.nan, np.clip(numbers, -HUGE, HUGE), False
-    if outcome.objective is None or not math.isfinite(outcome.objective):
-        return math.nan, np.full(n_constraints, math.nan), True
-    return float(np.clip(outcome.objective, -HUGE, HUGE)), np.clip(numbers, -HUGE, HUGE), False
+    unknown, nothing = np.full(n_objectives, math.nan), np.full(n_constraints, math.nan)
+    constraints = _finite(outcome.constraints, n_constraints)
+    match outcome.state:
+        case State.COMPLETED:
+            objectives = _finite(tuple(outcome.objectives.values()), n_objectives)
+        case State.STOPPED | State.PRUNED:
+            objectives = unknown
+        case _:
+            objectives = None
+    if objectives is None or constraints is None:
+        return unknown, nothing, True
+    return objectives, constraints, False
+
+
+def _finite(values: Sequence[float], n: int) -> Array | None:
+    """The values, cut to what can be computed with; None if they are not n finite numbers."""
+    numbers = np.asarray(values, dtype=np.float64)
+    if numbers.shape != (n,) or not np.isfinite(numbers).all():
+        return None
+    return np.clip(numbers, -HUGE, HUGE)
 
 
 def failure_labels(failed: Mask, tolerated: float) -> Array:
@@ -123,42 +147,41 @@ class Pending:
 class Observations:
     """The answers so far and the trials that are out."""
 
-    def __init__(self, dim: int, n_constraints: int, settings: OutputSettings = DEFAULTS.outputs) -> None:
+    def __init__(
+        self, dim: int, n_constraints: int, settings: OutputSettings = DEFAULTS.outputs, n_objectives: int = 1
+    ) -> None:
         self.pending: dict[int, Pending] = {}
-        self._m, self._settings = n_constraints, settings
-        self._X = np.empty((16, dim))
-        self._Y = np.empty(16)
-        self._C = np.empty((16, n_constraints))
-        self._failed = np.empty(16, dtype=np.bool_)
         self._n = 0
+        self._rows = Told(
+            np.empty((16, dim)),
+            np.empty((16, n_objectives)),
+            np.empty((16, n_constraints)),
+            np.empty(16, dtype=np.bool_),
+            np.empty(16),
+            settings,
+        )
 
     @property
     def told(self) -> Told:
         """Views of the answers, in the order told."""
-        n = self._n
-        return Told(self._X[:n], self._Y[:n], self._C[:n], self._failed[:n], self._settings)
+        return self._rows.first(self._n)
 
     def pending_points(self) -> Array:
         """``p x d``, in the order of their numbers."""
         rows = [self.pending[number].x for number in sorted(self.pending)]
-        return np.array(rows).reshape(len(rows), self._X.shape[1])
+        return np.array(rows).reshape(len(rows), self._rows.X.shape[1])
 
-    def tell(self, outcome: Outcome) -> Pending | None:
+    def tell(self, outcome: Outcome, seconds: float = math.nan) -> Pending | None:
         """Move a pending trial to the answers; None when it was not pending, or nothing was learnt (lost)."""
         trial = self.pending.pop(outcome.number, None)
         if trial is None or outcome.state is State.LOST:
             return None
-        if self._n == len(self._Y):
-            self._grow()
-        objective, constraints, failed = admit(outcome, self._m)
-        n = self._n
-        self._X[n], self._Y[n], self._C[n], self._failed[n] = trial.x, objective, constraints, failed
+        if self._n == len(self._rows):
+            twice = np.arange(2 * self._n) % self._n
+            self._rows = self._rows.take(twice)  # new arrays, so that views handed out before stay what they were
+        rows, n = self._rows, self._n
+        objectives, constraints, failed = admit(outcome, rows.C.shape[1], rows.Y.shape[1])
+        rows.X[n], rows.Y[n], rows.C[n] = trial.x, objectives, constraints
+        rows.failed[n], rows.seconds[n] = failed, seconds
         self._n += 1
         return trial
-
-    def _grow(self) -> None:
-        # New arrays, so that views handed out before stay what they were.
-        self._X = np.concatenate([self._X, np.empty_like(self._X)])
-        self._Y = np.concatenate([self._Y, np.empty_like(self._Y)])
-        self._C = np.concatenate([self._C, np.empty_like(self._C)])
-        self._failed = np.concatenate([self._failed, np.empty_like(self._failed)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from snnhpo_mpi.trial import Outcome, Params, Proposal, Trial, trial_seed
@@ -46,6 +47,6 @@ class Replay:
         self.adopt(trial)
         return Proposal(trial, self._n_told)
 
-    def tell(self, outcome: Outcome) -> None:
+    def tell(self, outcome: Outcome, seconds: float = math.nan) -> None:
         """Count the answer; nothing is learnt from it."""
         self._n_told += 1

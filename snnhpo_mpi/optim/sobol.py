@@ -8,6 +8,8 @@ Notation
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import qmc
@@ -84,7 +86,7 @@ class _Search:
         self.adopt(trial)
         return Proposal(trial, self._n_told)
 
-    def tell(self, outcome: Outcome) -> None:
+    def tell(self, outcome: Outcome, seconds: float = math.nan) -> None:
         """Count the answer; nothing is learnt from it."""
         self._n_told += 1
 

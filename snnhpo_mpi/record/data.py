@@ -19,13 +19,27 @@ from snnhpo_mpi.record import recovery, snapshot
 from snnhpo_mpi.record.entries import Proposed
 from snnhpo_mpi.record.lock import is_live
 from snnhpo_mpi.record.recovery import Files, Finding
-from snnhpo_mpi.record.table import PARAMS, Extras, SessionSpan, Table
-from snnhpo_mpi.trial import Asked, Ended, Event, ParamValue, Progress, Started, State, Trial
+from snnhpo_mpi.record.replay import repeat_of
+from snnhpo_mpi.record.retraining import Retraining, retraining_of
+from snnhpo_mpi.record.table import METRICS, OBJECTIVES, PARAMS, Extras, SessionSpan, Table
+from snnhpo_mpi.trial import (
+    Ended,
+    Event,
+    ParamValue,
+    Progress,
+    Repeat,
+    Repeated,
+    Reported,
+    Started,
+    State,
+    Trial,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
 LIVE_FILE = "live.json"
+REPORTS = ("number", "position", "score", "n_scored", "seconds")  # columns that each report has
 Floats = NDArray[np.float64]
 
 log = logging.getLogger(__name__)
@@ -61,7 +75,9 @@ class StudyData:
         rank: n, the worker that has or had it.
         seed: n.
         x: ``n x d``.
-        objective: n.
+        objective_names: k.
+        objectives: name -> n, to be maximised.
+        n_scored: n, samples that the objectives were measured on; -1 if nobody knows.
         constraints: ``n x m``.
         asked_at, started_at, ended_at: n, by the clock of rank 0.
         seconds: n, the worker's own measure.
@@ -69,6 +85,9 @@ class StudyData:
         choices: categorical -> its choices, as configured, and whatever else was evaluated.
         metrics: name -> n.
         optimizer: diagnostic at the time of asking -> n, or n rows.
+        reports: interim results of the trials in the order of their arrival, as columns of the group ``/reports``:
+            ``number``, ``position``, ``score``, ``n_scored``, ``seconds``, ``silent_rate/<layer>``, ``spikes/<layer>``.
+        repeats: further trainings of configurations, in the order of their arrival.
         progress: rank -> the latest news of its trial, while a run is going on.
         workers: rank -> where it is.
         updated_at: time of the latest event or news.
@@ -92,7 +111,9 @@ class StudyData:
     rank: NDArray[np.int64]
     seed: NDArray[np.int64]
     x: Floats
-    objective: Floats
+    objective_names: tuple[str, ...]
+    objectives: Mapping[str, Floats]
+    n_scored: NDArray[np.int64]
     constraints: Floats
     asked_at: Floats
     started_at: Floats
@@ -102,6 +123,8 @@ class StudyData:
     choices: Mapping[str, tuple[ParamValue, ...]]
     metrics: Mapping[str, Floats]
     optimizer: Mapping[str, Floats]
+    reports: Mapping[str, NDArray[Any]]
+    repeats: tuple[Repeat, ...]
     progress: Mapping[int, Progress]
     workers: Mapping[int, Worker]
     updated_at: float
@@ -110,9 +133,19 @@ class StudyData:
     _extras: Extras = field(default_factory=Extras, repr=False)
 
     @property
+    def retraining(self) -> Retraining | None:
+        """What the trials train again, if they were chosen by another study: there is no best among them."""
+        return retraining_of(self.sessions[-1].began.retraining if self.sessions else None, self.config)
+
+    @property
     def n_trials(self) -> int:
         """Trials asked."""
         return len(self.number)
+
+    @property
+    def objective(self) -> Floats:
+        """n, the first objective."""
+        return self.objectives[self.objective_names[0]]
 
     @property
     def ended(self) -> NDArray[np.bool_]:
@@ -150,15 +183,17 @@ class StudyData:
         asked: set[int] = set()
         ended: set[int] = set()
         for entry in recovery.entries(self.files, recovery.load_base(self.files), _refuse_loss):
-            event = entry.asked if isinstance(entry, Proposed) else entry
-            if isinstance(event, Asked) and event.trial.number not in asked:
-                asked.add(event.trial.number)
-                yield event
-            elif isinstance(event, Started) and event.number in asked and event.number not in ended:
-                yield event
-            elif isinstance(event, Ended) and (number := event.outcome.number) in asked and number not in ended:
-                ended.add(number)
-                yield event
+            match entry:
+                case Proposed(event) if event.number not in asked:
+                    asked.add(event.number)
+                    yield event
+                case Started() | Reported() if entry.number in asked and entry.number not in ended:
+                    yield entry
+                case Ended() if entry.number in asked and entry.number not in ended:
+                    ended.add(entry.number)
+                    yield entry
+                case Repeated() if entry.number in asked:
+                    yield entry
 
     def curves(self, number: int) -> dict[str, Floats]:
         """Curves of a trial by name, flat or rows of equal length; none if it has none."""
@@ -178,11 +213,13 @@ class StudyData:
         return dict(sorted((stored | self._extras.errors).items()))
 
     def frame(self) -> pd.DataFrame:
-        """A row a trial, a column a quantity: ``params_*``, ``metrics_*`` and ``constraint_*`` beside the rest."""
+        """A row a trial, a column a quantity: ``objective_*``, ``constraint_*``, ``params_*``, ``metrics_*``, ..."""
         import pandas as pd
 
-        names = ("number", "state", "rank", "seed", "objective", "asked_at", "started_at", "ended_at", "seconds")
+        names = ["number", "state", "rank", "seed", "objective", "n_scored"]
+        names += ["asked_at", "started_at", "ended_at", "seconds"]
         columns: dict[str, Any] = {name: getattr(self, name) for name in names}
+        columns |= {f"objective_{name}": values for name, values in self.objectives.items()}
         columns |= {f"constraint_{name}": self.constraints[:, j] for j, name in enumerate(self.constraint_names)}
         columns |= {f"params_{name}": values for name, values in self.params.items()}
         columns |= {f"metrics_{name}": values for name, values in self.metrics.items()}
@@ -232,7 +269,7 @@ def assemble(files: Files, table: Table, extras: Extras, findings: Sequence[Find
     config = latest.config if latest else {}
     progress, updated_at = _progress(files.folder) if live else ({}, 0.0)
     n, m = table.n_trials, len(table.header.constraint_names)
-    names = ("number", "rank", "seed", "objective", "asked_at", "started_at", "ended_at", "seconds")
+    names = ("number", "rank", "seed", "n_scored", "asked_at", "started_at", "ended_at", "seconds")
     columns: dict[str, Any] = {name: table.column(f"trials/{name}") for name in names}
     event_times = table.column("events/at")
     return StudyData(
@@ -246,14 +283,18 @@ def assemble(files: Files, table: Table, extras: Extras, findings: Sequence[Find
         config=config,
         provenance=latest.provenance if latest else {},
         sessions=table.sessions,
+        objective_names=table.header.objective_names,
+        objectives={name: table.column(f"{OBJECTIVES}{name}") for name in table.header.objective_names},
         constraint_names=table.header.constraint_names,
         state=table.column("trials/state").astype("U9").astype(object),
         x=_rows(table.column("trials/x"), n),
         constraints=_rows(table.column("trials/constraints"), n, m),
         params=_params(table, config),
         choices=table.choices,
-        metrics=_group(table, "trials/metrics/"),
+        metrics=_group(table, METRICS),
         optimizer=_group(table, "optimizer/"),
+        reports={name: table.column(f"reports/{name}") for name in REPORTS} | _group(table, "reports/"),
+        repeats=tuple(repeat_of(table, row) for row in range(table.n_rows("repeats"))),
         progress=progress,
         workers={w.rank: Worker(w.rank, w.host, w.device, w.at) for w in table.workers},
         updated_at=max(updated_at, float(event_times[-1]) if len(event_times) else table.header.at),

@@ -6,13 +6,14 @@ The program's codec writes them: an entry read back is equal bit for bit.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any, assert_never
+from dataclasses import dataclass, fields, replace
+from typing import Any, NotRequired, assert_never
 
 from typing_extensions import TypedDict
 
 from snnhpo_mpi import codec
-from snnhpo_mpi.trial import Asked, Ended, Outcome, Started, Trial
+from snnhpo_mpi.record.retraining import Retraining
+from snnhpo_mpi.trial import ACCURACY, Asked, Ended, Interim, Outcome, Repeat, Repeated, Reported, Started, Trial
 
 SCHEMA = 2
 MAX_ERROR_CHARS = 20_000
@@ -26,6 +27,7 @@ class Header:
         study_id: differs between any two studies, also of the same name.
         constraint_names: one a constraint, in the order of the outcomes' values.
         at: time of creation [Unix s].
+        objective_names: of the outcomes' objectives; schema 1 had them not.
     """
 
     study_id: str
@@ -33,6 +35,7 @@ class Header:
     constraint_names: tuple[str, ...]
     at: float
     schema: int = SCHEMA
+    objective_names: tuple[str, ...] = (ACCURACY,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class Session:
 
     Attributes:
         study: the header once more, which is rebuilt from here if its line is damaged; schema 1 had it not.
+        retraining: what is trained again, None of a search; see ``retraining_of``.
     """
 
     at: float
@@ -48,6 +52,7 @@ class Session:
     config: Mapping[str, Any]
     provenance: Mapping[str, Any]
     study: Header | None = None
+    retraining: Retraining | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +81,7 @@ class Proposed:
     x: tuple[float, ...]
 
 
-Entry = Header | Session | WorkerSeen | Closed | Proposed | Started | Ended
+Entry = Header | Session | WorkerSeen | Closed | Proposed | Started | Reported | Ended | Repeated
 
 
 def to_json(entry: Entry) -> dict[str, Any]:
@@ -92,10 +97,15 @@ def to_json(entry: Entry) -> dict[str, Any]:
             return {"kind": "closed", **_members(entry)}
         case Proposed():
             asked = entry.asked
-            proposal = {"x": entry.x, "at": asked.at, "optimizer": asked.optimizer}
+            proposal = {"x": entry.x, "at": asked.at, "n_told": asked.n_told, "optimizer": asked.optimizer}
             return {"kind": "asked", **_members(asked.trial), **proposal}
         case Started():
             return {"kind": "started", **_members(entry)}
+        case Reported():
+            return {"kind": "reported", **_members(entry.interim), "rank": entry.rank, "at": entry.at}
+        case Repeated():
+            arrival = {"rank": entry.rank, "at": entry.at, "seconds": entry.seconds}
+            return {"kind": "repeated", **_members(entry.repeat), **arrival}
         case Ended():
             outcome = _members(entry.outcome) | {"error": _shortened(entry.outcome.error)}
             del outcome["notes"]
@@ -104,7 +114,9 @@ def to_json(entry: Entry) -> dict[str, Any]:
             assert_never(entry)
 
 
-def _members(value: Header | Session | WorkerSeen | Closed | Trial | Started | Outcome) -> dict[str, Any]:
+def _members(
+    value: Header | Session | WorkerSeen | Closed | Trial | Started | Interim | Repeat | Outcome,
+) -> dict[str, Any]:
     return {one.name: getattr(value, one.name) for one in fields(value)}
 
 
@@ -133,12 +145,15 @@ def from_json(line: bytes) -> Entry:
         case "closed":
             return codec.read(Closed, line)
         case "asked":
-            asked = codec.read(_AskedLine, line)
-            return Proposed(Asked(codec.read(Trial, line), asked["at"], asked["optimizer"]), asked["x"])
+            return _proposed(codec.read(_AskedLine, line), codec.read(Trial, line))
         case "started":
             return codec.read(Started, line)
+        case "reported":
+            return Reported(codec.read(Interim, line), **codec.read(_ReportedLine, line))
         case "ended":
-            return Ended(codec.read(Outcome, line), **codec.read(_EndedLine, line))
+            return _ended(codec.read(_EndedLine, line), codec.read(Outcome, line))
+        case "repeated":
+            return Repeated(codec.read(Repeat, line), **codec.read(_RepeatedLine, line))
     raise ValueError(f"unknown kind of entry {kind!r}")
 
 
@@ -151,7 +166,23 @@ class _AskedLine(TypedDict):
 
     at: float
     x: tuple[float, ...]
+    n_told: NotRequired[int | None]
     optimizer: dict[str, float | list[float]]
+
+
+class _ReportedLine(TypedDict):
+    """What the line of a report has besides its interim results."""
+
+    rank: int
+    at: float
+
+
+class _RepeatedLine(TypedDict):
+    """What the line of a repeat has besides the repeat's fields."""
+
+    rank: int
+    at: float
+    seconds: float
 
 
 class _EndedLine(TypedDict):
@@ -160,3 +191,19 @@ class _EndedLine(TypedDict):
     rank: int
     at: float
     seconds: float
+    objective: NotRequired[float | None]  # of schema 1
+
+
+def _proposed(line: _AskedLine, trial: Trial) -> Proposed:
+    """A proposal; schema 1 had what was told among the diagnostics."""
+    diagnostics = line["optimizer"]
+    n_told = line["n_told"] if "n_told" in line else diagnostics.pop("n_told", None)
+    told = int(n_told) if isinstance(n_told, int | float) else None
+    return Proposed(Asked(trial, line["at"], diagnostics, told), line["x"])
+
+
+def _ended(line: _EndedLine, outcome: Outcome) -> Ended:
+    """An end; schema 1 had one objective, without a name."""
+    if (objective := line.get("objective")) is not None:
+        outcome = replace(outcome, objectives={ACCURACY: objective})
+    return Ended(outcome, line["rank"], line["at"], line["seconds"])

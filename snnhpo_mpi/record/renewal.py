@@ -12,6 +12,7 @@ from snnhpo_mpi.host.signals import ignore_stop_signals
 from snnhpo_mpi.host.subprocesses import die_with
 from snnhpo_mpi.record import recovery, snapshot
 from snnhpo_mpi.record.aside import move_aside
+from snnhpo_mpi.record.entries import SCHEMA
 from snnhpo_mpi.record.recovery import Base, Files
 
 
@@ -35,8 +36,9 @@ def renew(folder: Path, n_bytes: int, *, anew: bool = False, study_id: str | Non
     assert files.journal is not None and files.snapshot is not None
     header = recovery.journal_header(files.journal, first_only=True)
     base = Base() if anew else recovery.load_base(files)
-    if not recovery.goes_on_at(files.journal, base, n_bytes):
-        base = replace(base, table=None, n_bytes=0)  # lines that were put back may have another length
+    is_old = base.table is not None and base.table.header.schema < SCHEMA  # its columns have other names
+    if is_old or not recovery.goes_on_at(files.journal, base, n_bytes):  # lines put back may have another length
+        base = replace(base, table=None, n_bytes=0)
     is_other = header is None or study_id not in (None, header.study_id)
     if is_other or not recovery.goes_on_at(files.journal, base, n_bytes):
         raise RecordError(f"{files.journal} is not as it was written")

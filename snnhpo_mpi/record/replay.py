@@ -9,8 +9,8 @@ import numpy as np
 
 from snnhpo_mpi.record import snapshot
 from snnhpo_mpi.record.entries import Entry, Proposed
-from snnhpo_mpi.record.table import PARAMS, Column, Kind, Table
-from snnhpo_mpi.trial import Asked, Ended, Outcome, Started, State, Trial
+from snnhpo_mpi.record.table import METRICS, OBJECTIVES, PARAMS, SILENT, SPIKES, Column, Kind, Table
+from snnhpo_mpi.trial import Asked, Ended, Interim, Outcome, Repeat, Repeated, Reported, Started, State, Trial
 
 
 def entry_of(table: Table, n: int, path: Path) -> Entry:
@@ -24,7 +24,7 @@ def entry_of(table: Table, n: int, path: Path) -> Entry:
     if n == 0:
         return table.header
     event = n - 1
-    kind = Kind(int(table.columns["events/kind"][event]))
+    kind = Kind(table.columns["events/kind"][event].decode())
     number, rank = (int(table.columns[f"events/{name}"][event]) for name in ("number", "rank"))
     at = float(table.columns["events/at"][event])
     match kind:
@@ -32,6 +32,10 @@ def entry_of(table: Table, n: int, path: Path) -> Entry:
             return Proposed(_asked(table, number, at), tuple(table.column("trials/x")[table.row[number]].tolist()))
         case Kind.STARTED:
             return Started(number, rank, at)
+        case Kind.REPORTED:
+            return Reported(_interim(table, number), rank, at)
+        case Kind.REPEATED:
+            return Repeated(repeat_of(table, number), rank, at, float(table.columns["repeats/seconds"][number]))
         case Kind.ENDED:
             return _ended(table, number, rank, at, path)
         case Kind.SESSION:
@@ -50,23 +54,53 @@ def _asked(table: Table, number: int, at: float) -> Asked:
     values = {name: table.param(name, row) for name in names}
     params = {name: value for name, value in values.items() if value is not None}
     trial = Trial(number, params, int(table.column("trials/seed")[row]))
-    return Asked(trial, at, _present(table, "optimizer/", row))
+    return Asked(trial, at, _present(table, "optimizer/", row), _count(table, "trials/n_told", row))
+
+
+def _interim(table: Table, row: int) -> Interim:
+    score = float(table.column("reports/score")[row])
+    return Interim(
+        number=int(table.columns["reports/number"][row]),
+        position=int(table.columns["reports/position"][row]),
+        seconds=float(table.columns["reports/seconds"][row]),
+        score=None if np.isnan(score) else score,
+        n_scored=_count(table, "reports/n_scored", row),
+        silent_rate=_present(table, SILENT, row),
+        spikes=_present(table, SPIKES, row),
+    )
+
+
+def repeat_of(table: Table, row: int) -> Repeat:
+    """A row of the repeats."""
+    return Repeat(
+        number=int(table.columns["repeats/number"][row]),
+        seed=int(table.columns["repeats/seed"][row]),
+        split=table.columns["repeats/split"][row].decode(),
+        score=float(table.columns["repeats/score"][row]),
+        n_scored=_count(table, "repeats/n_scored", row),
+    )
 
 
 def _ended(table: Table, number: int, rank: int, at: float, path: Path) -> Ended:
     row = table.row[number]
-    objective = float(table.column("trials/objective")[row])
+    objectives = _present(table, OBJECTIVES, row)
     constraints = np.atleast_1d(table.column("trials/constraints")[row])
     outcome = Outcome(
         number=number,
         state=State(table.column("trials/state")[row].decode()),
-        objective=None if np.isnan(objective) else objective,
+        objectives={name: objectives[name] for name in table.header.objective_names if name in objectives},
         constraints=tuple(constraints[~np.isnan(constraints)].tolist()),
-        metrics=_present(table, "trials/metrics/", row),
+        metrics=_present(table, METRICS, row),
         curves={name: curve.tolist() for name, curve in snapshot.load_curves(path, number).items()},
         error=snapshot.load_errors(path, number).get(number),
+        n_scored=_count(table, "trials/n_scored", row),
     )
     return Ended(outcome, rank, at, float(table.column("trials/seconds")[row]))
+
+
+def _count(table: Table, name: str, row: int) -> int | None:
+    n = int(table.column(name)[row])
+    return None if n < 0 else n
 
 
 def _present(table: Table, prefix: str, row: int) -> dict[str, Any]:

@@ -1,7 +1,9 @@
-"""Reads choices from a ``study.h5`` of schema 1, which kept them as text.
+"""Reads a ``study.h5`` of schema 1 as if it were of the present one.
 
-Two choices may have the same text (``1`` and ``"1"``), and an empty text was kept as a blank. The encoding ``x`` of a
-trial, which is in the same file, tells them apart: it is 1 in the column of the choice that was evaluated.
+Its one objective had no name, its kinds of events were numbers, and what a proposal had been told lay among the
+optimizer's diagnostics. Choices were kept as text. Two of them may have the same text (``1`` and ``"1"``), and an empty
+text was kept as a blank. The encoding ``x`` of a trial, which is in the same file, tells them apart: it is 1 in the
+column of the choice that was evaluated.
 """
 
 from __future__ import annotations
@@ -11,19 +13,32 @@ from typing import Any
 
 import numpy as np
 
-from snnhpo_mpi.record.table import PARAMS, Column
-from snnhpo_mpi.trial import ParamValue
+from snnhpo_mpi.record.table import OBJECTIVES, PARAMS, Column
+from snnhpo_mpi.trial import ACCURACY, ParamValue
 
 Choices = tuple[ParamValue, ...]
+_KINDS = ("asked", "started", "ended", "session", "closed", "worker")  # as numbered
 
 
-def numbered(columns: Mapping[str, Column], config: Mapping[str, Any]) -> tuple[dict[str, Column], dict[str, Choices]]:
-    """The columns with positions of choices in the place of their texts, and the choices that these count.
+def upgraded(columns: Mapping[str, Column], config: Mapping[str, Any]) -> tuple[dict[str, Column], dict[str, Choices]]:
+    """The columns as the present schema has them, and the choices that those of categoricals count.
 
     Args:
         columns: as the file has them.
         config: of the latest session; the search space is the same in all.
     """
+    upgraded, choices = _numbered(columns, config)
+    if "trials/objective" in upgraded:
+        upgraded[f"{OBJECTIVES}{ACCURACY}"] = upgraded.pop("trials/objective")
+    if "optimizer/n_told" in upgraded:
+        upgraded["trials/n_told"] = np.nan_to_num(upgraded.pop("optimizer/n_told"), nan=-1).astype(np.int64)
+    if "events/kind" in upgraded:
+        upgraded["events/kind"] = np.array(_KINDS, "S8")[upgraded["events/kind"]]
+    return upgraded, choices
+
+
+def _numbered(columns: Mapping[str, Column], config: Mapping[str, Any]) -> tuple[dict[str, Column], dict[str, Choices]]:
+    """The columns with positions of choices in the place of their texts, and the choices that these count."""
     numbered, choices = dict(columns), {}
     blocks = dict(_blocks(config))
     for name, column in columns.items():

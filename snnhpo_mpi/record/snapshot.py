@@ -8,11 +8,9 @@ they fail or hang on many of them. The file format is that of HDF5 1.8, which ol
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import logging
-import os
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,12 +20,15 @@ from urllib.parse import unquote
 import numpy as np
 from numpy.typing import NDArray
 
+from snnhpo_mpi import codec
 from snnhpo_mpi.errors import RecordError
+from snnhpo_mpi.host.atomic_write import atomic_write
+from snnhpo_mpi.record.columns import attributes
 from snnhpo_mpi.record.entries import SCHEMA, Closed, Header, Session, WorkerSeen
-from snnhpo_mpi.record.journal import sync_folder
-from snnhpo_mpi.record.schema_1 import numbered
-from snnhpo_mpi.record.table import PARAMS, Column, Extras, SessionSpan, Table
-from snnhpo_mpi.trial import ParamValue
+from snnhpo_mpi.record.retraining import Retraining
+from snnhpo_mpi.record.schema_1 import upgraded
+from snnhpo_mpi.record.table import METRICS, OBJECTIVES, PARAMS, SILENT, SPIKES, Column, Extras, SessionSpan, Table
+from snnhpo_mpi.trial import ACCURACY, ParamValue
 
 if TYPE_CHECKING:
     import h5py
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FILE_NAME = "study.h5"
-_GROUPS = ("trials", "optimizer", "events")
+_GROUPS = ("trials", "optimizer", "reports", "repeats", "events")
 _DAMAGE = (OSError, KeyError, ValueError, TypeError, RuntimeError)  # what h5py raises on a damaged or foreign file
 _ROWS_PER_CHUNK = 512
 
@@ -53,26 +54,21 @@ def save(path: Path, table: Table, extras: Extras, journal_bytes: int, *, anew: 
     Raises:
         OSError: the disk is full or gone; the present snapshot is untouched.
     """
-    beside = path.with_name(path.name + ".new")
     try:
         image = io.BytesIO(b"" if anew else path.read_bytes())
         with _opened(image, "w" if anew else "r+", libver=("v108", "v108")) as file:
+            config = table.sessions[-1].began.config if table.sessions else {}
             for name, column in table.columns.items():
-                _write_column(file, _escaped(name), column)
+                _write_column(file, _escaped(name), column, attributes(name, config))
+            _link_objective(file, table.header.objective_names[0])
             for name, choices in table.choices.items():
                 _write_choices(file, _escaped(f"{PARAMS}{name}"), choices)
             _write_extras(file, extras)
             _write_facts(file, table, journal_bytes)
-        with beside.open("wb") as written:
-            written.write(image.getbuffer())
-            written.flush()
-            os.fsync(written.fileno())
-        beside.replace(path)
+        with atomic_write(path, durable=True) as new:
+            new.write_bytes(image.getbuffer())
     except (OSError, RuntimeError, ValueError, MemoryError) as error:  # a damaged file is told in several ways
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
         raise OSError(f"{path} was not renewed: {error}") from error
-    sync_folder(path.parent)
 
 
 def load(path: Path) -> tuple[Table, int]:
@@ -93,7 +89,7 @@ def load(path: Path) -> tuple[Table, int]:
                     _read_columns(file[group], group, columns, choices)
             header, sessions, workers = _read_facts(file)
             if schema == 1:
-                columns, choices = numbered(columns, sessions[-1].began.config if sessions else {})
+                columns, choices = upgraded(columns, sessions[-1].began.config if sessions else {})
             row = {int(number): i for i, number in enumerate(columns.get("trials/number", ()))}
             return Table(header, columns, row, choices, sessions, workers), int(file.attrs["journal_bytes"])
     except FileNotFoundError:
@@ -126,7 +122,7 @@ def _opened(source: Path | io.BytesIO, mode: str, **options: Any) -> h5py.File:
     return h5py.File(source, mode, **options)
 
 
-def _write_column(file: h5py.File, name: str, column: Column) -> None:
+def _write_column(file: h5py.File, name: str, column: Column, explained: Mapping[str, str]) -> None:
     dataset = file.get(name)
     if dataset is not None and (dataset.dtype != column.dtype or dataset.shape[1:] != column.shape[1:]):
         del file[name]
@@ -134,10 +130,20 @@ def _write_column(file: h5py.File, name: str, column: Column) -> None:
     if dataset is None:
         chunks = (_ROWS_PER_CHUNK, *column.shape[1:])
         maxshape = (None, *column.shape[1:])
-        file.create_dataset(name, data=column, chunks=chunks, maxshape=maxshape, fletcher32=True)
+        dataset = file.create_dataset(name, data=column, chunks=chunks, maxshape=maxshape, fletcher32=True)
+        dataset.attrs.update({key: _text(fact) for key, fact in explained.items()})
     else:
         dataset.resize(len(column), axis=0)
         dataset[...] = column
+
+
+def _link_objective(file: h5py.File, name: str) -> None:
+    """Gives the first objective the name ``/trials/objective`` too, for readers that show one."""
+    from h5py import SoftLink
+
+    place = _escaped(f"{OBJECTIVES}{name}")
+    if place in file and "trials/objective" not in file:
+        file["trials/objective"] = SoftLink(f"/{place}")
 
 
 def _write_choices(file: h5py.File, name: str, choices: Sequence[ParamValue]) -> None:
@@ -184,7 +190,8 @@ def _write_facts(file: h5py.File, table: Table, journal_bytes: int) -> None:
         }
         facts |= {"config_text": _text(latest.config_text), "resolved_config": _text(latest.config)}
     facts |= {"schema": SCHEMA, "study_id": header.study_id, "name": header.name, "created": header.at}
-    facts |= {"constraint_names": _text(header.constraint_names), "journal_bytes": journal_bytes}
+    facts |= {"constraint_names": _text(header.constraint_names), "objective_names": _text(header.objective_names)}
+    facts |= {"journal_bytes": journal_bytes}
     facts |= {"hosts": _text(sorted({worker.host for worker in table.workers}))}
     file.attrs.update(facts)
     for i, span in enumerate(table.sessions):
@@ -207,6 +214,8 @@ def _write_session(group: h5py.Group, span: SessionSpan) -> None:
         group.attrs["config_text"] = _text(span.began.config_text)
         group.attrs["config"] = _text(span.began.config)
         group.attrs["provenance"] = _text(span.began.provenance)
+        if span.began.retraining is not None:
+            group.attrs["retraining"] = codec.write(span.began.retraining).decode()
     if span.closed and "state" not in group.attrs:
         group.attrs["state"] = span.closed.state
         group.attrs["closed_at"] = span.closed.at
@@ -215,7 +224,12 @@ def _write_session(group: h5py.Group, span: SessionSpan) -> None:
 def _read_columns(
     group: h5py.Group, prefix: str, columns: dict[str, Column], choices: dict[str, tuple[ParamValue, ...]]
 ) -> None:
-    for name, item in group.items():
+    from h5py import SoftLink
+
+    for name in group:
+        if isinstance(group.get(name, getlink=True), SoftLink):
+            continue
+        item = group[name]
         place = f"{prefix}/{_unescaped(name)}"
         if hasattr(item, "keys"):  # a group
             _read_columns(item, place, columns, choices)
@@ -228,7 +242,9 @@ def _read_columns(
 def _read_facts(file: h5py.File) -> tuple[Header, tuple[SessionSpan, ...], tuple[WorkerSeen, ...]]:
     attrs = file.attrs
     names = tuple(json.loads(attrs["constraint_names"]))
-    header = Header(str(attrs["study_id"]), str(attrs["name"]), names, float(attrs["created"]), int(attrs["schema"]))
+    objectives = tuple(json.loads(attrs["objective_names"])) if "objective_names" in attrs else (ACCURACY,)
+    study_id, name, created = str(attrs["study_id"]), str(attrs["name"]), float(attrs["created"])
+    header = Header(study_id, name, names, created, int(attrs["schema"]), objectives)
     sessions = tuple(_read_session(file[f"sessions/{i}"].attrs, header) for i in range(_n_groups(file, "sessions")))
     workers = tuple(_read_worker(file[f"workers/{i}"].attrs) for i in range(_n_groups(file, "workers")))
     return header, sessions, workers
@@ -236,7 +252,8 @@ def _read_facts(file: h5py.File) -> tuple[Header, tuple[SessionSpan, ...], tuple
 
 def _read_session(attrs: Mapping[str, Any], header: Header) -> SessionSpan:
     config, provenance = json.loads(attrs["config"]), json.loads(attrs["provenance"])
-    began = Session(float(attrs["at"]), str(attrs["config_text"]), config, provenance, header)
+    again = codec.read(Retraining, str(attrs["retraining"]).encode()) if "retraining" in attrs else None
+    began = Session(float(attrs["at"]), str(attrs["config_text"]), config, provenance, header, again)
     return SessionSpan(began, Closed(str(attrs["state"]), float(attrs["closed_at"])) if "state" in attrs else None)
 
 
@@ -258,7 +275,7 @@ def _escaped(name: str, *, whole: bool = False) -> str:
     if whole:
         safe = name.replace("%", "%25").replace("/", "%2F").replace("\0", "%00")
         return safe.replace(".", "%2E") if not safe.strip(".") else safe
-    for prefix in ("trials/params/", "trials/metrics/", "trials/", "optimizer/", "events/"):
+    for prefix in (PARAMS, METRICS, OBJECTIVES, SILENT, SPIKES, *(f"{group}/" for group in _GROUPS)):
         if name.startswith(prefix):
             return prefix + _escaped(name.removeprefix(prefix), whole=True)
     raise ValueError(f"column {name!r} has no place in the file")

@@ -4,38 +4,43 @@ Notation
     n  trials asked, one row each, in the order asked        e  entries of the journal after its header
     d  encoded columns of a point                            m  constraints
 
-Columns are named by their place in ``study.h5``: ``trials/*`` and ``optimizer/*`` have n rows, ``events/*`` e rows.
+Columns are named by their place in ``study.h5``: ``trials/*`` and ``optimizer/*`` have n rows, ``events/*`` e rows,
+``reports/*`` and ``repeats/*`` one for each report and repeat.
 What is absent is NaN in a column of floats, -1 in one of integers, empty in one of text. A choice is kept as its
 position among the choices of its hyperparameter, because two choices may have the same text (``1`` and ``"1"``).
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from enum import IntEnum
+from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
 from typing import Any, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 
 from snnhpo_mpi.record.entries import Closed, Entry, Header, Proposed, Session, WorkerSeen
-from snnhpo_mpi.trial import Curve, Ended, ParamValue, Started
+from snnhpo_mpi.trial import Curve, Ended, Interim, ParamValue, Repeated, Reported, Started
 
 Column = NDArray[Any]
-PARAMS = "trials/params/"
+PARAMS, OBJECTIVES, METRICS = "trials/params/", "trials/objectives/", "trials/metrics/"
+SILENT, SPIKES = "reports/silent_rate/", "reports/spikes/"
 PENDING, RUNNING = "asked", "running"  # states of a trial that has not ended
 
 
-class Kind(IntEnum):
+class Kind(StrEnum):
     """Kind of an entry in ``events/kind``; what ``events/number`` then counts."""
 
-    ASKED = 0  # trial
-    STARTED = 1  # trial
-    ENDED = 2  # trial
-    SESSION = 3  # position in ``sessions``
-    CLOSED = 4  # position in ``sessions``
-    WORKER = 5  # position in ``workers``
+    ASKED = "asked"  # trial
+    STARTED = "started"  # trial
+    REPORTED = "reported"  # row of ``reports``
+    ENDED = "ended"  # trial
+    REPEATED = "repeated"  # row of ``repeats``
+    SESSION = "session"  # position in ``sessions``
+    CLOSED = "closed"  # position in ``sessions``
+    WORKER = "worker"  # position in ``workers``
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +77,17 @@ class Table:
     @property
     def n_events(self) -> int:
         """Entries after the header."""
-        return len(self.columns.get("events/kind", ()))
+        return self.n_rows("events")
+
+    def n_rows(self, group: str) -> int:
+        """Rows of the columns of a group."""
+        return self.n_trials if group == "trials" else len(self.columns.get(_FIRST[group], ()))
 
     def column(self, name: str) -> Column:
         """A column, all absent if it was never set."""
         if name in self.columns:
             return self.columns[name]
-        return _absent((self.n_events if name.startswith("events/") else self.n_trials,), _FIXED.get(name, _FLOAT))
+        return _absent((self.n_rows(_group(name)),), _FIXED.get(name, _FLOAT))
 
     def param(self, name: str, row: int) -> ParamValue | None:
         """The value of a hyperparameter in a trial, of the very type that was evaluated; None if it has none."""
@@ -101,11 +110,20 @@ _FIXED = {
     "trials/number": _INT,
     "trials/rank": _INT,
     "trials/seed": _INT,
+    "trials/n_scored": _INT,
+    "trials/n_told": _INT,
     "trials/state": np.dtype("S9"),
-    "events/kind": np.dtype(np.int8),
+    "events/kind": np.dtype("S8"),
     "events/number": _INT,
     "events/rank": _INT,
+    "reports/number": _INT,
+    "reports/position": _INT,
+    "reports/n_scored": _INT,
+    "repeats/number": _INT,
+    "repeats/seed": _INT,
+    "repeats/n_scored": _INT,
 }
+_FIRST = {"events": "events/kind", "reports": "reports/number", "repeats": "repeats/number"}  # that each row has
 
 
 def extend(table: Table, entries: Sequence[Entry]) -> Table:
@@ -114,8 +132,10 @@ def extend(table: Table, entries: Sequence[Entry]) -> Table:
     A second start of a trial (sent out again) replaces the first; whatever follows the end of a trial, or belongs to
     none that was asked, is left out of the trials, though not of the events.
     """
-    n_asked = sum(isinstance(entry, Proposed) for entry in entries)
-    growing = _Growing(table, table.n_trials + n_asked, table.n_events + len(entries))
+    counts = Counter(map(type, entries))
+    more = {"trials": counts[Proposed], "events": len(entries)}
+    more |= {"reports": counts[Reported], "repeats": counts[Repeated]}
+    growing = _Growing(table, more)
     for entry in entries:
         growing.add(entry)
     return growing.table()
@@ -124,19 +144,19 @@ def extend(table: Table, entries: Sequence[Entry]) -> Table:
 class _Growing:
     """Columns with room for the rows to come."""
 
-    def __init__(self, table: Table, n_trials: int, n_events: int) -> None:
+    def __init__(self, table: Table, more: Mapping[str, int]) -> None:
         self._base = table
-        self._size = {"trials": n_trials, "optimizer": n_trials, "events": n_events}
+        self._used = {group: table.n_rows(group) for group in more}
+        self._size = {group: self._used[group] + n for group, n in more.items()}
         self._columns = {name: self._longer(name, column) for name, column in table.columns.items()}
         self._row = dict(table.row)
         self._sessions = list(table.sessions)
         self._workers = list(table.workers)
-        self._n_events = table.n_events
         self._numbers = _numbers(table.sessions[-1].began.config) if table.sessions else {}
         self._positions = {name: {_key(one): i for i, one in enumerate(of)} for name, of in table.choices.items()}
 
     def table(self) -> Table:
-        columns = {name: column[: self._used(name)] for name, column in self._columns.items()}
+        columns = {name: column[: self._used[_group(name)]] for name, column in self._columns.items()}
         choices = {name: tuple(value for _, value in known) for name, known in self._positions.items()}
         done = replace(self._base, columns=columns, row=self._row, choices=choices)
         return replace(done, sessions=tuple(self._sessions), workers=tuple(self._workers))
@@ -151,6 +171,12 @@ class _Growing:
                     self._set("trials/rank", row, entry.rank)
                     self._set("trials/started_at", row, entry.at)
                     self._set("trials/state", row, RUNNING)
+            case Reported():
+                self._event(Kind.REPORTED, self._used["reports"], entry.at, entry.rank)
+                self._reported(entry.interim)
+            case Repeated():
+                self._event(Kind.REPEATED, self._used["repeats"], entry.at, entry.rank)
+                self._add_row("repeats", asdict(entry.repeat) | {"seconds": entry.seconds})
             case Ended():
                 self._event(Kind.ENDED, entry.outcome.number, entry.at, entry.rank)
                 if (row := self._open_row(entry.outcome.number)) is not None:
@@ -182,12 +208,15 @@ class _Growing:
         self._event(Kind.ASKED, trial.number, entry.asked.at)
         if trial.number in self._row:
             return
-        row = self._row[trial.number] = len(self._row)
+        row = self._row[trial.number] = self._used["trials"]
+        self._used["trials"] += 1
         self._set("trials/number", row, trial.number)
         self._set("trials/state", row, PENDING)
         self._set("trials/seed", row, trial.seed)
         self._set("trials/asked_at", row, entry.asked.at)
         self._set("trials/x", row, entry.x)
+        if entry.asked.n_told is not None:
+            self._set("trials/n_told", row, entry.asked.n_told)
         for name, value in trial.params.items():
             number = self._numbers.get(name)
             self._set(f"{PARAMS}{name}", row, number(value) if number else self._position(name, value))
@@ -205,19 +234,31 @@ class _Growing:
         self._set("trials/rank", row, entry.rank)
         self._set("trials/ended_at", row, entry.at)
         self._set("trials/seconds", row, entry.seconds)
-        if outcome.objective is not None:
-            self._set("trials/objective", row, outcome.objective)
+        for name, value in outcome.objectives.items():
+            self._set(f"{OBJECTIVES}{name}", row, value)
+        if outcome.n_scored is not None:
+            self._set("trials/n_scored", row, outcome.n_scored)
         if outcome.constraints:
             self._set("trials/constraints", row, outcome.constraints)
         for name, value in outcome.metrics.items():
-            self._set(f"trials/metrics/{name}", row, value)
+            self._set(f"{METRICS}{name}", row, value)
         if "stopped_at" in outcome.metrics:
             self._set("trials/stopped_at", row, outcome.metrics["stopped_at"])
 
     def _event(self, kind: Kind, number: int, at: float, rank: int = -1) -> None:
-        for name, value in (("kind", kind), ("number", number), ("at", at), ("rank", rank)):
-            self._set(f"events/{name}", self._n_events, value)
-        self._n_events += 1
+        self._add_row("events", {"kind": kind.value, "number": number, "at": at, "rank": rank})
+
+    def _reported(self, interim: Interim) -> None:
+        layers = {f"silent_rate/{layer}": rate for layer, rate in interim.silent_rate.items()}
+        layers |= {f"spikes/{layer}": mean for layer, mean in interim.spikes.items()}
+        names = ("number", "position", "seconds", "score", "n_scored")
+        self._add_row("reports", {name: getattr(interim, name) for name in names} | layers)
+
+    def _add_row(self, group: str, values: Mapping[str, object]) -> None:
+        for name, value in values.items():
+            if value is not None:
+                self._set(f"{group}/{name}", self._used[group], value)
+        self._used[group] += 1
 
     def _open_row(self, number: int) -> int | None:
         row = self._row.get(number)
@@ -242,15 +283,18 @@ class _Growing:
             column[row] = item
 
     def _length(self, name: str) -> int:
-        return self._size[name.split("/")[0]]
-
-    def _used(self, name: str) -> int:
-        return self._n_events if name.startswith("events/") else len(self._row)
+        return self._size[_group(name)]
 
     def _longer(self, name: str, column: Column) -> Column:
         longer = _absent((self._length(name), *column.shape[1:]), column.dtype)
         longer[: len(column)] = column
         return longer
+
+
+def _group(name: str) -> str:
+    """The group of columns whose rows one has; the optimizer's are those of the trials."""
+    group = name.partition("/")[0]
+    return "trials" if group == "optimizer" else group
 
 
 def _absent(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Column:

@@ -15,6 +15,7 @@ import numpy as np
 
 from snnhpo_mpi import codec
 from snnhpo_mpi.errors import RecordError
+from snnhpo_mpi.host.atomic_write import atomic_write
 from snnhpo_mpi.record import journal, recovery, snapshot
 from snnhpo_mpi.record.aside import move_aside
 from snnhpo_mpi.record.data import LIVE_FILE, Live, StudyData, assemble
@@ -25,10 +26,11 @@ from snnhpo_mpi.record.lock import Lock
 from snnhpo_mpi.record.mending import mend
 from snnhpo_mpi.record.recovery import Files
 from snnhpo_mpi.record.replay import entry_of
+from snnhpo_mpi.record.retraining import Retraining
 from snnhpo_mpi.record.saver import Saver
-from snnhpo_mpi.record.table import Table
+from snnhpo_mpi.record.table import METRICS, Table
 from snnhpo_mpi.space import Space
-from snnhpo_mpi.trial import Asked, Curve, Ended, Event, Outcome, Progress, State
+from snnhpo_mpi.trial import ACCURACY, Asked, Curve, Ended, Event, Outcome, Progress, Repeated, State
 
 FLUSH_EVERY_S = 30.0
 LIVE_EVERY_S = 3.0
@@ -64,7 +66,7 @@ class StudyRecord:
         states = table.column("trials/state")
         self._asked = set(table.row)
         self._ended = {number for number, row in table.row.items() if states[row].decode() in set(State)}
-        self._metrics = {name for name in table.columns if name.startswith("trials/metrics/")}
+        self._metrics = {name for name in table.columns if name.startswith(METRICS)}
         self._progress: dict[int, Progress] = {}
         self._newcomers: list[WorkerSeen] = []
         self._live_at = time.monotonic() + LIVE_EVERY_S
@@ -79,6 +81,7 @@ class StudyRecord:
         constraint_names: Sequence[str],
         provenance: Mapping[str, Any],
         *,
+        retraining: Retraining | None = None,
         flush_every_s: float = FLUSH_EVERY_S,
     ) -> StudyRecord:
         """Begins a study in a folder, which is made if need be.
@@ -94,7 +97,8 @@ class StudyRecord:
                     f"{folder} holds a study already: go on with it by --resume, or choose another folder"
                 )
             now = time.time()
-            header = Header(uuid.uuid4().hex, str(resolved_config["study"]["name"]), tuple(constraint_names), now)
+            name, objectives = str(resolved_config["study"]["name"]), resolved_config.get("objectives", (ACCURACY,))
+            header = Header(uuid.uuid4().hex, name, tuple(constraint_names), now, objective_names=tuple(objectives))
             notices = _texts(lock.notice)
             path = folder / journal.FILE_NAME
             if path.exists() and path.stat().st_size:  # no study, but somebody's
@@ -102,7 +106,7 @@ class StudyRecord:
             lines = Journal.write_new(path, [header])
             saver = Saver(folder, flush_every_s, study_id=header.study_id)
             record = StudyRecord(lock, lines, Table(header), space, saver, notices)
-            record._begin(Session(now, config_text, resolved_config, provenance, header))
+            record._begin(Session(now, config_text, resolved_config, provenance, header, retraining))
             return record
 
     @staticmethod
@@ -114,6 +118,7 @@ class StudyRecord:
         constraint_names: Sequence[str],
         provenance: Mapping[str, Any],
         *,
+        retraining: Retraining | None = None,
         flush_every_s: float = FLUSH_EVERY_S,
         accept_config: bool = False,
         accept_damage: bool = False,
@@ -131,7 +136,7 @@ class StudyRecord:
         with _released_on_error(Lock(folder)) as lock, _told_as_record_error(folder):
             mended = mend(folder, accept_damage=accept_damage)
             change = check_same_study(
-                folder, mended.table, resolved_config, tuple(constraint_names), accept_config=accept_config
+                folder, mended.table, resolved_config, tuple(constraint_names), retraining, accept_config=accept_config
             )
             lines = Journal(folder / journal.FILE_NAME, mended.table.n_events + 1)
             notices = [*_texts(lock.notice), *mended.notices, *_texts(change)]
@@ -140,7 +145,7 @@ class StudyRecord:
             header = mended.table.header
             saver = Saver(folder, flush_every_s, anew=mended.anew, study_id=header.study_id)
             record = StudyRecord(lock, lines, mended.table, space, saver, notices)
-            record._begin(Session(time.time(), config_text, resolved_config, provenance, header))
+            record._begin(Session(time.time(), config_text, resolved_config, provenance, header, retraining))
             return record
 
     def _begin(self, session: Session) -> None:
@@ -173,13 +178,17 @@ class StudyRecord:
                     self._expect(number in self._asked and number not in self._ended, number, "ended, but is not out")
                     self._ended.add(number)
                     entries.append(replace(event, outcome=self._bounded(_usable(event.outcome))))
+                case Repeated():
+                    number = event.repeat.number
+                    self._expect(number in self._asked, number, "repeated, but never asked")
+                    entries.append(event)
                 case _:
                     entries.append(event)
         self._write(entries)
 
     def _bounded(self, outcome: Outcome) -> Outcome:
         """The outcome without metrics under ever new names, their number noted as ``metrics_cut``."""
-        known = {f"trials/metrics/{name}": name for name in outcome.metrics}
+        known = {f"{METRICS}{name}": name for name in outcome.metrics}
         room = max(0, MAX_METRICS - len(self._metrics))
         refused = {known[key] for key in [key for key in known if key not in self._metrics][room:]}
         self._metrics.update(key for key, name in known.items() if name not in refused)
@@ -289,10 +298,9 @@ class StudyRecord:
     def _write_live(self) -> None:
         began = time.monotonic()
         self._news = False
-        beside = self.folder / f"{LIVE_FILE}.new"
         try:
-            beside.write_bytes(codec.write(Live(at=time.time(), progress=self._progress)))
-            beside.replace(self.folder / LIVE_FILE)
+            with atomic_write(self.folder / LIVE_FILE) as new:  # of this moment only, so not durable
+                new.write_bytes(codec.write(Live(at=time.time(), progress=self._progress)))
         except OSError as error:
             log.warning("%s was not renewed: %s", LIVE_FILE, error)
         ended = time.monotonic()  # the loop waits meanwhile: for a hundredth of its time at most

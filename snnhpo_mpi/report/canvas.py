@@ -14,6 +14,7 @@ from matplotlib.font_manager import fontManager
 
 from snnhpo_mpi.analysis import points
 from snnhpo_mpi.analysis.points import Floats
+from snnhpo_mpi.host.atomic_write import atomic_write
 from snnhpo_mpi.record import StudyData
 from snnhpo_mpi.report import labels, looks
 
@@ -51,19 +52,19 @@ _MOST_POINTS = 2500
 
 
 def objectives(ax: Axes, data: StudyData, x: Floats, size: float = 12) -> None:
-    """Trials as points above x, each kind with its look; stopped ones, which have no score, as ticks at the bottom."""
+    """Trials as points above x, each kind with its look; those without a score as ticks at the bottom."""
     scores = points.scored(data)
     for look, rows in looks.by_kind(data):
-        stopped = look is looks.STOPPED
-        has_place = points.drawable(x[rows]) & (stopped | points.drawable(scores[rows]))
+        unscored = look in looks.UNSCORED
+        has_place = points.drawable(x[rows]) & (unscored | points.drawable(scores[rows]))
         drawn = points.thinned(rows[has_place], _MOST_POINTS)
         if not len(drawn):
             continue
         opacity, scale = looks.crowding(len(drawn))
-        style: Any = {"color": look.colour, "marker": "|" if stopped else look.marker, "alpha": opacity}
-        if stopped:
+        style: Any = {"color": look.colour, "marker": "|" if unscored else look.marker, "alpha": opacity}
+        if unscored:
             style |= {"transform": ax.get_xaxis_transform(), "linewidths": 0.7}
-            ax.scatter(x[drawn], np.full(len(drawn), 0.02), s=3 * size, **style)
+            ax.scatter(x[drawn], np.full(len(drawn), 0.02 + 0.04 * looks.UNSCORED.index(look)), s=3 * size, **style)
             ax.update_datalim(np.column_stack([x[drawn], x[drawn]]), updatey=False)  # the ticks are within the axis
             ax.autoscale_view(scaley=False)
             ax.scatter([], [], s=3 * size, label=look.name, **style)
@@ -100,11 +101,6 @@ def choice_ticks(ax: Axes, choices: Sequence[str], at: Sequence[float], room: in
 
 def save(figure: Figure, path: Path) -> None:
     """Write a figure; a file of this name is whole at any moment. Letters that no font here has are boxes."""
-    beside = path.with_name(f"{path.name}.new")
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Glyph .* missing from")
-            figure.savefig(beside, format=path.suffix[1:])
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with atomic_write(path) as new, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        figure.savefig(new, format=path.suffix[1:])

@@ -22,7 +22,7 @@ from snnhpo_mpi.analysis.repeats import (
     tested_on,
 )
 from snnhpo_mpi.analysis.score import score, standard_error
-from snnhpo_mpi.analysis.summary import Baseline, Summary, objective_name, summarise
+from snnhpo_mpi.analysis.summary import HELD_OUT_ACCURACY, Baseline, Summary, objective_name, summarise
 from snnhpo_mpi.record import StudyData
 from snnhpo_mpi.report.text import busy, figure, percent
 
@@ -57,8 +57,9 @@ def of_search(summary: Summary, folder: Path, retrained: Sequence[StudyData] = (
     if summary.baseline is not None:
         lines.append(f"beside   {beside(summary, summary.baseline)}")
     if summary.silent_share is not None:
-        saved = f"; stopping them early saved {duration(summary.saved_seconds)} of training"
-        lines.append(f"silent   {percent(summary.silent_share)} of the networks{saved if summary.stopped else ''}")
+        early = "stopping and pruning networks" if summary.pruned else "stopping them early"
+        saved = f"; {early} saved {duration(summary.saved_seconds)} of training" if summary.saved_seconds else ""
+        lines.append(f"{summary.stopped_as:8} {percent(summary.silent_share)} of the networks{saved}")
     if summary.busy_share is not None:
         lines.append(f"workers  busy {busy(summary)}")
     return "\n".join(lines)
@@ -107,7 +108,7 @@ def retrained_line(data: StudyData, one: Repeats) -> str:
 def _counts(summary: Summary) -> str:
     parts = [f"{summary.completed} completed"]
     parts += [f"{summary.stopped} stopped early"] if summary.silent_share is not None or summary.stopped else []
-    parts += [f"{n} {name}" for name in ("failed", "lost") if (n := getattr(summary, name))]
+    parts += [f"{n} {name}" for name in ("pruned", "failed", "lost") if (n := getattr(summary, name))]
     return f"{summary.ended} trials ({', '.join(parts)})"
 
 
@@ -120,7 +121,7 @@ def beside(summary: Summary, baseline: Baseline) -> str:
     if summary.best is None:
         return text
     gain = summary.best.objective - baseline.objective
-    if summary.objective_name == "objective":
+    if summary.objective_name != HELD_OUT_ACCURACY:
         return f"{text}; the best is {gain:+.4g} from it"
     return f"{text}; the best is {abs(100 * gain):.1f} points {'better' if gain >= 0 else 'worse'}"
 
@@ -156,7 +157,7 @@ def _of_retraining(data: StudyData) -> str:
         of = f"trial {found[0].number}, {n} seed{'s' * (n != 1)} together"
         lines += ["", f"{of}: of each true class (row), the share read as each class (column) [%]"]
         lines += confusion_lines(confusion)
-    if networks := (data.config.get("retrain") or {}).get("networks"):
+    if data.retraining and (networks := data.retraining.networks):
         lines.append(f"networks {data.folder / networks}")
     lines.append(f"trained  {duration(float(np.nansum(data.seconds)))} in all")
     return "\n".join(lines)

@@ -15,6 +15,7 @@ import numpy as np
 from snnhpo_mpi.analysis.repeats import candidate_of, is_retraining
 from snnhpo_mpi.analysis.summary import objective_name, reason
 from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.host.atomic_write import atomic_write
 from snnhpo_mpi.record import StudyData
 from snnhpo_mpi.trial import ParamValue, State
 
@@ -46,16 +47,13 @@ def export(data: StudyData, folder: Path, formats: Sequence[str]) -> list[Path]:
     written = []
     for name in formats:
         file, write = writers[name]
-        beside = folder / f"{file}.new"
-        beside.unlink(missing_ok=True)
         try:
-            write(data, beside)
-            written.append(beside.replace(folder / file))
+            with atomic_write(folder / file) as new:
+                write(data, new)
         except OSError as error:  # such as a full disk, which does not say for which file
             error.filename = error.filename or str(folder / file)
             raise
-        finally:
-            beside.unlink(missing_ok=True)
+        written.append(folder / file)
     return written
 
 
@@ -131,17 +129,18 @@ def _distributions(data: StudyData) -> dict[str, BaseDistribution]:
 
 
 def _frozen(data: StudyData, row: int, distributions: Mapping[str, BaseDistribution]) -> FrozenTrial:
-    """A trial as Optuna has it: stopped early is pruned, lost is failed.
+    """A trial as Optuna has it: pruned and stopped early are both pruned there, lost is failed.
 
-    Constraints go where Optuna's samplers and its dashboard both look for them, as a list.
+    The attribute ``state`` tells them apart. Constraints go where Optuna's samplers and its dashboard both look for
+    them, as a list.
     """
     from optuna.trial import FrozenTrial, TrialState
 
-    states = {State.COMPLETED.value: TrialState.COMPLETE, State.STOPPED.value: TrialState.PRUNED}
+    early = dict.fromkeys((State.STOPPED.value, State.PRUNED.value), TrialState.PRUNED)
+    states = {State.COMPLETED.value: TrialState.COMPLETE, **early}
     number, objective = int(data.number[row]), float(data.objective[row])
     named = zip(data.constraint_names, data.constraints[row].tolist(), strict=True)
     constraints = [(name, value) for name, value in named if not np.isnan(value)]
-    accuracy = np.ravel(data.curves(number).get("train_accuracy", np.empty(0))).tolist()
     return FrozenTrial(
         number=number,
         trial_id=-1,
@@ -153,8 +152,17 @@ def _frozen(data: StudyData, row: int, distributions: Mapping[str, BaseDistribut
         distributions=dict(distributions),
         user_attrs=_attributes(data, row, constraints),
         system_attrs={"constraints": [value for _, value in constraints]} if constraints else {},
-        intermediate_values=dict(enumerate(accuracy, start=1)),
+        intermediate_values=_intermediate(data, number),
     )
+
+
+def _intermediate(data: StudyData, number: int) -> dict[int, float]:
+    """What a trial had reached on its way: by training samples where it reported, else its accuracy by epoch."""
+    mine = (data.reports["number"] == number) & ~np.isnan(data.reports["score"])
+    if mine.any():
+        return dict(zip(data.reports["position"][mine].tolist(), data.reports["score"][mine].tolist(), strict=True))
+    accuracy = np.ravel(data.curves(number).get("train_accuracy", np.empty(0))).tolist()
+    return dict(enumerate(accuracy, start=1))
 
 
 def _attributes(data: StudyData, row: int, constraints: Sequence[tuple[str, float]]) -> dict[str, Any]:

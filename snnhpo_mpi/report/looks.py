@@ -14,7 +14,7 @@ class Look:
     """How a kind of trial is drawn, the same in every figure; tells apart without colour too.
 
     Attributes:
-        colour: of Okabe and Ito's palette, which the colour-blind can tell apart.
+        colour: of Okabe and Ito's palette, which the colour-blind can tell apart (its yellow darkened).
         marker, symbol: of Matplotlib and of plotly.
     """
 
@@ -27,6 +27,7 @@ class Look:
 FEASIBLE = Look(points.FEASIBLE, "#0072B2", "o", "circle")
 INFEASIBLE = Look(points.INFEASIBLE, "#CC79A7", "^", "triangle-up")
 STOPPED = Look(points.STOPPED, "#E69F00", "x", "x-thin-open")
+PRUNED = Look(points.PRUNED, "#A89400", "v", "triangle-down")
 FAILED = Look(points.FAILED, "#7F7F7F", "s", "square-open")
 RUNNING = Look(points.RUNNING, "#56B4E9", "d", "diamond-open")
 BEST = "#D55E00"
@@ -34,7 +35,8 @@ BASELINE = "#009E73"
 CROWD = 500
 PAPER = "#F4F8FB"  # where there is nothing; dark on a dark page
 SERIES = (FEASIBLE.colour, STOPPED.colour, BASELINE)  # of layers and the like
-_OF_KIND = {look.name: look for look in (FEASIBLE, INFEASIBLE, STOPPED, FAILED, RUNNING)}
+_OF_KIND = {look.name: look for look in (FEASIBLE, INFEASIBLE, STOPPED, PRUNED, FAILED, RUNNING)}
+UNSCORED = (STOPPED, PRUNED)  # drawn as ticks, since there is no score to draw
 
 
 def by_kind(data: StudyData) -> list[tuple[Look, Rows]]:

@@ -117,11 +117,13 @@ def progress_line(summary: Summary) -> str:
         budget=summary.budget_trials,
         feasible=summary.feasible,
         stopped=summary.stopped,
+        pruned=summary.pruned,
         failed=summary.failed + summary.lost,
         running=summary.running,
         best=(summary.best.objective, summary.best.number) if summary.best else None,
         seconds_left=summary.seconds_left,
         width=line_of.LINE_WIDTH - len(suffix),
+        stopped_as=summary.stopped_as,
         retraining=bool(summary.repeats),
     )
     return f"{line}{suffix}"
@@ -209,6 +211,7 @@ def _bar(summary: Summary) -> RenderableType:
 def _facts(summary: Summary, again: Sequence[Repeats]) -> list[tuple[str, Text]]:
     counts = Text(f"{summary.completed} completed ({summary.feasible} feasible)")
     counts.append(f", {summary.stopped} stopped early" if summary.silent_share is not None else "")
+    counts.append(f", {summary.pruned} pruned" if summary.pruned else "")
     if summary.failed or summary.lost:
         counts.append(f", {summary.failed} failed", style="red" if summary.failed else "")
         counts.append(f", {summary.lost} lost" if summary.lost else "")
@@ -221,7 +224,7 @@ def _facts(summary: Summary, again: Sequence[Repeats]) -> list[tuple[str, Text]]
     facts += _found(summary, again)
     if summary.silent_share is not None:
         saved = f", {duration(summary.saved_seconds)} of training saved" if summary.saved_seconds else ""
-        facts.append(("silent", Text(f"{percent(summary.silent_share)} of the networks{saved}")))
+        facts.append((summary.stopped_as, Text(f"{percent(summary.silent_share)} of the networks{saved}")))
     facts.append(("workers", Text(f"busy {busy(summary)}")))
     return facts
 

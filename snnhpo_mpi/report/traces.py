@@ -18,7 +18,8 @@ from snnhpo_mpi.report import looks
 from snnhpo_mpi.report.labels import for_plotly, ticks
 
 MOST_POINTS = 3000  # drawn of each kind of trial in one chart
-MOST_TICKS = 1000  # of stopped trials, in their strip
+MOST_TICKS = 1000  # of a kind of trials without a score, in their strip
+_HEIGHT = 0.7  # of a row of ticks, in halves of the strip
 _MOST_CHOICES = 8  # labelled on an axis
 
 Trace = dict[str, Any]
@@ -48,7 +49,7 @@ class Chart:
 def objectives(
     data: StudyData, x: Floats, *, limit: int = MOST_POINTS, size: int = 7, names: Sequence[str] = ()
 ) -> list[Trace]:
-    """Trials as points above x, a trace a kind; stopped ones, which have no score, as ticks in a strip of their own.
+    """Trials as points above x, a trace a kind; those without a score as ticks in a strip of their own.
 
     Args:
         data: the study.
@@ -60,9 +61,9 @@ def objectives(
     traces: list[Trace] = []
     scores = points.scored(data)
     for look, rows in looks.by_kind(data):
-        stopped = look is looks.STOPPED
-        has_place = points.drawable(x[rows]) & (stopped | points.drawable(scores[rows]))
-        drawn = points.thinned(rows[has_place], min(limit, MOST_TICKS) if stopped else limit)
+        unscored = look in looks.UNSCORED
+        has_place = points.drawable(x[rows]) & (unscored | points.drawable(scores[rows]))
+        drawn = points.thinned(rows[has_place], min(limit, MOST_TICKS) if unscored else limit)
         if not len(drawn):
             continue
         opacity, scale = looks.crowding(len(drawn))
@@ -70,9 +71,9 @@ def objectives(
         shown = "%{text}" if names else "%{x}"
         trace: Trace = {"type": "scatter", "mode": "markers", "name": look.name, "x": numbers(x[drawn])}
         trace |= {"customdata": data.number[drawn].tolist(), "marker": marker}
-        if stopped:
+        if unscored:
             marker |= {"symbol": "line-ns-open", "size": size + 1, "line": {"width": 1}}
-            trace |= {"y": [0] * len(drawn), "yaxis": "y2"}
+            trace |= {"y": [_HEIGHT * looks.UNSCORED.index(look)] * len(drawn), "yaxis": "y2"}
             trace["hovertemplate"] = f"trial %{{customdata}}<br>{shown}<extra>%{{fullData.name}}</extra>"
         else:
             trace |= {"y": numbers(scores[drawn])}
@@ -82,7 +83,7 @@ def objectives(
 
 
 def with_strip(traces: Sequence[Trace], layout: dict[str, Any], share: float = 0.08) -> dict[str, Any]:
-    """The layout with a strip for stopped trials below the figure, if any of the traces needs it."""
+    """The layout with a strip for trials without a score below the figure, if any of the traces needs it."""
     if not any(trace.get("yaxis") == "y2" for trace in traces):
         return layout
     strip = {"domain": [0, share], "range": [-1, 1], "visible": False, "fixedrange": True}

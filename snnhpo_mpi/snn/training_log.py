@@ -15,13 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from snnhpo_mpi.snn.early_stopping.monitor import Events
-from snnhpo_mpi.snn.early_stopping.silence import Counts
-from snnhpo_mpi.snn.early_stopping.stopping import NONE, EarlyStopping
-from snnhpo_mpi.trial import Outcome, Progress, State
+from snnhpo_mpi.interfaces import Ints, Learnt
+from snnhpo_mpi.snn.early_stopping.stopping import EarlyStopping
+from snnhpo_mpi.trial import ACCURACY, Outcome, Progress, State
 
 REPORT_EVERY_S = 1.0
 Report = Callable[[Progress], None]
@@ -41,7 +39,7 @@ class TrainingLog:
         number: int,
         stopping: EarlyStopping,
         n_planned: int,
-        device: torch.device,
+        device: str,
         report: Report,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -51,7 +49,7 @@ class TrainingLog:
             number: of the trial.
             stopping: the rules that may stop it.
             n_planned: training samples over all epochs, if it is not stopped.
-            device: where it trains.
+            device: where it trains: ``cpu``, or as torch calls it.
             report: takes the progress, about every second.
             clock: in seconds.
         """
@@ -60,6 +58,7 @@ class TrainingLog:
         self._number, self._n_planned, self._device = number, n_planned, device
         self._report, self._clock = report, clock
         self._accuracies: list[float] = []
+        self._n_before = 0  # predictions behind the latest of them
         self._n_right = self._n_predicted = self.epoch = 0
         self._started = self._reported = clock()
         self._peak_memory_mb = 0.0  # before the checkpoint that it goes on from
@@ -71,6 +70,7 @@ class TrainingLog:
         if self.epoch:
             self._accuracies.append(self.accuracy or 0.0)
         self.epoch += 1
+        self._n_before = self.n_predicted
         self._n_right = self._n_predicted = 0
         self.stopping.start_epoch()
 
@@ -90,26 +90,18 @@ class TrainingLog:
             return self._n_right / self._n_predicted
         return self._accuracies[-1] if self._accuracies else None
 
-    def observe(
-        self,
-        counts: Mapping[str, Counts],
-        labels: Counts,
-        right: Counts | None,
-        saturated: Mapping[str, Events] = NONE,
-    ) -> None:
-        """Take in a batch, and report if a second has passed.
+    @property
+    def n_predicted(self) -> int:
+        """Predictions that the running training accuracy is a share of."""
+        return self._n_predicted or self._n_before
 
-        Args:
-            counts: layer -> ``B`` spikes of each sample.
-            labels: ``B`` classes.
-            right: ``B``, 1 where the sample was predicted rightly; None where no prediction was made.
-            saturated: layer -> ``B``, whether the sample saturates it; of the layers watched for it.
-        """
-        self.stopping.observe(counts, labels, right, saturated)
-        self.n_samples += len(labels)
-        if right is not None:
-            self._n_right += int(right.sum())
-            self._n_predicted += len(right)
+    def observe(self, learnt: Learnt, classes: Ints) -> None:
+        """Take in what ``B`` samples of these classes did, and report if a second has passed."""
+        self.stopping.observe(learnt, classes)
+        self.n_samples += len(classes)
+        if learnt.right is not None:
+            self._n_right += int(learnt.right.sum())
+            self._n_predicted += len(learnt.right)
         if self._clock() - self._reported >= REPORT_EVERY_S:
             self._reported = self._clock()
             self._report(self._progress())
@@ -133,6 +125,7 @@ class TrainingLog:
             "accuracies": list(self._accuracies),
             "n_right": self._n_right,
             "n_predicted": self._n_predicted,
+            "n_before": self._n_before,
             "seconds": self._clock() - self._started,
             "peak_memory_mb": self._peak_mb(),
             "stopping": self.stopping.state_dict(),
@@ -143,6 +136,7 @@ class TrainingLog:
         self.epoch, self.n_samples = state["epoch"], state["n_samples"]
         self._accuracies = list(state["accuracies"])
         self._n_right, self._n_predicted = state["n_right"], state["n_predicted"]
+        self._n_before = state["n_before"]
         self._started = self._clock() - state["seconds"]
         self._peak_memory_mb, self._resumed_after = state["peak_memory_mb"], self.epoch
         self.stopping.load_state_dict(state["stopping"])
@@ -155,9 +149,9 @@ class TrainingLog:
     def stopped(self) -> Outcome:
         """The outcome of a network that was stopped: not scored, its objective is its running training accuracy."""
         metrics = self._metrics(score_seconds=0.0) | {"stopped_at": float(self.n_samples)}
-        return self._outcome(State.STOPPED, self._accuracies[-1], metrics)
+        return self._outcome(State.STOPPED, self._accuracies[-1], self.n_predicted, metrics)
 
-    def completed(self, predicted: Counts, classes: Counts, n_classes: int) -> Outcome:
+    def completed(self, predicted: Ints, classes: Ints, n_classes: int) -> Outcome:
         """The outcome of a network that has just read the held-out data.
 
         Args:
@@ -167,7 +161,8 @@ class TrainingLog:
         """
         score_seconds = self._clock() - self._started - self._train_seconds
         accuracy = float(np.mean(predicted == classes))
-        outcome = self._outcome(State.COMPLETED, accuracy, self._metrics(score_seconds) | {"accuracy": accuracy})
+        metrics = self._metrics(score_seconds) | {"accuracy": accuracy}
+        outcome = self._outcome(State.COMPLETED, accuracy, len(predicted), metrics)
         table = confusion(predicted, classes, n_classes).tolist()
         return replace(outcome, curves={**outcome.curves, "confusion": table})
 
@@ -190,27 +185,30 @@ class TrainingLog:
     def _peak_mb(self) -> float:
         return max(self._peak_memory_mb, _peak_memory_mb(self._device))
 
-    def _outcome(self, state: State, objective: float, metrics: dict[str, float]) -> Outcome:
+    def _outcome(self, state: State, accuracy: float, n: int, metrics: dict[str, float]) -> Outcome:
         return Outcome(
             number=self._number,
             state=state,
-            objective=objective,
+            objectives={ACCURACY: accuracy},
+            n_scored=n,
             constraints=self.stopping.constraints,
             metrics=metrics,
             curves={"train_accuracy": tuple(self._accuracies)} | self.stopping.curves(),
         )
 
 
-def confusion(predicted: Counts, classes: Counts, n_classes: int) -> NDArray[np.float64]:
+def confusion(predicted: Ints, classes: Ints, n_classes: int) -> NDArray[np.float64]:
     """How often each class was read as which, ``K x (K + 1)``: a row a true class, the last column for no answer."""
     column = np.where(predicted < 0, n_classes, predicted)
     counts = np.bincount(classes * (n_classes + 1) + column, minlength=n_classes * (n_classes + 1))
     return counts.reshape(n_classes, n_classes + 1).astype(np.float64)
 
 
-def _restart_peak_memory(device: torch.device) -> None:
+def _restart_peak_memory(device: str) -> None:
     """Let the peak begin at what is used now, so that a trial is not charged with its predecessors'."""
-    if device.type == "cuda":
+    if device != "cpu":
+        import torch
+
         torch.cuda.init()  # type: ignore[no-untyped-call]  # there are no statistics before
         torch.cuda.reset_peak_memory_stats(device)
     else:
@@ -218,8 +216,10 @@ def _restart_peak_memory(device: torch.device) -> None:
             Path("/proc/self/clear_refs").write_text("5")
 
 
-def _peak_memory_mb(device: torch.device) -> float:
+def _peak_memory_mb(device: str) -> float:
     """Of the GPU's allocations, or of the whole process on a CPU."""
-    if device.type == "cuda":
+    if device != "cpu":
+        import torch
+
         return torch.cuda.max_memory_allocated(device) / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10

@@ -10,7 +10,7 @@ from snnhpo_mpi.analysis.progress_line import progress_line
 from snnhpo_mpi.analysis.summary import reason as reason
 from snnhpo_mpi.analysis.timeline import windows
 from snnhpo_mpi.record import StudyData, StudyRecord
-from snnhpo_mpi.trial import Asked, Ended, Event, Outcome, Progress, Started, State
+from snnhpo_mpi.trial import Asked, Ended, Event, Outcome, Progress, Repeated, Reported, Started, State
 
 
 @dataclass
@@ -23,12 +23,14 @@ class Tally:
         running: numbers of the trials that are out.
         best: feasible outcome with the largest objective.
         last_failure: the latest trial that failed.
-        n_failed_in_a_row: failures since a trial was completed or stopped.
+        n_failed_in_a_row: failures since a trial ended in another way.
         retraining: the trials are trainings of given candidates: none is the best.
+        stopped_as: what the trials stopped early are called.
     """
 
     budget: int | None
     retraining: bool = False
+    stopped_as: str = "silent"
     ended: dict[State, int] = field(default_factory=lambda: dict.fromkeys(State, 0))
     running: set[int] = field(default_factory=set)
     feasible: int = 0
@@ -44,7 +46,7 @@ class Tally:
     def update(self, event: Event) -> bool:
         """Count one event; True if it brought a new best trial."""
         match event:
-            case Asked():
+            case Asked() | Reported() | Repeated():
                 return False
             case Started():
                 self.running.add(event.number)
@@ -204,9 +206,11 @@ def tally_line(tally: Tally, seconds_left: float | None) -> str:
         budget=tally.budget,
         feasible=tally.feasible,
         stopped=tally.ended[State.STOPPED],
+        pruned=tally.ended[State.PRUNED],
         failed=tally.ended[State.FAILED] + tally.ended[State.LOST],
         running=len(tally.running),
         best=None if best is None or best.objective is None else (best.objective, best.number),
         seconds_left=seconds_left,
+        stopped_as=tally.stopped_as,
         retraining=tally.retraining,
     )

@@ -8,19 +8,20 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from snnhpo_mpi.analysis.summary import stopped_as
 from snnhpo_mpi.config import StudyConfig
 from snnhpo_mpi.errors import RecordError
 from snnhpo_mpi.host.provenance import provenance
 from snnhpo_mpi.interfaces import Optimizer
 from snnhpo_mpi.master.ending import Ending
 from snnhpo_mpi.master.failures import Failures
-from snnhpo_mpi.master.proposer import N_TOLD, Proposer
+from snnhpo_mpi.master.proposer import Proposer
 from snnhpo_mpi.record import StudyData, StudyRecord, exists, read
 from snnhpo_mpi.space import Space
 from snnhpo_mpi.study.check import Found
 from snnhpo_mpi.study.progress import Tally
-from snnhpo_mpi.study.request import Request
-from snnhpo_mpi.trial import Asked, Ended, Event, Outcome, State, Trial, trial_seed
+from snnhpo_mpi.study.request import Request, Task
+from snnhpo_mpi.trial import Asked, Ended, Event, State, Trial, trial_seed
 
 log = logging.getLogger(__name__)
 
@@ -42,19 +43,19 @@ class Start:
     failures: Failures
 
 
-def open_record(request: Request, config: StudyConfig, text: str, data: Found) -> StudyRecord:
+def open_record(request: Request, task: Task, data: Found) -> StudyRecord:
     """Begin the study's record, or go on with it.
 
     Args:
         request: what the user asked for.
-        config: of the study.
-        text: the YAML as given.
+        task: what the study is about.
         data: what trials are evaluated on.
 
     Raises:
         ConfigError: the study was begun with other data.
         RecordError: the record is there and not to be resumed, in use, another study's, or damaged.
     """
+    config, text = task.config, task.document.text
     folder = request.results / config.study.name
     resuming = exists(folder)
     if resuming and not request.resume:
@@ -68,12 +69,14 @@ def open_record(request: Request, config: StudyConfig, text: str, data: Found) -
     if resuming:
         record = StudyRecord.open(
             folder, text, resolved, space, config.constraint_names, facts,
-            flush_every_s=flush_every_s, accept_config=request.accept_config, accept_damage=request.accept_damage,
+            retraining=task.retraining, flush_every_s=flush_every_s,
+            accept_config=request.accept_config, accept_damage=request.accept_damage,
         )  # fmt: skip
     else:
         record = StudyRecord.create(
-            folder, text, resolved, space, config.constraint_names, facts, flush_every_s=flush_every_s
-        )
+            folder, text, resolved, space, config.constraint_names, facts,
+            retraining=task.retraining, flush_every_s=flush_every_s,
+        )  # fmt: skip
     for notice in record.notices:
         log.warning("%s", notice)
     return record
@@ -90,7 +93,7 @@ def ending_already(config: StudyConfig, past: StudyData) -> Ending | None:
 
 def starting_point(config: StudyConfig, optimizer: Optimizer, record: StudyRecord, past: StudyData) -> Start:
     """Where this run begins: at the end of the runs before it, or with a new study."""
-    tally = Tally(config.budget.trials, retraining=config.retrain is not None)
+    tally = Tally(config.budget.trials, past.retraining is not None, stopped_as(past.config))
     failures = Failures(_most_failures(config))
     if not past.n_trials:
         return Start(Proposer(optimizer), _begin(optimizer, record, config), tally, failures)
@@ -138,24 +141,29 @@ def _replay(optimizer: Optimizer, events: Iterable[Event], asks_on: bool) -> Pro
         events: of the record, in order.
         asks_on: whether the budget allows another trial.
     """
-    outcomes: deque[Outcome] = deque()
+    ends: deque[Ended] = deque()
     n_told, latest = 0, -1
+
+    def tell_next() -> None:
+        ended = ends.popleft()
+        optimizer.tell(ended.outcome, ended.seconds)
+
     for event in events:
         if isinstance(event, Asked):
-            n_seen = event.optimizer.get(N_TOLD)  # none: a baseline, which nobody proposed
-            while outcomes and isinstance(n_seen, int | float) and n_told < n_seen:
-                optimizer.tell(outcomes.popleft())
+            n_seen = event.n_told or 0  # None of a baseline, which nobody proposed
+            while ends and n_told < n_seen:
+                tell_next()
                 n_told += 1
             optimizer.adopt(event.trial)
             latest = event.trial.number
         elif isinstance(event, Ended):
-            outcomes.append(event.outcome)
-    while outcomes and outcomes[0].number != latest:
-        optimizer.tell(outcomes.popleft())
+            ends.append(event)
+    while ends and ends[0].outcome.number != latest:
+        tell_next()
         n_told += 1
     proposer = Proposer(optimizer, n_told)
-    if outcomes and asks_on:
+    if ends and asks_on:
         proposer.post_ask()
-    for outcome in outcomes:
-        proposer.post_tell(outcome)
+    for ended in ends:
+        proposer.post_tell(ended.outcome, ended.seconds)
     return proposer

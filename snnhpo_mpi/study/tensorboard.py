@@ -166,7 +166,7 @@ class Scalars:
 
     def _values(self, event: Ended) -> dict[str, float]:
         tally, outcome = self._tally, event.outcome
-        n_trained = tally.ended[State.COMPLETED] + tally.ended[State.STOPPED]
+        n_trained = sum(tally.ended[state] for state in (State.COMPLETED, State.STOPPED, State.PRUNED))
         values = {"search/feasible": float(tally.feasible), "search/failed": float(tally.ended[State.FAILED])}
         if n_trained:
             values["search/silent_share"] = tally.ended[State.STOPPED] / n_trained

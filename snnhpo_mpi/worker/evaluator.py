@@ -20,6 +20,7 @@ from snnhpo_mpi.comm.messages import (
     Goodbye,
     Message,
     MessageError,
+    Reached,
     Ready,
     Report,
     Result,
@@ -28,7 +29,7 @@ from snnhpo_mpi.comm.messages import (
     encode,
 )
 from snnhpo_mpi.host import subprocesses
-from snnhpo_mpi.trial import Trial
+from snnhpo_mpi.trial import ACCURACY, Trial
 from snnhpo_mpi.worker import log_file
 from snnhpo_mpi.worker.evaluator_process import Order, TrainerFactory
 from snnhpo_mpi.worker.outcomes import failed
@@ -48,6 +49,7 @@ class EvaluatorSettings:
         factory: builds the trainer in the evaluator process; pickled by reference.
         environment: variables set before its first import (CUDA_VISIBLE_DEVICES, OMP_NUM_THREADS, ...).
         n_constraints: values that an outcome must have.
+        objectives: names of the objectives that it must have.
         time_limit_s: a trial over it is failed, its process ended; None for no limit.
         start_limit_s: longest time to build the trainer.
         grace_s: between SIGINT (KeyboardInterrupt) and SIGKILL.
@@ -60,6 +62,7 @@ class EvaluatorSettings:
     factory: TrainerFactory
     environment: Mapping[str, str] = field(default_factory=dict)
     n_constraints: int = 0
+    objectives: tuple[str, ...] = (ACCURACY,)
     time_limit_s: float | None = None
     start_limit_s: float = 900.0
     grace_s: float = 5.0
@@ -101,7 +104,13 @@ class Evaluator:
 
     def _spawn(self, theirs: socket.socket) -> subprocess.Popen[bytes]:
         settings = self._settings
-        order = Order(settings.factory, settings.n_constraints, settings.report_every_s, settings.fresh_process)
+        order = Order(
+            settings.factory,
+            settings.n_constraints,
+            settings.objectives,
+            settings.report_every_s,
+            settings.fresh_process,
+        )
         call = f"from snnhpo_mpi.worker.evaluator_process import main; main({theirs.fileno()}, {os.getpid()})"
         with log_file.open_log(settings.log) as log:
             return subprocesses.spawn(
@@ -143,7 +152,7 @@ class Evaluator:
             self._condemn(f"the evaluator does not take a trial ({error})", grace_s=0.0)
 
     def poll(self) -> list[Message]:
-        """What happened since the last call: Ready, Report, one Result a trial, Goodbye if it ended while starting."""
+        """What happened since the last call: Ready, reports, one Result a trial, Goodbye if it ended while starting."""
         if not self._alive:
             return []
         said = [message for line in self._lines() if (message := self._take(line)) is not None]
@@ -208,7 +217,7 @@ class Evaluator:
                 self._may_start_again = again
                 self._condemn(reason)
                 return None
-            case Report():
+            case Report() | Reached():
                 pass
             case _:
                 self._condemn(f"the evaluator sent {type(message).__name__} out of turn", grace_s=0.0)

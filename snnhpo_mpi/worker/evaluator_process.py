@@ -17,17 +17,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
-from snnhpo_mpi.comm.messages import Goodbye, Message, Ready, Report, Result, Run, decode, encode
+from snnhpo_mpi.comm.messages import Goodbye, Message, Reached, Ready, Report, Result, Run, decode, encode
 from snnhpo_mpi.errors import ConfigError, SnnhpoError
 from snnhpo_mpi.host.process_tuning import freeze_imports, tune_evaluator
 from snnhpo_mpi.host.signals import outlive_stop_signals
 from snnhpo_mpi.host.subprocesses import die_with
 from snnhpo_mpi.interfaces import Trainer
-from snnhpo_mpi.trial import Progress, Trial
+from snnhpo_mpi.trial import Interim, Progress, Trial
 from snnhpo_mpi.worker.outcomes import checked, raised, ruins_process, shortened
 from snnhpo_mpi.worker.surroundings import Surroundings
 
-TrainerFactory = Callable[[Callable[[Progress], None]], Trainer]
+TrainerFactory = Callable[[Callable[[Progress | Interim], None]], Trainer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +35,16 @@ class Order:
     """What a supervisor hands to a new evaluator.
 
     Attributes:
-        factory: builds the trainer from a function that takes progress reports; pickled by reference.
+        factory: builds the trainer from a function that takes progress and interim results; pickled by reference.
         n_constraints: values that an outcome must have.
+        objectives: names of the objectives that it must have.
         report_every_s: progress reports that come sooner are dropped.
         one_trial: end after a trial, so that the next has a fresh process.
     """
 
     factory: TrainerFactory
     n_constraints: int
+    objectives: tuple[str, ...]
     report_every_s: float
     one_trial: bool = False
 
@@ -65,8 +67,11 @@ class Channel:
         with self._lock:
             self._socket.sendall(encode(message) + b"\n")
 
-    def report(self, progress: Progress) -> None:
-        """Send progress: the first of each epoch, else not too often."""
+    def report(self, progress: Progress | Interim) -> None:
+        """Send interim results; of mere progress the first of each epoch, else not too often."""
+        if isinstance(progress, Interim):
+            self.send(Reached(progress))
+            return
         number, epoch, at = self._reported
         now = time.monotonic()
         if (progress.number, progress.epoch) != (number, epoch) or now - at >= self._report_every_s:
@@ -110,7 +115,7 @@ def _serve(order: Order, channel: Channel) -> None:
     for line in channel.lines:
         message = decode(line)
         assert isinstance(message, Run)
-        result = _evaluate(trainer, message.trial, order.n_constraints)
+        result = _evaluate(trainer, message.trial, order)
         surroundings.restore()
         result = replace(result, evaluator_ends=result.evaluator_ends or order.one_trial)
         channel.send(result)
@@ -118,11 +123,11 @@ def _serve(order: Order, channel: Channel) -> None:
             return
 
 
-def _evaluate(trainer: Trainer, trial: Trial, n_constraints: int) -> Result:
+def _evaluate(trainer: Trainer, trial: Trial, order: Order) -> Result:
     began = time.perf_counter()
     ends = False
     try:
-        outcome = checked(trainer.evaluate(trial), trial.number, n_constraints)
+        outcome = checked(trainer.evaluate(trial), trial.number, order.n_constraints, order.objectives)
     except BaseException as error:  # SystemExit and KeyboardInterrupt too: a trial ends, the process goes on
         outcome, ends = raised(trial.number, error), ruins_process(error)
     return Result(outcome, time.perf_counter() - began, ends)

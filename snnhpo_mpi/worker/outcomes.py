@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import math
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from snnhpo_mpi.comm.messages import MESSAGE_LIMIT
-from snnhpo_mpi.trial import Curve, Outcome, State
+from snnhpo_mpi.trial import ACCURACY, Curve, Outcome, State
 from snnhpo_mpi.worker.numbers import MOST_NOTES, NotANumberError, as_float, metrics_of, shown
 
 ERROR_LIMIT = 20_000  # characters of a reason and traceback
@@ -19,7 +19,7 @@ METRICS_LIMIT = MESSAGE_LIMIT // 8  # bytes, as are the next two
 CURVES_LIMIT = MESSAGE_LIMIT // 2
 T = TypeVar("T")
 _RUINOUS = ("CUDA", "cuDNN", "CUBLAS", "NCCL", "DefaultCPUAllocator")  # the last is torch without memory on a CPU
-_SCORED = (State.COMPLETED, State.STOPPED)
+_SCORED = (State.COMPLETED, State.STOPPED, State.PRUNED)
 
 
 def failed(number: int, reason: str, detail: str = "") -> Outcome:
@@ -46,7 +46,7 @@ def ruins_process(error: BaseException) -> bool:
     return False
 
 
-def checked(returned: object, number: int, n_constraints: int) -> Outcome:
+def checked(returned: object, number: int, n_constraints: int, objectives: Sequence[str] = (ACCURACY,)) -> Outcome:
     """What a trainer returned as an outcome of plain Python numbers; failed, with the reason, where it is no answer.
 
     Metrics and curves that are no numbers are left out with a note: they cost the trial nothing.
@@ -58,14 +58,14 @@ def checked(returned: object, number: int, n_constraints: int) -> Outcome:
     notes = tuple(shortened(note, NOTE_LIMIT) for note in (*returned.notes, *odd_metrics, *odd_curves))
     kept = Outcome(number, State.FAILED, metrics=metrics, curves=curves, notes=notes[:MOST_NOTES])
     try:
-        if (reason := _objection(returned, number, n_constraints)) is not None:
+        if (reason := _objection(returned, number, n_constraints, objectives)) is not None:
             return fitted(replace(kept, error=reason))
-        return fitted(_scored(kept, returned))
+        return fitted(_scored(kept, returned, objectives))
     except (TypeError, ValueError, AttributeError) as error:
         return fitted(replace(kept, error=f"evaluate returned an Outcome that is not made of numbers: {error}"))
 
 
-def _objection(outcome: Outcome, number: int, n_constraints: int) -> str | None:
+def _objection(outcome: Outcome, number: int, n_constraints: int, objectives: Sequence[str]) -> str | None:
     """Why this is no answer; None for an answer, and for a failure that a trainer reports itself."""
     state = State(outcome.state)
     if outcome.number != number:
@@ -74,11 +74,16 @@ def _objection(outcome: Outcome, number: int, n_constraints: int) -> str | None:
         return "evaluate returned the state lost, which is rank 0's to give"
     if state is State.FAILED:
         return None
-    try:
-        if outcome.objective is None or not math.isfinite(as_float(outcome.objective)):
-            return f"the objective is {outcome.objective}, not a finite number"
-    except NotANumberError as reason:
-        return f"the objective is {reason}"
+    if set(outcome.objectives) != set(objectives):
+        found = ", ".join(map(str, outcome.objectives)) or "none"
+        return f"the objectives of this study are {', '.join(objectives)}; evaluate returned {found}"
+    for name, value in outcome.objectives.items():
+        what = "the objective" if len(objectives) == 1 else f"the objective {name}"
+        try:
+            if not math.isfinite(as_float(value)):
+                return f"{what} is {value}, not a finite number"
+        except NotANumberError as reason:
+            return f"{what} is {reason}"
     if len(outcome.constraints) != n_constraints:
         configured = "1 constraint is" if n_constraints == 1 else f"{n_constraints or 'no'} constraints are"
         return f"{configured} configured, evaluate returned {len(outcome.constraints) or 'none'}"
@@ -91,16 +96,17 @@ def _objection(outcome: Outcome, number: int, n_constraints: int) -> str | None:
     return None
 
 
-def _scored(kept: Outcome, returned: Outcome) -> Outcome:
-    """What is kept of an answer with its objective and constraints, or of a failure with its reason."""
+def _scored(kept: Outcome, returned: Outcome, objectives: Sequence[str]) -> Outcome:
+    """What is kept of an answer with its objectives and constraints, or of a failure with its reason."""
     if returned.state not in _SCORED:
         return replace(kept, error=None if returned.error is None else str(returned.error))
     return replace(
         kept,
         state=State(returned.state),
-        objective=as_float(returned.objective),
+        objectives={name: as_float(returned.objectives[name]) for name in objectives},
         constraints=tuple(as_float(value) for value in returned.constraints),
         error=None if returned.error is None else str(returned.error),
+        n_scored=None if returned.n_scored is None else int(returned.n_scored),
     )
 
 

@@ -16,6 +16,7 @@ from snnhpo_mpi.comm.messages import (
     Hello,
     Message,
     MessageError,
+    Reached,
     Ready,
     Report,
     Result,
@@ -167,7 +168,7 @@ class Supervisor:
                 case Result():
                     self._trial = None
                     self._send(message)
-                case Report():
+                case Report() | Reached():
                     self._send(message)
                 case Goodbye(reason, again):
                     self._count_failure(reason, again or self._announced)

@@ -20,7 +20,7 @@ import numpy as np
 
 from snnhpo_mpi.config import PythonSettings, StudyConfig, expanded
 from snnhpo_mpi.errors import ConfigError
-from snnhpo_mpi.trial import Outcome, Params, State, Trial
+from snnhpo_mpi.trial import ACCURACY, Outcome, Params, State, Trial
 from snnhpo_mpi.worker.numbers import NotANumberError, as_float, metrics_of, shown
 
 Function = Callable[[dict[str, Any], int, str], Mapping[str, Any]]
@@ -30,9 +30,9 @@ RESULT_KEYS = frozenset({"objective", "constraints", "metrics"})
 class FunctionTrainer:
     """Evaluates trials with a user's function."""
 
-    def __init__(self, settings: PythonSettings, fixed: Params, device: str) -> None:
+    def __init__(self, settings: PythonSettings, fixed: Params, device: str, objective: str = ACCURACY) -> None:
         self._function = load_function(settings.function)
-        self._constraint_names = settings.constraints
+        self._objective, self._constraint_names = objective, settings.constraints
         self._fixed = dict(fixed)
         self._device = device
 
@@ -45,25 +45,28 @@ class FunctionTrainer:
             TypeError, ValueError: it returned something else than the contract says.
             Exception: whatever the function raises.
         """
-        _seed(trial.seed)
+        seed_generators(trial.seed)
         result = self._function(self._fixed | dict(trial.params), trial.seed, self._device)
-        return outcome_of(trial.number, result, self._constraint_names)
+        return outcome_of(trial.number, result, self._constraint_names, self._objective)
 
 
 def trainer_from(config: StudyConfig, device: str) -> FunctionTrainer:
     """The trainer of a ``trainer: python`` study."""
     assert isinstance(config.trainer, PythonSettings)
-    return FunctionTrainer(config.trainer, config.fixed, device)
+    return FunctionTrainer(config.trainer, config.fixed, device, config.objectives[0])
 
 
-def _seed(seed: int) -> None:
+def seed_generators(seed: int) -> None:
+    """Seed those of the process, so that an evaluation does not depend on what ran before it."""
     random.seed(seed)
     np.random.seed(seed)
     if "torch" in sys.modules:
         sys.modules["torch"].manual_seed(seed)
 
 
-def outcome_of(number: int, result: object, constraint_names: Sequence[str] | None = None) -> Outcome:
+def outcome_of(
+    number: int, result: object, constraint_names: Sequence[str] | None = None, objective: str = ACCURACY
+) -> Outcome:
     """What a user's function returned -> the outcome of a trial.
 
     Metrics that are no numbers are left out with a note. Too few or too many constraints fail the trial.
@@ -72,6 +75,7 @@ def outcome_of(number: int, result: object, constraint_names: Sequence[str] | No
         number: of the trial.
         result: what the function returned.
         constraint_names: those configured; None if nobody knows.
+        objective: the name that the study has for it.
 
     Raises:
         TypeError: not a mapping, or a value of the wrong type.
@@ -83,7 +87,7 @@ def outcome_of(number: int, result: object, constraint_names: Sequence[str] | No
         raise ValueError(f"the function returned unknown keys {unknown}; allowed: {sorted(RESULT_KEYS)}")
     if "objective" not in result:
         raise ValueError("the function returned no objective")
-    objective = _number("objective", result["objective"])
+    objectives = {objective: _number("objective", result["objective"])}
     values = _ordered(result.get("constraints"), constraint_names)
     metrics, notes = metrics_of(result.get("metrics"))
     if constraint_names is not None and len(values) != len(constraint_names):
@@ -93,7 +97,7 @@ def outcome_of(number: int, result: object, constraint_names: Sequence[str] | No
     constraints = tuple(
         _number(f"constraints must be numbers: constraints[{i}]{names[i]}", value) for i, value in enumerate(values)
     )
-    return Outcome(number, State.COMPLETED, objective, constraints, metrics, notes=notes)
+    return Outcome(number, State.COMPLETED, objectives, constraints, metrics, notes=notes)
 
 
 def _ordered(given: Any, names: Sequence[str] | None) -> list[Any]:
@@ -145,16 +149,16 @@ def load_function(target: str) -> Function:
     """
     source, _, name = target.rpartition(":")
     file = function_file(target)
-    module = _import_file(file) if file else _import_module(source)
+    module = import_file(file) if file else _import_module(source)
     function = getattr(module, name, None)
     if not callable(function):
         raise ConfigError(f"trainer.function: {source} has no function {name}")
-    if reason := _unfit(function):
+    if reason := unfit(function):
         raise ConfigError(f"trainer.function: {target} {reason}; it is called as {name}(params, seed, device)")
     return function  # type: ignore[no-any-return]
 
 
-def _unfit(function: Any) -> str | None:
+def unfit(function: Any) -> str | None:
     """Why a callable cannot be an evaluation, as far as can be said without calling it."""
     if inspect.isclass(function):
         return "is a class, not a function"
@@ -174,9 +178,18 @@ def _unfit(function: Any) -> str | None:
     return None
 
 
-def _import_file(path: Path) -> Any:
+def import_file(path: Path, key: str = "trainer.function") -> Any:
+    """The module of a file, which can import its neighbours.
+
+    Args:
+        path: of the file.
+        key: or option that named it, for the message.
+
+    Raises:
+        ConfigError: there is no such file. What the import itself raises is passed on.
+    """
     if not path.is_file():
-        raise ConfigError(f"trainer.function: there is no file {path} (seen from {Path.cwd()})")
+        raise ConfigError(f"{key}: there is no file {path} (seen from {Path.cwd()})")
     if (folder := str(path.parent.resolve())) not in sys.path:
         sys.path.insert(0, folder)  # so that the file can import its neighbours
     name = f"user_function_{path.stem}"  # never the name of another module

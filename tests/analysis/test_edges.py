@@ -22,7 +22,7 @@ def placed(folder: Path, parameters: dict[str, object], asked: list[dict[str, fl
     config = fake_study.config(space={name: one.model_dump() for name, one in parameters.items()})  # type: ignore[attr-defined]
     record = StudyRecord.create(folder, "", config, space, ("c",), {})
     for number, params in enumerate(asked):
-        outcome = Outcome(number, State.COMPLETED, 0.9 - 0.01 * number, (-0.1,))
+        outcome = Outcome(number, State.COMPLETED, {"accuracy": 0.9 - 0.01 * number}, (-0.1,))
         record.append(Asked(Trial(number, params, number), 1.0), Started(number, 1, 2.0), Ended(outcome, 1, 3.0, 1.0))
     record.close("complete")
     return read(folder)

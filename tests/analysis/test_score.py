@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import fake_study
+import numpy as np
 import pytest
 
 from snnhpo_mpi.analysis.progress_line import progress_line
@@ -57,16 +58,25 @@ def test_the_standard_error_is_that_of_a_share() -> None:
     assert with_error(1.0, standard_error(1.0, 20)) == "1.0000"  # "± 0" would promise more than 20 samples can
 
 
-def test_scores_are_on_the_held_out_samples_of_the_configuration(tmp_path: Path) -> None:
+def test_a_score_has_the_standard_error_of_the_samples_that_it_was_measured_on(tmp_path: Path) -> None:
     data = read(fake_study.written(tmp_path / "s", 30))
     (best,) = best_trials(data, 1)
-    assert (n_scored(data), best.n) == (500, 500)
+    assert best.n == 500 and best.objectives == {"accuracy": best.objective}
     found = best_dict([best])["best"][0]
+    assert found["objectives"] == {"accuracy": found["objective"]}
     assert found["n"] == 500 and found["standard_error"] == standard_error(best.objective, 500)
-    own = replace(data, config=fake_study.config(trainer={"name": "python", "function": "f.py:f"}))
+    stopped = int(np.flatnonzero(data.state == "stopped")[0])
+    assert n_scored(data, stopped) == data.metrics["stopped_at"][stopped]  # its running accuracy has its own
+    own = replace(
+        data,
+        config=fake_study.config(trainer={"name": "python", "function": "f.py:f"}),
+        n_scored=np.full(data.n_trials, -1),
+    )
     assert best_dict(best_trials(own, 1))["best"][0]["standard_error"] is None
     assert "on 500 held-out samples" in summarise(data).chosen_from
     assert summarise(own).chosen_from == f"best of {int(data.feasible.sum())} scores"
+    old = replace(data, n_scored=np.full(data.n_trials, -1))  # as of schema 1
+    assert best_trials(old, 1)[0].n == 500 and n_scored(old, stopped) is None
 
 
 def test_the_line_of_a_run_writes_any_scale() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import fake_study
 import numpy as np
@@ -21,7 +22,7 @@ from snnhpo_mpi.analysis.summary import (
 )
 from snnhpo_mpi.config import load_config
 from snnhpo_mpi.record import StudyData, read
-from snnhpo_mpi.report import conclusion, text
+from snnhpo_mpi.report import conclusion, terminal, text
 from snnhpo_mpi.trial import Asked, Ended, Outcome, Started, State
 
 
@@ -50,7 +51,7 @@ def ended(
 ) -> Ended:
     constraint = -0.1 if state is State.COMPLETED else 0.5
     metrics = {"train_seconds": seconds, "n_samples": 50.0, "n_samples_planned": 1000.0}
-    return Ended(Outcome(number, state, objective, (constraint, -0.1), metrics), rank, at, seconds)
+    return Ended(Outcome(number, state, {"accuracy": objective}, (constraint, -0.1), metrics), rank, at, seconds)
 
 
 def test_every_trial_is_counted_once(done: StudyData) -> None:
@@ -153,9 +154,11 @@ def test_the_state_tells_a_killed_study_from_an_ended_one(tmp_path: Path) -> Non
 
 def test_status_has_the_agreed_keys_and_is_json(done: StudyData) -> None:
     status = json.loads(json.dumps(status_dict(summarise(done))))
-    names = "study state trials completed stopped failed lost running feasible best silent_share busy_share seconds"
+    names = (
+        "study state trials completed stopped pruned failed lost running feasible best silent_share busy_share seconds"
+    )
     assert set(status) == set(names.split())
-    assert set(status["best"]) == {"number", "objective", "params", "standard_error", "n"}
+    assert set(status["best"]) == {"number", "objective", "objectives", "params", "standard_error", "n"}
     assert json.loads(json.dumps(best_dict(best_trials(done, 2))))["best"][0] == status["best"]
 
 
@@ -189,7 +192,7 @@ def test_the_baseline_is_trial_0_of_a_study_that_has_one(tmp_path: Path) -> None
     baseline = summarise(data).baseline
     assert baseline is not None
     assert (baseline.name, baseline.number, baseline.params) == ("defaults", 0, fake_study.trial(0).params)
-    completed = replace(baseline, state="completed", objective=0.4321, feasible=True)
+    completed = replace(baseline, state="completed", objectives={"accuracy": 0.4321}, n=500, feasible=True)
     text = conclusion.of_search(replace(summarise(data), baseline=completed), tmp_path)
     best = best_trials(data, 1)[0].objective
     assert f"defaults: 0.4321 ± 0.022 (trial 0); the best is {100 * (best - 0.4321):.1f} points better" in text
@@ -199,6 +202,33 @@ def test_the_objective_of_ones_own_function_is_not_called_accuracy(done: StudyDa
     assert objective_name(done) == "held-out accuracy"
     assert objective_name(replace(done, config=fake_study.config(trainer={"name": "python"}))) == "objective"
     assert objective_name(replace(done, config=fake_study.config(retrain={"candidates": []}))) == "test accuracy"
+
+
+def test_the_objective_of_ones_own_function_goes_by_its_name_and_is_not_said_in_points(
+    done: StudyData, tmp_path: Path
+) -> None:
+    own = replace(
+        done,
+        config=fake_study.config(trainer={"name": "python"}, baseline={"name": "defaults", "params": {}}),
+        objective_names=("f1",),
+        objectives={"f1": done.objective},
+    )
+    summary = summarise(own)
+    assert summary.best is not None and summary.baseline is not None
+    assert status_dict(summary)["best"]["objectives"] == {"f1": summary.best.objective}
+    scored = replace(summary.baseline, state="completed", objectives={"f1": 0.25}, feasible=True)
+    text = conclusion.of_search(replace(summary, baseline=scored), tmp_path)
+    assert f"best     trial {summary.best.number}, f1 " in text
+    assert f"the best is {summary.best.objective - 0.25:+.4g} from it" in text
+
+
+@pytest.mark.parametrize("rules", [{}, {"saturation": [{"layer": "excitatory"}]}, {"chance": {"after_epochs": 1}}])
+def test_trials_that_other_rules_may_have_stopped_are_not_called_silent(done: StudyData, rules: dict[str, Any]) -> None:
+    data = replace(done, config=fake_study.config(**rules))
+    name, other = ("stopped", "silent") if rules else ("silent", "stopped")
+    lines = [line.split()[0] for line in conclusion.conclusion(data).splitlines()]
+    assert name in lines and other not in lines
+    assert name in [line.partition(" ")[0] for line in terminal.as_text(data).splitlines()]
 
 
 def test_the_conclusion_says_what_the_demo_must(done: StudyData) -> None:

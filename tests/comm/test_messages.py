@@ -12,6 +12,7 @@ from snnhpo_mpi.comm.messages import (
     Goodbye,
     Hello,
     MessageError,
+    Reached,
     Ready,
     Report,
     Result,
@@ -22,7 +23,7 @@ from snnhpo_mpi.comm.messages import (
     decode,
     encode,
 )
-from snnhpo_mpi.trial import Outcome, Progress, State, Trial
+from snnhpo_mpi.trial import Interim, Outcome, Progress, State, Trial
 
 names = st.text(max_size=20)
 floats = st.floats(allow_nan=False)
@@ -30,7 +31,8 @@ outcomes = st.builds(
     Outcome,
     number=st.integers(0, 10**6),
     state=st.sampled_from(State),
-    objective=st.none() | floats,
+    objectives=st.dictionaries(names, floats, max_size=2),
+    n_scored=st.none() | st.integers(0, 10**6),
     constraints=st.lists(floats, max_size=3).map(tuple),
     metrics=st.dictionaries(names, floats, max_size=3),
     curves=st.dictionaries(names, st.lists(floats) | st.lists(st.lists(floats, min_size=2, max_size=2)), max_size=3),
@@ -41,6 +43,16 @@ trials = st.builds(
     number=st.integers(0, 10**6),
     params=st.dictionaries(names, floats | st.integers() | names, max_size=4),
     seed=st.integers(0, 2**32 - 1),
+)
+interims = st.builds(
+    Interim,
+    number=st.integers(0),
+    position=st.integers(0),
+    seconds=floats,
+    score=st.none() | floats,
+    n_scored=st.none() | st.integers(0),
+    silent_rate=st.dictionaries(names, floats, max_size=2),
+    spikes=st.dictionaries(names, floats, max_size=2),
 )
 progresses = st.builds(
     Progress,
@@ -57,6 +69,7 @@ messages = st.one_of(
     st.builds(Ready, names),
     st.builds(Run, trials),
     st.builds(Report, progresses),
+    st.builds(Reached, interims),
     st.builds(Result, outcomes, floats, st.booleans()),
     st.builds(Beat, st.none() | st.integers(0)),
     st.builds(Goodbye, names),
@@ -79,7 +92,7 @@ def test_white_space_around_a_message_does_not_matter():
 
 @given(st.floats())
 def test_floats_come_back_bit_by_bit(value):
-    back = decode(encode(Result(Outcome(0, State.COMPLETED, objective=value), 1.0))).outcome.objective
+    back = decode(encode(Result(Outcome(0, State.COMPLETED, objectives={"accuracy": value}), 1.0))).outcome.objective
     assert math.isnan(back) if math.isnan(value) else struct.pack("d", back) == struct.pack("d", value)
 
 

@@ -142,6 +142,12 @@ def test_trials_is_named_as_it_was_given(
         ("trainer.time_limit=0", "key trainer.time_limit: should be greater than or equal to 0.001 s, found 0"),
         ("trainer.function=3", "key trainer.function: should be text, found 3"),
         ("trainer.dataset={}", "key trainer.dataset: unknown key"),
+        ("objectives=accuracy", 'key objectives: should be a list, found "accuracy"'),
+        ("objectives=[]", "key objectives: a list with exactly one objective is needed, such as [accuracy], found []"),
+        ("objectives=[a, b]", "key objectives: a list with exactly one objective is needed, such as [accuracy], found"),
+        ("objectives=[accuracy, {metric: synops, goal: minimize}]", "a list with exactly one objective is needed"),
+        ("objectives=[{metric: synops}]", "key objectives.0: should be text, found"),
+        ("objectives=[a/b]", "key objectives.0: must match the form of a name"),
         ("study=3", "key study: should be a mapping of keys to values, found 3"),
     ],
 )  # fmt: skip
@@ -151,6 +157,14 @@ def test_a_wrong_kind_of_value_is_one_plain_line(override: str, message: str) ->
     assert len(said.splitlines()) == 1
     for word in ("Input", "Tuple", "validation", "^[", "union", "literal", "[A-Z", "dictionary"):
         assert word not in said
+
+
+def test_the_one_objective_is_accuracy_and_of_a_function_whatever_it_is_called() -> None:
+    assert config_of(OWN).objectives == config_of(STDP).objectives == ("accuracy",)
+    own = config_of(OWN, "objectives=[f1]")
+    assert own.objectives == ("f1",) and StudyConfig.model_validate_json(own.model_dump_json()) == own
+    said = refusal(STDP, "objectives=[f1]")
+    assert "key objectives.0: must be accuracy, which is what stdp measures, found" in said
 
 
 def test_constraints_that_monitors_give_have_names_of_their_own() -> None:

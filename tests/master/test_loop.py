@@ -14,6 +14,7 @@ from snnhpo_mpi.comm.messages import (
     Goodbye,
     Hello,
     Message,
+    Reached,
     Ready,
     Report,
     Result,
@@ -30,13 +31,13 @@ from snnhpo_mpi.master.ending import Ending
 from snnhpo_mpi.master.failures import Failures
 from snnhpo_mpi.master.loop import Master, MasterSettings
 from snnhpo_mpi.master.proposer import Proposer
-from snnhpo_mpi.trial import Asked, Ended, Outcome, Progress, Started, State, Trial
+from snnhpo_mpi.trial import Asked, Ended, Interim, Outcome, Progress, Reported, Started, State, Trial
 
 FAST = {"heartbeat_timeout_s": 0.15, "beat_s": 0.05, "closing_s": 0.3}
 
 
 def _result(number: int, objective: float = 1.0) -> Result:
-    return Result(Outcome(number, State.COMPLETED, objective), seconds=2.0)
+    return Result(Outcome(number, State.COMPLETED, {"accuracy": objective}), seconds=2.0)
 
 
 def _fine(rank: int, message: Message) -> list[Message]:
@@ -107,6 +108,32 @@ def test_a_budget_is_spent_exactly_and_every_trial_ends_once():
     assert sorted(record.outcomes) == list(range(20))
     assert sum(isinstance(event, Ended) for event in record.events) == 20
     assert sum(name == "ask" for name, _ in optimizer.calls) == 20
+
+
+def test_interim_results_of_a_running_trial_are_recorded_and_those_of_another_are_not():
+    def answer(rank: int, message: Message) -> list[Message | bytes]:
+        if not isinstance(message, Run):
+            return list(_fine(rank, message))
+        number = message.trial.number
+        reached = [Reached(Interim(of, 32, 1.5, 0.25, 20)) for of in (number, number + 100)]
+        return [*reached, _result(number), Reached(Interim(number, 64, 3.0))]
+
+    master, _, record = _master(Workers(2, answer), budget=3)
+    assert master.run() is Ending.COMPLETE
+    reported = [event for event in record.events if isinstance(event, Reported)]
+    assert [(event.interim, event.rank) for event in reported] == [(Interim(n, 32, 1.5, 0.25, 20), 1) for n in range(3)]
+    order = [(type(event).__name__, event.number) for event in record.events if event.number == 1]
+    assert order == [("Asked", 1), ("Started", 1), ("Reported", 1), ("Ended", 1)]
+
+
+def test_what_a_trial_was_told_and_what_it_cost_are_no_diagnostics():
+    master, optimizer, record = _master(Workers(2), budget=6)
+    master.run()
+    asked = [event for event in record.events if isinstance(event, Asked)]
+    assert all(event.optimizer == {"length": 0.5} for event in asked)
+    assert [event.n_told for event in asked] == sorted(event.n_told for event in asked)
+    assert asked[0].n_told == 0 and asked[-1].n_told > 0
+    assert optimizer.seconds == [2.0] * 6
 
 
 def test_a_faster_worker_gets_more_trials():
@@ -467,7 +494,7 @@ def test_the_end_of_the_time_is_that_of_the_budget_if_it_is_all_there_is(is_budg
 
 def test_an_error_of_the_optimizer_ends_the_search():
     master, optimizer, _ = _master(Workers(2), budget=10)
-    optimizer.tell = lambda outcome: 1 / 0
+    optimizer.tell = lambda outcome, seconds: 1 / 0
     with pytest.raises(ZeroDivisionError):
         master.run()
 

@@ -19,16 +19,17 @@ def test_commands_are_processed_in_the_order_in_which_they_were_posted():
     proposer = Proposer(optimizer)
     proposer.start()
     proposer.post_ask()
-    proposer.post_tell(Outcome(0, State.FAILED))
+    proposer.post_tell(Outcome(0, State.FAILED), 2.5)
     proposer.post_ask()
     assert proposer.n_ahead == 2
     first, second = _take(proposer), _take(proposer)
     proposer.close()
-    assert (first.trial.number, second.trial.number) == (0, 1)
+    assert (first.proposal.trial.number, second.proposal.trial.number) == (0, 1)
     assert optimizer.calls == [("ask", 0), ("tell", 0), ("ask", 1)]
     assert first.seconds >= 0.01
-    assert first.diagnostics == {"length": 0.5, "n_told": 0}
-    assert second.diagnostics == {"length": 0.5, "n_told": 1}
+    assert (first.proposal.n_told, second.proposal.n_told) == (0, 1)
+    assert first.proposal.diagnostics == {"length": 0.5}
+    assert optimizer.seconds == [2.5]
     assert proposer.n_ahead == 0
 
 
@@ -45,14 +46,14 @@ def test_an_ask_is_hurried_if_workers_waited_when_it_was_posted():
 
 def test_an_error_of_the_optimizer_is_raised_by_the_loop_once_its_proposals_are_taken():
     class Breaking(CountingOptimizer):
-        def tell(self, outcome):
+        def tell(self, outcome, seconds):
             raise ZeroDivisionError("no model")
 
     proposer = Proposer(Breaking())
     proposer.start()
     proposer.post_ask()
-    proposer.post_tell(Outcome(0, State.FAILED))
-    assert _take(proposer).trial.number == 0
+    proposer.post_tell(Outcome(0, State.FAILED), 2.5)
+    assert _take(proposer).proposal.trial.number == 0
     with pytest.raises(ZeroDivisionError, match="no model"):
         _take(proposer)
     with pytest.raises(ZeroDivisionError):
@@ -80,7 +81,7 @@ def test_waiting_proposals_that_lack_an_old_result_are_made_again_in_their_order
     proposer.post_ask()
     _settle(proposer, 2)
     now = 100.0
-    proposer.post_tell(Outcome(7, State.FAILED), now)
+    proposer.post_tell(Outcome(7, State.FAILED), 2.5, now)
     while not proposer.at_rest:
         time.sleep(0.001)
     proposer.renew_stale(now + 0.9 * STALE_S)
@@ -90,7 +91,7 @@ def test_waiting_proposals_that_lack_an_old_result_are_made_again_in_their_order
         time.sleep(0.001)
     _settle(proposer, 2)
     assert optimizer.calls[-4:] == [("withdraw", 1), ("withdraw", 0), ("ask", 0), ("ask", 1)]
-    assert [_take(proposer).n_told for _ in range(2)] == [1, 1]
+    assert [_take(proposer).proposal.n_told for _ in range(2)] == [1, 1]
     assert proposer.n_ahead == 0
     proposer.renew_stale(now + 10 * STALE_S)  # nothing is ready
     proposer.close()
@@ -104,7 +105,7 @@ def test_proposals_that_take_long_are_not_made_again():
     proposer.post_ask()
     _settle(proposer, 1)
     proposer._proposals[0] = replace(proposer._proposals[0], seconds=STALE_S)
-    proposer.post_tell(Outcome(7, State.FAILED))
+    proposer.post_tell(Outcome(7, State.FAILED), 2.5)
     while not proposer.at_rest:
         time.sleep(0.001)
     proposer.renew_stale(10 * STALE_S)

@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snnhpo_mpi.config import CategoricalParameter, FloatParameter, IntParameter
+from snnhpo_mpi.interfaces import Box
+from snnhpo_mpi.optim.mixed_climb import climb_mixed
 from snnhpo_mpi.optim.scbo import ScboSearch
-from snnhpo_mpi.optim.settings import changed
+from snnhpo_mpi.optim.settings import DEFAULTS, changed
 from snnhpo_mpi.optim.sobol import SobolSearch
 from snnhpo_mpi.space import Space
 from snnhpo_mpi.trial import Outcome, State, Trial, trial_seed
@@ -31,14 +33,16 @@ PLANE = Space({name: FloatParameter(type="float", low=-2.0, high=2.0) for name i
 def disc(trial: Trial) -> Outcome:
     """Maximise -|(x, y) - (1, 1)| inside a disc of radius 0.5 around the origin; the best is 0.5 - sqrt(2)."""
     x, y = float(trial.params["x"]), float(trial.params["y"])
-    return Outcome(trial.number, State.COMPLETED, -math.hypot(x - 1, y - 1), (math.hypot(x, y) - 0.5,))
+    return Outcome(trial.number, State.COMPLETED, {"accuracy": -math.hypot(x - 1, y - 1)}, (math.hypot(x, y) - 0.5,))
 
 
 def mixed(trial: Trial) -> Outcome:
     """Feasible where the rate is small; better with size, and with one decoder."""
     size, rate = float(trial.params["size"]), float(trial.params["rate"])
     state = State.COMPLETED if rate < 0.1 else State.STOPPED
-    return Outcome(trial.number, state, size / 50 + 0.5 * (trial.params["decoder"] == "vote"), (rate - 0.1,))
+    return Outcome(
+        trial.number, state, {"accuracy": size / 50 + 0.5 * (trial.params["decoder"] == "vote")}, (rate - 0.1,)
+    )
 
 
 def run(optimizer: ScboSearch | SobolSearch, evaluate: Callable[[Trial], Outcome], n: int) -> list[Outcome]:
@@ -124,9 +128,9 @@ class Ledge:
 
 
 def test_where_the_rounding_of_an_int_spoils_a_climb_the_floats_make_it_good() -> None:
-    optimizer = ScboSearch(MIXED, 1, seed=5, n_initial=4)
     starts = MIXED.snap(np.random.default_rng(0).random((12, MIXED.dim)) * 0.25)
-    found = optimizer._climbed([Ledge()], starts, starts[0], (np.zeros(MIXED.dim), np.ones(MIXED.dim)), 60)
+    box = Box(MIXED, np.zeros(MIXED.dim), np.ones(MIXED.dim))
+    found = climb_mixed([Ledge()], starts, box, 60, DEFAULTS.local_search)
     assert (found == MIXED.snap(found)).all()
     assert found[:, :2].sum(axis=1) == pytest.approx(0.5, abs=1e-3)  # a cell of the int is 0.02 wide
 
@@ -176,7 +180,7 @@ def test_a_small_space_is_exhausted_before_anything_is_asked_again() -> None:
     for _ in range(9):
         trial = optimizer.ask().trial
         outcomes.append(trial.params["size"])
-        optimizer.tell(Outcome(trial.number, State.COMPLETED, float(trial.params["size"])))
+        optimizer.tell(Outcome(trial.number, State.COMPLETED, {"accuracy": float(trial.params["size"])}))
     assert sorted(outcomes[:6], key=str) == [1, 2, 3, 4, 5, 6]
 
 
@@ -184,7 +188,7 @@ def test_a_region_in_which_trials_fail_is_left() -> None:
     def half_fails(trial: Trial) -> Outcome:
         if float(trial.params["x"]) > 0:
             return Outcome(trial.number, State.FAILED, error="out of memory")
-        return Outcome(trial.number, State.COMPLETED, -abs(float(trial.params["x"]) + 1), (-1.0,))
+        return Outcome(trial.number, State.COMPLETED, {"accuracy": -abs(float(trial.params["x"]) + 1)}, (-1.0,))
 
     outcomes = run(ScboSearch(PLANE, 1, seed=0, n_initial=10), half_fails, 40)
     assert sum(o.state is State.FAILED for o in outcomes[10:]) < 6
@@ -214,7 +218,9 @@ def test_no_answer_makes_it_raise_or_leave_the_bounds(
         trial = optimizer.ask().trial
         MIXED.encode(trial.params)
         assert 1e-4 <= float(trial.params["rate"]) <= 1.0 and 1 <= float(trial.params["size"]) <= 50
-        optimizer.tell(Outcome(trial.number, state, objective, tuple(constraints)))
+        optimizer.tell(
+            Outcome(trial.number, state, {} if objective is None else {"accuracy": objective}, tuple(constraints))
+        )
 
 
 @pytest.mark.parametrize(
@@ -224,7 +230,7 @@ def test_constants_and_many_orders_of_magnitude_are_modelled(
     value: Callable[[int], float], caplog: pytest.LogCaptureFixture
 ) -> None:
     def evaluate(trial: Trial) -> Outcome:
-        return Outcome(trial.number, State.COMPLETED, value(trial.number), (value(trial.number + 1),))
+        return Outcome(trial.number, State.COMPLETED, {"accuracy": value(trial.number)}, (value(trial.number + 1),))
 
     with caplog.at_level(logging.WARNING, "snnhpo_mpi.optim"):
         run(ScboSearch(MIXED, 1, seed=0, n_initial=4), evaluate, 25)
@@ -233,7 +239,9 @@ def test_constants_and_many_orders_of_magnitude_are_modelled(
 
 def test_stopped_trials_of_a_search_without_constraints_leave_nothing_to_model() -> None:
     outcomes = run(
-        ScboSearch(PLANE, 0, seed=0, n_initial=1), lambda trial: Outcome(trial.number, State.STOPPED, 0.1), 4
+        ScboSearch(PLANE, 0, seed=0, n_initial=1),
+        lambda trial: Outcome(trial.number, State.STOPPED, {"accuracy": 0.1}),
+        4,
     )
     assert len({outcome.number for outcome in outcomes}) == 4
 
@@ -242,5 +250,5 @@ def test_a_thousand_duplicates_are_survived() -> None:
     optimizer = ScboSearch(PLANE, 1, seed=0, n_initial=1)
     for number in range(1000):
         optimizer.adopt(Trial(number, {"x": 0.5, "y": 0.5}, 0))
-        optimizer.tell(Outcome(number, State.COMPLETED, 1.0, (-1.0,)))
+        optimizer.tell(Outcome(number, State.COMPLETED, {"accuracy": 1.0}, (-1.0,)))
     assert optimizer.ask().trial.params != {"x": 0.5, "y": 0.5}

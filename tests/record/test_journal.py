@@ -15,7 +15,7 @@ from snnhpo_mpi.errors import RecordError
 from snnhpo_mpi.record import journal
 from snnhpo_mpi.record.entries import Closed, Header, Proposed, Session, WorkerSeen, from_json, to_json
 from snnhpo_mpi.record.journal import Journal, format_line, scan
-from snnhpo_mpi.trial import Asked, Ended, Outcome, Started, State, Trial
+from snnhpo_mpi.trial import Asked, Ended, Interim, Outcome, Repeat, Repeated, Reported, Started, State, Trial
 
 HEADER = Header("id", "name", ("c",), 1.5)
 floats = st.floats(allow_nan=False)
@@ -23,7 +23,8 @@ outcomes = st.builds(
     Outcome,
     number=st.integers(0, 10**6),
     state=st.sampled_from(State),
-    objective=st.none() | floats,
+    objectives=st.dictionaries(st.text(), floats, max_size=2),
+    n_scored=st.none() | st.integers(0, 10**6),
     constraints=st.lists(floats, max_size=3).map(tuple),
     metrics=st.dictionaries(st.text(), floats, max_size=3),
     curves=st.dictionaries(st.text(), st.lists(floats, max_size=4), max_size=2),
@@ -38,13 +39,16 @@ def test_an_outcome_read_back_is_equal_bit_for_bit(outcome: Outcome, at: float) 
 
 
 def test_every_kind_of_entry_is_read_back() -> None:
-    asked = Asked(Trial(4, {"a": 1, "b": 0.1, "c": "x"}, 99), 2.0, {"length": 0.8, "lengthscales": [0.1, 0.2]})
+    asked = Asked(Trial(4, {"a": 1, "b": 0.1, "c": "x"}, 99), 2.0, {"length": 0.8, "lengthscales": [0.1, 0.2]}, 3)
     kinds = (
         HEADER,
         Session(1.0, "study: {}\n", {"study": {"name": "name"}}, {"host": "h"}),
         WorkerSeen(1, "h", "cpu", 1.0),
         Proposed(asked, (0.25, 0.5)),
         Started(4, 1, 3.0),
+        Reported(Interim(4, 32, 1.5, 0.25, 20, {"output": 0.1}, {"output": 3.0}), 1, 4.0),
+        Reported(Interim(4, 32, 1.5), 1, 4.0),
+        Repeated(Repeat(4, 7, "test", 0.5, 10_000), 1, 5.0, 2.5),
         Closed("complete", 9.0),
     )
     for entry in kinds:
@@ -52,7 +56,7 @@ def test_every_kind_of_entry_is_read_back() -> None:
 
 
 def test_numbers_that_are_not_finite_are_kept(tmp_path: Path) -> None:
-    ended = Ended(Outcome(0, State.COMPLETED, 0.5, metrics={"a": math.inf, "b": math.nan}), 1, 1.0, 1.0)
+    ended = Ended(Outcome(0, State.COMPLETED, {"accuracy": 0.5}, metrics={"a": math.inf, "b": math.nan}), 1, 1.0, 1.0)
     Journal.write_new(tmp_path / "j", [ended]).close()
     (line,) = scan(tmp_path / "j")
     read = line.entry()
@@ -145,7 +149,9 @@ def test_a_line_of_schema_1_with_half_a_surrogate_pair_is_read() -> None:
 def test_numbers_of_numpy_are_recorded_as_plain_ones() -> None:
     curves = {"flat": np.array([0.5, np.nan]), "rows": np.eye(2, dtype=np.float32)}
     metrics = {"a": np.float32(0.5), "b": np.int64(3)}
-    ended = from_json(format_line(1, Ended(Outcome(0, State.COMPLETED, 0.5, (), metrics, curves), 1, 1.0, 1.0)))  # type: ignore[arg-type]
+    ended = from_json(
+        format_line(1, Ended(Outcome(0, State.COMPLETED, {"accuracy": 0.5}, (), metrics, curves), 1, 1.0, 1.0))
+    )  # type: ignore[arg-type]
     assert isinstance(ended, Ended)
     assert ended.outcome.metrics == {"a": 0.5, "b": 3.0}
     assert ended.outcome.curves["rows"] == [[1.0, 0.0], [0.0, 1.0]]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 
 from snnhpo_mpi.config import load
 from snnhpo_mpi.record import read
-from snnhpo_mpi.study.request import Request
+from snnhpo_mpi.study.request import Request, Task
 from snnhpo_mpi.study.run import run_search
 from snnhpo_mpi.trial import Asked, Ended, Event
 
@@ -45,6 +47,8 @@ def test_it_opens_with_every_choice_in_its_own_type(folder: Path, lost: str) -> 
     assert data.choices["mode"] == ("", "vote", 1, "1", 2.5)
     assert data.state.tolist() == [*["completed"] * 7, "failed", "stopped", "completed", "running"][:n]
     assert (data.name, data.constraint_names) == ("old", ("too_long",))
+    assert data.objective_names == ("accuracy",) and not {"n_told", "objective"} & {*data.optimizer, *data.metrics}
+    assert data.n_scored.tolist() == [-1] * n
     assert data.metrics["spikes"][0] == pytest.approx(50.15, abs=0.01)
     assert "the norm is too large" in data.errors()[7]
     whole = list(read(KEPT).events())
@@ -59,9 +63,14 @@ def test_it_is_resumed_to_its_end(folder: Path, lost: str, monkeypatch: pytest.M
     before = list(read(folder).events())
     monkeypatch.chdir(KEPT)
     said: list[str] = []
-    assert run_search(Request(lambda: load(Path("old.yaml")), folder.parent, resume=True), said.append) == 0
+    assert run_search(Request(lambda: Task(*load(Path("old.yaml"))), folder.parent, resume=True), said.append) == 0
     (folder / "journal.jsonl").unlink()  # the snapshot, by now of the present schema, says all of it
     data = read(folder)
+    with h5py.File(folder / "study.h5") as file:
+        assert "n_told" not in file.get("optimizer", ()) and file["events/kind"][0] == b"session"
+        np.testing.assert_array_equal(file["trials/objective"][:], file["trials/objectives/accuracy"][:])
+    asked = [event for event in data.events() if isinstance(event, Asked)]
+    assert asked[0].n_told == 0 and all("n_told" not in event.optimizer for event in asked)
     assert list(map(exact, data.events()))[: len(before)] == list(map(exact, before))
     assert data.n_trials == 12 and data.ended.all()
     assert [repr(one) for one in data.params["mode"]][:9] == [repr(one) for one in MODES[:9]]

@@ -18,7 +18,7 @@ def asked(number: int, **params: float | int | str) -> Proposed:
 
 
 def ended(number: int, state: State = State.COMPLETED, objective: float | None = 0.5, **metrics: float) -> Ended:
-    return Ended(Outcome(number, state, objective, (-0.1,), metrics), 2, 9.0, 3.0)
+    return Ended(Outcome(number, state, {"accuracy": objective}, (-0.1,), metrics), 2, 9.0, 3.0)
 
 
 def test_a_trial_goes_from_asked_to_running_to_its_end() -> None:
@@ -30,7 +30,7 @@ def test_a_trial_goes_from_asked_to_running_to_its_end() -> None:
     assert states == [b"asked", b"running", b"completed"]
     assert table.columns["trials/rank"].tolist() == [2]
     assert table.columns["trials/constraints"].tolist() == [[-0.1]]
-    assert table.columns["events/kind"].tolist() == [0, 1, 2]
+    assert table.columns["events/kind"].tolist() == [b"asked", b"started", b"ended"]
 
 
 def test_extending_changes_nothing_that_was_handed_in() -> None:
@@ -61,7 +61,7 @@ def test_a_trial_sent_out_again_counts_once_with_its_last_rank() -> None:
 
 def test_what_follows_the_end_of_a_trial_changes_nothing() -> None:
     table = extend(EMPTY, [asked(0), ended(0, objective=0.5), ended(0, objective=0.9), Started(0, 7, 9.0), ended(8)])
-    assert table.columns["trials/objective"].tolist() == [0.5]
+    assert table.columns["trials/objectives/accuracy"].tolist() == [0.5]
     assert table.columns["trials/state"].tolist() == [b"completed"]
     assert table.n_trials == 1
 
@@ -73,7 +73,7 @@ def test_a_metric_that_appears_later_is_absent_before() -> None:
 
 def test_failures_have_no_objective() -> None:
     table = extend(EMPTY, [asked(0), Ended(Outcome(0, State.FAILED, error="x"), 1, 1.0, 1.0)])
-    assert np.isnan(table.column("trials/objective")[0])
+    assert np.isnan(table.column("trials/objectives/accuracy")[0])
     assert np.isnan(table.column("trials/constraints")[0])
 
 
@@ -134,7 +134,7 @@ def test_workers_and_sessions_are_events_too() -> None:
     table = extend(
         EMPTY, [Session(0.0, "", {}, {}), WorkerSeen(1, "h", "cpu", 1.0), asked(0), Session(2.0, "", {}, {})]
     )
-    assert table.columns["events/kind"].tolist() == [3, 5, 0, 3]
+    assert table.columns["events/kind"].tolist() == [b"session", b"worker", b"asked", b"session"]
     assert table.columns["events/number"].tolist() == [0, 0, 0, 1]
 
 

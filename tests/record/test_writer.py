@@ -151,7 +151,7 @@ def test_an_outcome_of_garbage_is_recorded_without_it(tmp_path: Path) -> None:
     record = fake_study.create(tmp_path / "s")
     metrics = {"a/b": 1.0, "..": 2.0, "word": "x", "n\0": 4.0}
     curves = {"ragged": [[1.0], [2.0, 3.0]], "a/b": [1.0, 2.0]}
-    outcome = Outcome(0, State.COMPLETED, 0.5, (-1.0, -1.0), metrics, curves)  # type: ignore[arg-type]
+    outcome = Outcome(0, State.COMPLETED, {"accuracy": 0.5}, (-1.0, -1.0), metrics, curves)  # type: ignore[arg-type]
     record.append(Asked(fake_study.trial(0), 1.0), Ended(outcome, 1, 2.0, 1.0))
     record.close("complete")
     (tmp_path / "s" / "journal.jsonl").unlink()
@@ -164,7 +164,7 @@ def test_metrics_under_ever_new_names_do_not_fill_memory_and_file(tmp_path: Path
     record = fake_study.create(tmp_path / "s")
     for number in range(3):
         metrics = {"accuracy": 0.5} | {f"loss_{number}_{i}": 1.0 for i in range(MAX_METRICS)}
-        outcome = Outcome(number, State.COMPLETED, 0.5, (-1.0, -1.0), metrics)
+        outcome = Outcome(number, State.COMPLETED, {"accuracy": 0.5}, (-1.0, -1.0), metrics)
         record.append(Asked(fake_study.trial(number), 1.0), Ended(outcome, 1, 2.0, 1.0))
     record.close("interrupted")
     fake_study.resume(tmp_path / "s").close("complete")
@@ -248,7 +248,7 @@ def ignored(pid: int, number: int) -> bool:
 
 
 def test_whoever_saves_a_snapshot_ends_with_its_run_and_not_with_the_signals_to_the_job(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "study.h5.new")  # opening it for writing waits for a reader
+    os.mkfifo(tmp_path / "study.h5")  # opening it for reading waits for a writer
     script = f"""
 import sys, time
 sys.path[:] = {sys.path!r}

@@ -132,7 +132,7 @@ def seeds(folder: Path, n: int) -> list[StudyData]:
     for seed in range(n):
         config = fake_study.config(study={"name": f"scbo-{seed}", "seed": seed})
         data = read(fake_study.written(folder / f"s{seed}", 30 + 5 * seed, configuration=config))
-        found.append(replace(data, objective=data.objective - 0.1 * seed))
+        found.append(replace(data, objectives={"accuracy": data.objective - 0.1 * seed}))
     return found
 
 

@@ -63,6 +63,18 @@ def test_optuna_sees_the_same_study(done: StudyData, tmp_path: Path) -> None:
             assert trial.duration.total_seconds() == pytest.approx(done.seconds[row], abs=0.01)
 
 
+def test_pruned_and_stopped_are_pruned_in_optuna_with_what_they_had_reached(done: StudyData, tmp_path: Path) -> None:
+    row = int(np.flatnonzero(done.state == "stopped")[0])
+    state = done.state.copy()
+    state[row] = State.PRUNED.value
+    number = int(done.number[row])
+    reports = {"number": np.array([number, number, -7, number]), "position": np.array([250, 500, 1, 750])}
+    reports["score"] = np.array([0.25, 0.5, 0.9, np.nan])
+    trial = exported(replace(done, state=state, reports={**done.reports, **reports}), tmp_path)[row]
+    assert (trial.state.name, trial.user_attrs["state"]) == ("PRUNED", "pruned")
+    assert trial.intermediate_values == {250: 0.25, 500: 0.5}
+
+
 def exported(study: StudyData, folder: Path) -> Any:
     optuna = pytest.importorskip("optuna")
     (path,) = export(study, folder, ["optuna"])

@@ -21,9 +21,10 @@ from matplotlib.text import Text
 from snnhpo_mpi import cli
 from snnhpo_mpi.analysis import compare, points
 from snnhpo_mpi.analysis.partial_dependence import Along
+from snnhpo_mpi.analysis.summary import summarise
 from snnhpo_mpi.host.process_tuning import quiet_libraries
 from snnhpo_mpi.record import StudyData, read
-from snnhpo_mpi.report import comparison, figures, page, pictures, terminal
+from snnhpo_mpi.report import comparison, conclusion, figures, page, pictures, terminal, trials
 from snnhpo_mpi.report.canvas import STYLE
 from snnhpo_mpi.report.figures import constraints, feasible, hyperparameters, incumbent, parallel, silence, workers
 from snnhpo_mpi.report.labels import for_matplotlib, for_plotly, shortened, ticks
@@ -177,7 +178,7 @@ def test_any_number_leaves_a_whole_report(
     strange = np.resize(values, 40)
     data = replace(
         data,
-        objective=np.where(np.isnan(data.objective), np.nan, strange),
+        objectives={"accuracy": np.where(np.isnan(data.objective), np.nan, strange)},
         constraints=np.where(np.isnan(data.constraints), np.nan, np.column_stack([strange, -strange])),
     )
     with warnings.catch_warnings():
@@ -193,8 +194,31 @@ def test_any_number_leaves_a_whole_report(
 @pytest.mark.parametrize("values", [*VALUES.values(), [-1.7e308, 0.0, 1.7e308]], ids=[*VALUES, "far apart"])
 def test_any_number_leaves_a_whole_status(tmp_path: Path, values: list[float]) -> None:
     data = read(fake_study.written(tmp_path / "s", 30, state=State.COMPLETED))
-    text = terminal.as_text(replace(data, objective=np.resize(values, 30), constraints=np.full((30, 2), -1.0)))
+    text = terminal.as_text(_with_objective(data, np.resize(values, 30), constraints=np.full((30, 2), -1.0)))
     assert max(map(len, text.splitlines())) <= 80 and "best" in text
+
+
+def test_pruned_trials_have_a_name_and_a_colour_of_their_own_and_no_score(tmp_path: Path) -> None:
+    data = read(fake_study.written(tmp_path / "s", 60))
+    state = data.state.copy()
+    rows = np.flatnonzero(state == State.COMPLETED.value)[::2]
+    state[rows] = State.PRUNED.value
+    data = replace(data, state=state)
+    counts = {kind: len(of_kind) for kind, of_kind in points.by_kind(data)}
+    assert counts["pruned"] == len(rows) and np.isnan(points.scored(data)[rows]).all()
+    chart = incumbent.charts(found(incumbent, data))[0]
+    ticks_of = {trace["name"]: set(trace["y"]) for trace in chart.traces if trace.get("yaxis") == "y2"}
+    assert ticks_of == {"stopped early": {0.0}, "pruned": {0.7}}  # two rows
+    assert "Networks stopped early or pruned have no score" in chart.caption
+    summary = summarise(data)
+    assert summary.pruned == len(rows) and summary.ended == int(data.ended.sum())
+    text = terminal.as_text(data)
+    assert f"{len(rows)} pruned" in text and f"{len(rows)} pruned" in conclusion.of_search(summary, tmp_path)
+    with mpl.rc_context(STYLE):
+        figure = incumbent.paper(found(incumbent, data))
+        assert {"stopped early", "pruned"} <= {text.get_text() for text in figure.legends[0].get_texts()}
+    assert ">pruned<" in page.render_page(data)
+    assert {"pruned", "stopped early"} <= set(trials.table(data)["cells"][1])
 
 
 def test_what_cannot_be_drawn_is_counted(tmp_path: Path) -> None:
@@ -203,9 +227,13 @@ def test_what_cannot_be_drawn_is_counted(tmp_path: Path) -> None:
     objective[[3, 5]] = np.inf, 1e305
     assert (
         "Not drawn: 2 whose objective"
-        in incumbent.charts(found(incumbent, replace(data, objective=objective)))[0].caption
+        in incumbent.charts(found(incumbent, _with_objective(data, objective)))[0].caption
     )
-    assert points.nothing_drawn(replace(data, objective=np.full(40, np.inf))).startswith("all objectives are infinite")
+    assert points.nothing_drawn(_with_objective(data, np.full(40, np.inf))).startswith("all objectives are infinite")
+
+
+def _with_objective(data: StudyData, objective: np.ndarray, **others: Any) -> StudyData:
+    return replace(data, objectives={"accuracy": objective}, **others)
 
 
 def broken(*arguments: object) -> Figure:

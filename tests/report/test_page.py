@@ -211,7 +211,7 @@ def retrained(search: Path, n_candidates: int = 1) -> None:
         candidate, seed = number % n_candidates, number // n_candidates
         again = Trial(number, best[candidate].params, number)
         confusion = {"confusion": (table + 10 * candidate).tolist()}
-        outcome = Outcome(number, State.COMPLETED, 0.5 + 0.25 * seed, (-0.1, -0.1), {}, confusion)
+        outcome = Outcome(number, State.COMPLETED, {"accuracy": 0.5 + 0.25 * seed}, (-0.1, -0.1), {}, confusion)
         record.append(Asked(again, 1.0), Started(number, 1, 2.0), Ended(outcome, 1, 3.0, 1.0))
     record.close("complete")
 

@@ -13,7 +13,7 @@ from snnhpo_mpi.trial import Ended, Outcome, Started, State
 
 
 def ended(number: int, state: State, objective: float | None = None, *constraints: float) -> Ended:
-    return Ended(Outcome(number, state, objective, constraints), rank=1, at=0.0, seconds=1.0)
+    return Ended(Outcome(number, state, {"accuracy": objective}, constraints), rank=1, at=0.0, seconds=1.0)
 
 
 def test_line_counts_what_passed_and_names_the_best_feasible_trial() -> None:
@@ -30,10 +30,12 @@ def test_line_counts_what_passed_and_names_the_best_feasible_trial() -> None:
     assert tally_line(tally, 90) == "trials 4/10  feasible 1  failed 1  best 0.5000 (trial 0)  left 1 min 30 s"
     assert tally_line(tally, 9) == "trials 4/10  feasible 1  silent 1  failed 1  best 0.5000 (trial 0)  left 9 s"
     assert tally_line(tally, None).endswith("failed 1  running 1  best 0.5000 (trial 0)")
+    tally.stopped_as = "stopped"  # by something else than silence too
+    assert "  stopped 1  " in tally_line(tally, 9)
 
 
 def test_no_line_is_wider_than_a_terminal() -> None:
-    tally = Tally(1_000_000, best=Outcome(999_999, State.COMPLETED, -12345.0))
+    tally = Tally(1_000_000, best=Outcome(999_999, State.COMPLETED, {"accuracy": -12345.0}))
     tally.ended |= {State.COMPLETED: 400_000, State.STOPPED: 300_000, State.FAILED: 250_000}
     tally.feasible, tally.running = 399_999, set(range(4096))
     for seconds_left in (None, 7.0, 23 * 3600 + 59 * 60.0, 300 * 86400.0):
@@ -46,7 +48,7 @@ def test_what_of_an_answer_could_not_be_used_is_said_once() -> None:
     announcer = Announcer(Tally(9), said.append, lambda: None, clock=lambda: 0.0)
     for number in range(3):
         notes = (f"metrics['a'] is 'text {number}', not a number: it is not recorded", "metrics['b'] is NaN: ...")
-        announcer.note(Ended(Outcome(number, State.STOPPED, 0.5, (0.5,), notes=notes), 2, 0.0, 1.0))
+        announcer.note(Ended(Outcome(number, State.STOPPED, {"accuracy": 0.5}, (0.5,), notes=notes), 2, 0.0, 1.0))
     assert said == [
         "trial 0: metrics['a'] is 'text 0', not a number: it is not recorded (said once)",
         "trial 0: metrics['b'] is NaN: ... (said once)",

@@ -11,7 +11,20 @@ from snnhpo_mpi.master.ending import Ending
 from snnhpo_mpi.record import StudyRecord
 from snnhpo_mpi.space import Space
 from snnhpo_mpi.study.resume import ending_already, starting_point
-from snnhpo_mpi.trial import Asked, Ended, Event, Outcome, State, Trial, trial_seed
+from snnhpo_mpi.trial import (
+    Asked,
+    Ended,
+    Event,
+    Interim,
+    Outcome,
+    Repeat,
+    Repeated,
+    Reported,
+    Started,
+    State,
+    Trial,
+    trial_seed,
+)
 
 
 class Watched(CountingOptimizer):
@@ -40,12 +53,12 @@ def recorded(folder: Path, settings: StudyConfig, *events: Event) -> Iterator[St
 
 
 def asked(number: int, n_told: int) -> Asked:
-    return Asked(Trial(number, {"x": float(number)}, trial_seed(1, number)), 1e9 + number, {"n_told": n_told})
+    return Asked(Trial(number, {"x": float(number)}, trial_seed(1, number)), 1e9 + number, n_told=n_told)
 
 
 def ended(number: int, state: State = State.COMPLETED) -> Ended:
-    objective = 0.5 if state is State.COMPLETED else None
-    return Ended(Outcome(number, state, objective), rank=1, at=1e9 + 100 + number, seconds=1.0)
+    objectives = {"accuracy": 0.5} if state is State.COMPLETED else {}
+    return Ended(Outcome(number, state, objectives), rank=1, at=1e9 + 100 + number, seconds=1.0)
 
 
 def test_each_proposal_is_adopted_after_as_many_answers_as_it_had_seen(tmp_path: Path) -> None:
@@ -57,6 +70,27 @@ def test_each_proposal_is_adopted_after_as_many_answers_as_it_had_seen(tmp_path:
     assert [trial.number for trial in start.waiting] == [2, 3]
     assert start.tally.n_ended == 2 and start.tally.feasible == 2
     assert start.proposer.n_ahead == 0
+
+
+def test_interim_results_repeats_and_costs_are_replayed_with_the_rest(tmp_path: Path) -> None:
+    settings, optimizer = config(budget={"trials": 5}), Watched()
+    interim, repeat = Interim(0, 32, 1.5, 0.25, 20), Repeat(0, 7, "test", 0.5)
+    events = [
+        asked(0, 0),
+        Started(0, 1, 1e9),
+        Reported(interim, 1, 1e9),
+        ended(0),
+        Repeated(repeat, 1, 1e9, 2.0),
+        asked(1, 1),
+        ended(1, State.PRUNED),
+        asked(2, 2),
+    ]
+    with recorded(tmp_path / "toy", settings, *events) as record:
+        assert list(record.read().events()) == events
+        start = starting_point(settings, optimizer, record, record.read())
+    assert optimizer.calls == [("adopt", 0), ("tell", 0), ("adopt", 1), ("tell", 1), ("adopt", 2)]
+    assert optimizer.seconds == [1.0, 1.0]
+    assert start.tally.ended[State.PRUNED] == 1 and start.tally.n_ended == 2 and start.tally.n_failed_in_a_row == 0
 
 
 @pytest.mark.parametrize(("budget", "calls"), [(5, [("ask", 2), ("tell", 1)]), (2, [("tell", 1)])])

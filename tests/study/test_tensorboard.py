@@ -38,8 +38,8 @@ def test_every_ended_trial_is_a_step_with_its_values_and_the_state_of_the_search
     scalars = Scalars(tmp_path / "tb", tally, ("silent_output",))
     happened = [
         Asked(Trial(0, {}, 1), 1.0),
-        Ended(Outcome(0, State.COMPLETED, 0.75, (-0.125,), {"train_accuracy": 0.5}), 1, 20.0, 16.0),
-        Ended(Outcome(1, State.STOPPED, 0.25, (0.5,)), 2, 21.0, 2.0),
+        Ended(Outcome(0, State.COMPLETED, {"accuracy": 0.75}, (-0.125,), {"train_accuracy": 0.5}), 1, 20.0, 16.0),
+        Ended(Outcome(1, State.STOPPED, {"accuracy": 0.25}, (0.5,)), 2, 21.0, 2.0),
         Ended(Outcome(2, State.FAILED, error="out of memory"), 1, 22.0, 1.0),
     ]
     for event in happened:
@@ -93,7 +93,7 @@ class Full:
 
 
 def ended(number: int) -> Ended:
-    return Ended(Outcome(number, State.COMPLETED, 0.5), 1, 20.0, 16.0)
+    return Ended(Outcome(number, State.COMPLETED, {"accuracy": 0.5}), 1, 20.0, 16.0)
 
 
 def test_a_disk_that_does_not_answer_neither_blocks_the_search_nor_its_end(

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from comm_toys import Search, broken_factory, exiting_factory, misconfigured_factory, slow_factory, toy_evaluator
 
-from snnhpo_mpi.comm.messages import Goodbye, Ready, Report, Result
+from snnhpo_mpi.comm.messages import Goodbye, Reached, Ready, Report, Result
 from snnhpo_mpi.host.subprocesses import without_mpi
-from snnhpo_mpi.trial import State, Trial
+from snnhpo_mpi.trial import Interim, State, Trial
 from snnhpo_mpi.worker.evaluator import Evaluator, Phase
 
 
@@ -90,6 +90,14 @@ def test_progress_comes_before_the_result(shared):
     assert said[0].progress.silent_rate == {"excitatory": 0.1}
     assert result.outcome.number == 4
     assert result.seconds > 0
+
+
+def test_interim_results_come_all_and_before_the_result(shared):
+    shared.run(_trial("reaches", 4))
+    _, said = _until(shared, Result)
+    assert [type(message) for message in said] == [Reached, Reached, Result]
+    assert [message.interim.position for message in said[:2]] == [10, 20]
+    assert said[0].interim == Interim(4, 10, 0.5, 1.0, 5, {"excitatory": 0.1}, {"excitatory": 3.0})
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from snnhpo_mpi.comm.messages import MESSAGE_LIMIT, MessageError, Result, decode
 from snnhpo_mpi.trial import Outcome, State
 from snnhpo_mpi.worker.outcomes import checked, failed, fitted, raised, ruins_process, shortened
 
-GOOD = Outcome(3, State.COMPLETED, 0.5, (0.1, -0.1), {"seconds": 1.0}, {"accuracy": [0.1, 0.2]})
+GOOD = Outcome(3, State.COMPLETED, {"accuracy": 0.5}, (0.1, -0.1), {"seconds": 1.0}, {"accuracy": [0.1, 0.2]})
 
 
 def test_a_good_outcome_passes_unchanged():
@@ -20,14 +20,25 @@ def test_a_good_outcome_passes_unchanged():
     [
         ({"objective": 1.0}, "evaluate returned dict, not an Outcome"),
         (replace(GOOD, number=4), "evaluate returned the outcome of trial 4"),
-        (replace(GOOD, objective=None), "the objective is None, not a finite number"),
-        (replace(GOOD, objective=math.inf), "the objective is inf, not a finite number"),
-        (replace(GOOD, objective=math.nan, state=State.STOPPED), "the objective is nan, not a finite number"),
+        (replace(GOOD, objectives={}), "the objectives of this study are accuracy; evaluate returned none"),
+        (replace(GOOD, objectives={"accuracy": math.inf}), "the objective is inf, not a finite number"),
+        (
+            replace(GOOD, objectives={"accuracy": math.nan}, state=State.STOPPED),
+            "the objective is nan, not a finite number",
+        ),
+        (
+            replace(GOOD, objectives={"accuracy": math.nan}, state=State.PRUNED),
+            "the objective is nan, not a finite number",
+        ),
+        (
+            replace(GOOD, objectives={"accuracy": 0.5, "synops": 0.1}),
+            "the objectives of this study are accuracy; evaluate returned accuracy, synops",
+        ),
         (replace(GOOD, constraints=(0.0,)), "2 constraints are configured, evaluate returned 1"),
         (replace(GOOD, constraints=(0.0, math.nan)), "the constraints are [0.0, nan], not all finite"),
         (replace(GOOD, state=State.LOST), "evaluate returned the state lost, which is rank 0's to give"),
-        (replace(GOOD, objective="high"), "the objective is 'high', not a number"),
-        (replace(GOOD, objective=True), "the objective is True, not a number"),
+        (replace(GOOD, objectives={"accuracy": "high"}), "the objective is 'high', not a number"),
+        (replace(GOOD, objectives={"accuracy": True}), "the objective is True, not a number"),
         (replace(GOOD, constraints=(0.0, None)), "one of the constraints is None, not a number"),
         (replace(GOOD, constraints=0.5), "evaluate returned an Outcome that is not made of numbers"),
         (replace(GOOD, state="fine"), "evaluate returned an Outcome that is not made of numbers"),
@@ -39,8 +50,20 @@ def test_what_is_no_answer_fails_with_the_reason(returned, reason):
     assert outcome.error.startswith(reason)
 
 
+def test_objectives_are_kept_by_name_in_the_order_of_the_study_with_their_n():
+    several = replace(GOOD, objectives={"synops": np.float64(-2.0), "accuracy": 0.5}, n_scored=np.int64(500))
+    outcome = checked(several, 3, 2, ("accuracy", "synops"))
+    assert list(outcome.objectives.items()) == [("accuracy", 0.5), ("synops", -2.0)]
+    assert (outcome.objective, outcome.n_scored, type(outcome.n_scored)) == (0.5, 500, int)
+    reason = "the objective synops is inf, not a finite number"
+    assert (
+        checked(replace(several, objectives={"accuracy": 0.5, "synops": math.inf}), 3, 2, several.objectives).error
+        == reason
+    )
+
+
 def test_a_failed_answer_keeps_its_metrics_and_has_no_numbers_to_learn_from():
-    outcome = checked(replace(GOOD, objective=math.nan), 3, n_constraints=2)
+    outcome = checked(replace(GOOD, objectives={"accuracy": math.nan}), 3, n_constraints=2)
     assert outcome.metrics == {"seconds": 1.0}
     outcome = checked(replace(GOOD, state=State.FAILED, error="diverged"), 3, n_constraints=2)
     assert (outcome.objective, outcome.constraints, outcome.error) == (None, (), "diverged")
@@ -71,14 +94,19 @@ def test_numpy_numbers_and_arrays_become_plain_ones():
     outcome = Outcome(
         0,
         State.COMPLETED,
-        np.float32(0.5),
+        {"accuracy": np.float32(0.5)},
         (np.float64(0.25),),
         {"n": np.int64(3)},
         {"rows": np.eye(2), "flat": np.arange(2)},
     )
     plain = checked(outcome, 0, n_constraints=1)
     assert plain == Outcome(
-        0, State.COMPLETED, 0.5, (0.25,), {"n": 3.0}, {"rows": [[1.0, 0.0], [0.0, 1.0]], "flat": [0.0, 1.0]}
+        0,
+        State.COMPLETED,
+        {"accuracy": 0.5},
+        (0.25,),
+        {"n": 3.0},
+        {"rows": [[1.0, 0.0], [0.0, 1.0]], "flat": [0.0, 1.0]},
     )
     assert encode(Result(plain, 0.0))
 

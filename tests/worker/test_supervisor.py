@@ -11,6 +11,7 @@ from snnhpo_mpi.comm.messages import (
     Goodbye,
     Hello,
     Message,
+    Reached,
     Ready,
     Report,
     Result,
@@ -93,6 +94,15 @@ def test_a_worker_joins_evaluates_and_stops(begin):
     while not codes:
         time.sleep(0.001)
     assert codes == [75]
+
+
+def test_interim_results_pass_to_rank_0(begin):
+    master, _ = begin()
+    master.say(Welcome("GPU 3", 5.0))
+    master.hear(Ready)
+    master.say(_run("reaches", 7))
+    *reached, _ = master.hear(Result)
+    assert [(type(message), message.interim.position) for message in reached] == [(Reached, 10), (Reached, 20)]
 
 
 def test_it_stops_before_it_was_welcome(begin):

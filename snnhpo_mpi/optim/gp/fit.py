@@ -3,7 +3,7 @@
     J = 1/2 r' K^-1 r + 1/2 log|K| + mu^2 / 2 v + priors,      K = s2 R(ell) + T T' + noise I,      r = y - mu
     dJ/dtheta = 1/2 tr(G dK/dtheta) + priors,                  G = K^-1 - alpha alpha',             alpha = K^-1 r
 
-Source: Rasmussen & Williams 2006 ("R&W"), equations 2.30 (likelihood), 5.9 (its gradient) and 2.42 (the mean's prior);
+Source: Rasmussen & Williams 2006 ("R&W"), equations 2.30 (likelihood), 5.9 (its gradient) and 2.41 (the mean's prior);
 lengthscale prior that grows with the dimension: Hvarfner et al., ICML 2024. The closed form costs one Cholesky
 factorisation and one inverse a step, all d derivatives together one product.
 
@@ -147,7 +147,7 @@ def weights(factor: Array, y: Array, mean_variance: float) -> tuple[Array, float
 
 
 def centred(solved: Array, mean_variance: float) -> tuple[Array, float]:
-    """K^-1 (y - mu) and mu, which has a normal prior around 0, from K^-1 y and K^-1 1, ``n x 2`` (R&W 2.42)."""
+    """K^-1 (y - mu) and mu, which has a normal prior around 0, from K^-1 y and K^-1 1, ``n x 2`` (R&W 2.41)."""
     mu = float(solved[:, 0].sum() / (solved[:, 1].sum() + 1.0 / mean_variance))
     return solved[:, 0] - mu * solved[:, 1], mu
 

@@ -61,7 +61,7 @@ def compute(data: StudyData) -> Found | str:
         data,
         (
             View("trials", "Best network over trials", f"The line is the best feasible network up to each trial."
-                 f"{_stopped_note(data)}{_thinning_note(data)}{_range_note(data)}", "trial",
+                 f"{_unscored_note(data)}{_thinning_note(data)}{_range_note(data)}", "trial",
                  data.number.astype(float), data.number[by_number.row].astype(float), by_number.best),
             View("time", "Best network over time", "Time of the runs; breaks between a run and the one that resumed "
                  "it are left out.", f"time [{name}]", when / unit, found.seconds / unit, found.best),
@@ -107,14 +107,14 @@ def paper(found: Found) -> Figure:
     return figure
 
 
-def _stopped_note(data: StudyData) -> str:
-    n = dict(points.by_kind(data)).get(points.STOPPED)
-    return "" if n is None else " Networks stopped early have no score: they are the ticks at the bottom."
+def _unscored_note(data: StudyData) -> str:
+    found = [look.name for look, _ in looks.by_kind(data) if look in looks.UNSCORED]
+    return f" Networks {' or '.join(found)} have no score: they are the ticks at the bottom." if found else ""
 
 
 def _thinning_note(data: StudyData) -> str:
     counts = {kind: len(rows) for kind, rows in points.by_kind(data)}
-    n_ticks = counts.pop(points.STOPPED, 0)
+    n_ticks = max(counts.pop(look.name, 0) for look in looks.UNSCORED)
     most = max(counts.values(), default=0)
     note = f" Of each kind at most {traces.MOST_POINTS} trials are drawn." if most > traces.MOST_POINTS else ""
     return note + (f" Of the ticks {traces.MOST_TICKS} are drawn." if n_ticks > traces.MOST_TICKS else "")

@@ -64,7 +64,7 @@ def test_the_best_pending_trial_is_believed_feasible_by_every_constraint() -> No
 
 def test_an_improvement_is_over_what_a_pending_trial_is_believed_to_give() -> None:
     X = np.random.default_rng(0).random((12, 2))
-    answers = Told(X, X[:, 0], X[:, 1:] - 0.5, np.zeros(12, dtype=bool))
+    answers = Told(X, X[:, :1], X[:, 1:] - 0.5, np.zeros(12, dtype=bool), np.ones(12))
     models, nothing = Models(np.arange(2), 1, DEFAULTS), np.zeros((0, 2))
     feasible = answers.X[answers.feasible]
     center = feasible[feasible[:, 0].argmax()]

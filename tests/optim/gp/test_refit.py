@@ -26,7 +26,7 @@ def told(n: int, failed: int = 0, scored: bool = True) -> Told:
     X = rng.random((n, 2))
     lost = np.arange(n) < failed
     Y = np.where(lost | (not scored), np.nan, X[:, 0])
-    return Told(X, Y, np.where(lost, np.nan, X[:, 1] - 0.5)[:, None], lost)
+    return Told(X, Y[:, None], np.where(lost, np.nan, X[:, 1] - 0.5)[:, None], lost, np.ones(n))
 
 
 def test_fits_come_with_every_answer_at_first_and_then_geometrically() -> None:
@@ -64,9 +64,10 @@ def test_the_first_score_and_the_first_failure_after_an_anchor_are_modelled_at_o
     assert anchors(101, REFIT) == anchors(102, REFIT)
     grown = Told(
         np.concatenate([late.X, [[0.5, 0.5]]]),
-        np.append(late.Y, 1.0),
+        np.concatenate([late.Y, [[1.0]]]),
         np.concatenate([late.C, [[0.1]]]),
         np.append(late.failed, False),
+        np.ones(102),
     )
     models = Models(np.array([0, 1]), 0, DEFAULTS)
     assert models.posteriors(late, NOTHING)[0] is None

@@ -1,0 +1,136 @@
+"""What is found out once for a table: kernels of the smooth regressor, errors of all regressors, their best points."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import qmc, spearmanr
+
+from snnhpo_mpi.bench.snn import MODELS, Quantities, SnnProblem, forest_of, quantities, smooth_of
+from snnhpo_mpi.bench.surrogate import Kernel, Mean, Regressor, fit_kernel
+from snnhpo_mpi.bench.tabulated import Table, read_table
+
+N_FOLDS = 10
+N_DENSE, N_ROUNDS, N_BEST, N_MOVED = 2**15, 25, 50, 2000  # of the dense search
+CHUNK = 2**12
+
+
+def write_fit(name: str, folder: Path) -> None:
+    """``name``.json beside the table."""
+    table, file = read_table(name, folder), folder / f"{name}.json"
+    found, kernels = quantities(table), {}
+    for group, columns in found.columns.items():
+        if group != "running":
+            kernels[group] = fit_kernel(table.X, found.Y[:, columns].mean(1))
+            print(group, kernels[group], flush=True)
+    saved: dict[str, Any] = {
+        "kernels": {
+            group: {
+                "lengths": [float(f"{length:.4g}") for length in one.lengths],
+                "variance": float(f"{one.variance:.4g}"),
+            }
+            for group, one in kernels.items()
+        },
+        "errors": {},
+        "optimum": {},
+    }
+    file.write_text(json.dumps(saved, indent=1) + "\n")
+    saved["errors"] = {
+        model: errors(table, found, cross_validated(table, found, _fit(model, table, found, kernels)))
+        for model in MODELS
+    }
+    saved["optimum"] = {model: densely_searched(SnnProblem(name, model, folder)) for model in MODELS}
+    file.write_text(json.dumps(saved, indent=1) + "\n")
+    print(json.dumps({key: saved[key] for key in ("errors", "optimum")}, indent=1))
+
+
+def _fit(
+    model: str, table: Table, found: Quantities, kernels: dict[str, Kernel]
+) -> Callable[[Sequence[int]], Regressor]:
+    """Rows -> the regressor of that name on them."""
+
+    def fitted(rows: Sequence[int]) -> Regressor:
+        match model:
+            case "forest":
+                return forest_of(table.X, found, rows)
+            case "smooth":
+                return smooth_of(table.X, found, kernels, rows)
+            case _:
+                return Mean([forest_of(table.X, found, rows), smooth_of(table.X, found, kernels, rows)])
+
+    return fitted
+
+
+def cross_validated(table: Table, found: Quantities, fit: Callable[[Sequence[int]], Regressor]) -> np.ndarray:
+    """``n x q`` predicted by regressors that have not seen that configuration, nor its repeats."""
+    numbers = np.unique(table.configuration)
+    folds = np.random.default_rng(0).permutation(len(numbers)) % N_FOLDS
+    fold = folds[np.searchsorted(numbers, table.configuration)]
+    predicted = np.zeros_like(found.Y)
+    for each in range(N_FOLDS):
+        predicted[fold == each] = fit(np.flatnonzero(fold != each))(table.X[fold == each])
+    return predicted
+
+
+def errors(table: Table, found: Quantities, predicted: np.ndarray) -> dict[str, float]:
+    """Root mean squares, rank correlations, and how often the feasibility is right."""
+    score, guess = table.score, predicted[:, found.columns["score"]][:, 0]
+    silent = {one.layer: found.columns[f"silent_{one.layer}"] for one in table.config.stopping}
+    betas = [one.beta for one in table.config.stopping]
+    true, said = (
+        np.all([Y[:, columns][:, -1] <= beta for columns, beta in zip(silent.values(), betas, strict=True)], axis=0)
+        for Y in (found.Y, predicted)
+    )
+    good = true & (score >= np.quantile(score[true], 0.75))
+    cost = found.columns["cost"]
+    result = {
+        "score_rmse": _rmse(score, guess),
+        "score_r2": 1 - float(((score - guess) ** 2).mean() / score.var()),
+        "score_rank_correlation": float(spearmanr(score, guess).statistic),
+        "score_rmse_feasible": _rmse(score[true], guess[true]),
+        "score_r2_feasible": 1 - float(((score - guess)[true] ** 2).mean() / score[true].var()),
+        "score_rmse_best_quarter": _rmse(score[good], guess[good]),
+        "feasible_share": float(true.mean()),
+        "feasible_balanced_accuracy": float((said[true].mean() + (~said[~true]).mean()) / 2),
+        "running_rmse": _rmse(found.Y[:, found.columns["running"]], predicted[:, found.columns["running"]]),
+        "log_seconds_rmse": _rmse(found.Y[:, cost], predicted[:, cost]),
+    }
+    result |= {f"silent_{layer}_rmse": _rmse(found.Y[:, where], predicted[:, where]) for layer, where in silent.items()}
+    return {name: round(value, 4) for name, value in result.items()}
+
+
+def _rmse(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.sqrt(np.mean((a - b) ** 2)))
+
+
+def densely_searched(problem: SnnProblem) -> dict[str, Any]:
+    """The best expected score of a point that is expected to be feasible: Sobol points, then steps from the best."""
+    space, rng = problem.table.space, np.random.default_rng(0)
+    X = np.concatenate([problem.table.X, space.snap(qmc.Sobol(space.dim, seed=0).random(N_DENSE))])
+    values, step = _values(problem, X), 0.2
+    for _ in range(N_ROUNDS):
+        best = np.argsort(-values)[:N_BEST]
+        X, values = X[best], values[best]
+        moved = np.repeat(X, N_MOVED // N_BEST, axis=0)
+        moves = rng.random(moved.shape) < rng.choice([0.1, 0.3, 1.0], size=(len(moved), 1))
+        moved = space.snap(np.clip(moved + moves * step * rng.standard_normal(moved.shape), 0.0, 1.0))
+        X, values = np.concatenate([X, moved]), np.concatenate([values, _values(problem, moved)])
+        step *= 0.85
+    best = int(np.argmax(values))
+    return {"score": round(float(values[best]), 4), "params": space.decode(X[best])}
+
+
+def _values(problem: SnnProblem, X: np.ndarray) -> np.ndarray:
+    """Expected scores ``r`` of points that decode to themselves; minus infinity where silence is expected."""
+    space, found = problem.table.space, []
+    _, first, which = np.unique(X[:, space.columns["epochs"].start], return_index=True, return_inverse=True)
+    epochs = np.array([float(space.decode(X[row])["epochs"]) for row in first])[which]
+    for start in range(0, len(X), CHUNK):
+        part = slice(start, start + CHUNK)
+        predicted = problem.predicted(X[part])
+        found.append(np.where(problem.feasible(predicted, epochs[part]), predicted[:, 0], -np.inf))
+    return np.concatenate(found)
