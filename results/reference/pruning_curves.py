@@ -23,7 +23,8 @@ from scipy.stats import spearmanr
 
 from snnhpo_mpi.bench import stopping as bench
 from snnhpo_mpi.bench.curve_table import Curve
-from snnhpo_mpi.optim.stopping import LearningCurves, PruningSettings, Reported, is_spare
+from snnhpo_mpi.optim.stopping import LearningCurves, PruningSettings, is_spare
+from snnhpo_mpi.trial import Interim
 
 Array = NDArray[np.float64]
 
@@ -108,7 +109,7 @@ def _learning(search: Search, progress: float, name: str, rng: np.random.Generat
     log_error = centre + (high - centre) * left + width * z
     log_error = low + np.logaddexp(0.0, 3.0 * (log_error - low)) / 3.0  # not below the best there is
     error = min(float(np.exp(log_error)), 0.88)
-    epochs = np.arange(1.0, rng.integers(search.epochs[0], search.epochs[1] + 1) + 1)
+    epochs = np.arange(1, rng.integers(search.epochs[0], search.epochs[1] + 1) + 1)
     shape = str(rng.choice(search.shapes))
     badness = (np.log(error) - low) / (high - low)
     pace = 0.6 - 1.2 * badness if shape == "crossing" else 0.6 * badness  # crossing: the fast ones end worse
@@ -141,20 +142,20 @@ def _remaining(shape: str, epochs: Array, tau: float, rng: np.random.Generator) 
 def _silent(search: Search, name: str, rng: np.random.Generator) -> Curve:
     n = int(rng.integers(1, 3 if search.silent < 0.3 else search.epochs[1]))
     seconds = EPOCH_S * float(np.exp(rng.normal(0.0, 0.5)))
-    return Curve(name, False, [float(e) for e in range(1, n + 1)], rng.uniform(0.1, 0.15, n).tolist(), [seconds] * n)
+    return Curve(name, False, list(range(1, n + 1)), rng.uniform(0.1, 0.15, n).tolist(), [seconds] * n)
 
 
-def plain(curves: LearningCurves, report: Reported, settings: PruningSettings) -> bool:
+def plain(curves: LearningCurves, report: Interim, settings: PruningSettings) -> bool:
     """The rule to beat: the largest gain of the ten finished trials nearest in score does not reach the best."""
-    if report.number < settings.first or is_spare(report.number, settings.spare):
+    if settings.rule == "none" or report.number < settings.first or is_spare(report.number, settings.spare):
         return False
-    then, finals = curves.last_until(report.position), curves.finals
-    known = np.isfinite(then) & np.isfinite(finals)
-    if np.count_nonzero(known) < settings.first:
+    rows = curves.finished_beyond(report.position)
+    if len(rows) < settings.first:
         return False
-    gains = (finals - then)[known]
-    nearest = np.argsort(np.abs(then[known] - report.score), kind="stable")[:10]
-    return bool(report.score + gains[nearest].max() < np.nanmax(finals))
+    then = curves.at(report.position, rows)[:, 0]
+    gains = curves.finals_of(rows)[0] - then
+    nearest = np.argsort(np.abs(then - report.score), kind="stable")[:10]
+    return bool(report.score + gains[nearest].max() < curves.finals.max())
 
 
 def figures(curves: Sequence[Curve]) -> str:
@@ -190,7 +191,7 @@ def write(path: Path, curves: Sequence[Curve]) -> None:
         rows.writerow(["trial", "epoch", "score", "seconds", "feasible"])
         for curve in curves:
             for row in zip(curve.epochs, curve.scores, curve.seconds, strict=True):
-                rows.writerow([curve.name, int(row[0]), row[1], f"{row[2]:.3f}", int(curve.feasible)])
+                rows.writerow([curve.name, row[0], row[1], f"{row[2]:.3f}", int(curve.feasible)])
 
 
 def rule_row(curves: Sequence[Curve], rule: str) -> str:

@@ -27,7 +27,7 @@ class Curve:
 
     name: str
     feasible: bool
-    epochs: list[float] = field(default_factory=list)
+    epochs: list[int] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
 
@@ -53,9 +53,9 @@ def read_curves(path: Path) -> list[Curve]:
         curve = curves.setdefault(name, Curve(name, feasible == 1.0))
         if curve.feasible != (feasible == 1.0):
             raise row.fault("feasible", f"the same in all rows of trial {name}")
-        epoch = row.number("epoch", 0.0, "a number of at least 0")
+        epoch = row.count("epoch")
         if curve.epochs and epoch <= curve.epochs[-1]:
-            raise row.fault("epoch", f"more than the epoch before of trial {name}, which is {curve.epochs[-1]:g},")
+            raise row.fault("epoch", f"more than the epoch before of trial {name}, which is {curve.epochs[-1]},")
         curve.epochs.append(epoch)
         curve.scores.append(row.number("score", -math.inf, "a number, or nan where there is no score", nan=True))
         curve.seconds.append(row.number("seconds", 0.0, "a number of at least 0"))
@@ -86,6 +86,14 @@ class _Row:
         if (nan and math.isnan(value)) or (math.isfinite(value) and value >= least):
             return value
         raise self.fault(column, wanted)
+
+    def count(self, column: str) -> int:
+        """An integer of a column, at least 0, however it is written."""
+        wanted = "an integer of at least 0"
+        value = self.number(column, 0.0, wanted)
+        if not value.is_integer():
+            raise self.fault(column, wanted)
+        return int(value)
 
     def fault(self, column: str, wanted: str) -> ConfigError:
         """What to raise of a column."""

@@ -18,7 +18,8 @@ from pathlib import Path
 
 from snnhpo_mpi.arguments import positive
 from snnhpo_mpi.bench.curve_table import Curve, read_curves
-from snnhpo_mpi.optim.stopping import RULES, Finished, LearningCurves, PruningSettings, Reported, stops
+from snnhpo_mpi.optim.stopping import RULES, LearningCurves, PruningSettings, stops
+from snnhpo_mpi.trial import Interim, Outcome, State
 
 NEAR_BEST = 1e-3  # a final score so close to the best counts as the best
 
@@ -51,10 +52,11 @@ def replay(curves: Sequence[Curve], settings: PruningSettings, n_workers: int) -
         now, number, row = heapq.heappop(arrivals)
         curve, is_last = curves[number], row + 1 == len(curves[number].epochs)
         done.seconds[number] += curve.seconds[row]
-        report = Reported(number, curve.epochs[row], curve.scores[row])
+        report = Interim(number, curve.epochs[row], done.seconds[number], curve.scores[row])
         seen.add(report)
         if is_last:
-            seen.add(Finished(number, curve.scores[row], curve.feasible))
+            state = State.COMPLETED if curve.feasible else State.STOPPED
+            seen.add(Outcome(number, state, {"score": curve.scores[row]}))
         elif not (curve.feasible and stops(seen, report, settings)):
             heapq.heappush(arrivals, (now + curve.seconds[row + 1], number, row + 1))
             continue

@@ -1,12 +1,12 @@
 """Stop trials that cannot win: rules that judge a running trial by what all trials have reported so far.
 
-A decision follows from the reports and ends in the order in which rank 0 noted them, from nothing else: no clock, no
-random number, no score of a later report. A resumed study that reads them again decides as before.
+A decision follows from the reports and outcomes in the order of the journal, and from nothing else: no clock, no random
+number, nothing that was reported later. A resumed study that reads them again decides as before.
 
 Sources: Golovin et al., KDD 2017, section 3.2.2 (median); Li et al., MLSys 2020, the variant that stops (ASHA).
 
 Notation
-    n trials that have reported    r reports of the longest of them    p position: samples seen, or epochs
+    n trials that have reported    r reports of the longest of them    p position: training samples seen, or epochs
 """
 
 from __future__ import annotations
@@ -20,12 +20,15 @@ from typing import Literal, assert_never
 import numpy as np
 from numpy.typing import NDArray
 
+from snnhpo_mpi.trial import Interim, Outcome, State
+
 Array = NDArray[np.float64]
+Rows = NDArray[np.int64]
 Rule = Literal["gain", "asha", "median", "none"]
 RULES: tuple[Rule, ...] = ("gain", "asha", "median", "none")
 GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
+LARGEST = 1e100  # a score whose square is finite too
 LEAST_REMAINING = 0.05  # of a trial that takes longer than usual
-LARGEST = 1e100
 RIDGE = 0.1  # of a fit to features of unit size: as if a tenth of a trial spoke for no effect
 
 
@@ -56,134 +59,119 @@ class PruningSettings:
     unit: float = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Reported:
-    """A running trial had a score at a position."""
-
-    number: int
-    position: float
-    score: float
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """A trial ended by itself; ``score`` is its final one, NaN if it has none."""
-
-    number: int
-    score: float
-    feasible: bool
-
-
 class LearningCurves:
-    """What all trials have reported so far.
-
-    Attributes:
-        numbers: row of each trial, in the order of their first reports.
-    """
+    """What all trials have reported so far, a row a trial in the order of their first reports."""
 
     def __init__(self) -> None:
-        self.numbers: dict[int, int] = {}
+        self._rows: dict[int, int] = {}
         self._positions: Array = np.full((64, 8), np.inf)
         self._scores: Array = np.full((64, 8), np.nan)
-        self._lengths = np.zeros(64, dtype=np.int64)
+        self._least: Array = np.full(8, np.inf)  # position in each column
+        self._lengths: Rows = np.zeros(64, dtype=np.int64)
+        self._ends: Array = np.full(64, -np.inf)
         self._finals: Array = np.full(64, np.nan)
 
-    def add(self, event: Reported | Finished) -> None:
-        """Take in the next event.
+    def add(self, event: Interim | Outcome) -> None:
+        """Take in the next report or outcome.
 
         A score that is not finite, or too large to square, says nothing and is not kept. What a trial reported that
-        ended infeasible or without a score is forgotten: a silent network is no measure for one that learns.
+        ended infeasible or failed is forgotten: a silent network is no measure for one that learns. That of a pruned
+        one stays, without a final score.
         """
         match event:
-            case Reported():
+            case Interim():
                 if _usable(event.score):
-                    self._report(event)
-            case Finished():
+                    self._report(event.number, event.position, float(event.score or 0.0))
+            case Outcome():
                 row = self._row(event.number)
-                if event.feasible and _usable(event.score):
-                    self._finals[row] = event.score
-                else:
-                    self._positions[row], self._scores[row], self._lengths[row] = np.inf, np.nan, 0
-
-    @property
-    def positions(self) -> Array:
-        """``n x r``, increasing in each row, infinite after its last report."""
-        return self._positions[: len(self.numbers)]
-
-    @property
-    def scores(self) -> Array:
-        """``n x r``, NaN after the last report of a row."""
-        return self._scores[: len(self.numbers)]
+                if event.feasible and _usable(event.objective):
+                    self._finals[row] = event.objective
+                elif event.state is not State.PRUNED:
+                    self._positions[row], self._scores[row] = np.inf, np.nan
+                    self._lengths[row], self._ends[row] = 0, -np.inf
 
     @property
     def finals(self) -> Array:
-        """``n`` final scores; NaN of a trial that runs, was stopped or is infeasible."""
-        return self._finals[: len(self.numbers)]
+        """Final scores of the feasible trials that were trained to their ends, in any order."""
+        finals = self._finals[: len(self._rows)]
+        return finals[np.isfinite(finals)]
 
-    @property
-    def ends(self) -> Array:
-        """``n`` latest positions; 0 of a trial without a report."""
-        latest: Array = self.positions.max(axis=1, where=np.isfinite(self.positions), initial=0.0)
-        return latest
+    def finished_beyond(self, position: float) -> Rows:
+        """Rows of the trials with a final score that have reported at this position or later."""
+        n = len(self._rows)
+        return np.flatnonzero(np.isfinite(self._finals[:n]) & (self._ends[:n] >= position))
+
+    def finals_of(self, rows: Rows) -> tuple[Array, Array]:
+        """Final scores and latest positions of rows."""
+        return self._finals[rows], self._ends[rows]
 
     def of(self, number: int) -> tuple[Array, Array]:
         """Positions and scores that a trial has reported."""
-        row = self.numbers.get(number)
-        n = 0 if row is None else self._lengths[row]
-        return self._positions[row or 0, :n], self._scores[row or 0, :n]
+        row = self._rows.get(number, 0)
+        n = self._lengths[row] if number in self._rows else 0
+        return self._positions[row, :n], self._scores[row, :n]
 
-    def last_until(self, position: float) -> Array:
-        """``n`` scores of the latest reports up to a position; NaN of a trial that has not come so far."""
-        found = self._before(np.count_nonzero(self.positions <= position, axis=1))
-        return np.where(self.ends >= position, found, np.nan)
+    def at(self, position: float, rows: Rows) -> Array:
+        """``len(rows) x 3``: the score at a position, its rise since half of it, and since the report before.
 
-    def slopes(self, position: float) -> Array:
-        """``n x 2`` what a score is above that at half the position, and above the report before; 0 without one."""
-        n_until = np.count_nonzero(self.positions <= position, axis=1)
-        now = self._before(n_until)
-        half = self._before(np.count_nonzero(self.positions <= position / 2.0, axis=1))
-        return np.nan_to_num(np.column_stack([now - half, now - self._before(n_until - 1)]))
+        The score at a position is that of the latest report up to it; a rise without an earlier report is 0.
+        """
+        width = max(1, np.count_nonzero(self._least <= position))  # what is later need not be looked at
+        positions, scores, each = self._positions[:, :width][rows], self._scores[:, :width][rows], np.arange(len(rows))
+        n_now = np.count_nonzero(positions <= position, axis=1)
+        n_half = np.count_nonzero(positions <= position / 2.0, axis=1)
+        now = scores[each, np.maximum(n_now - 1, 0)]
+        half = np.where(n_half > 0, scores[each, np.maximum(n_half - 1, 0)], now)
+        before = np.where(n_now > 1, scores[each, np.maximum(n_now - 2, 0)], now)
+        return np.column_stack([np.where(n_now > 0, now, np.nan), now - half, now - before])
 
-    def _before(self, counts: NDArray[np.int64]) -> Array:
-        """``n`` scores, of each row the last one of so many; NaN of none."""
-        last = self.scores[np.arange(len(counts)), np.maximum(counts - 1, 0)]
-        found: Array = np.where(counts > 0, last, np.nan)
-        return found
+    def row(self, number: int) -> Rows:
+        """The row of a trial, as an array of one."""
+        return np.array([self._rows[number]])
+
+    def mean_until(self, position: float, rows: Rows) -> Array:
+        """Mean of all scores of each row up to a position; NaN of none."""
+        until = self._positions[rows] <= position
+        count = np.count_nonzero(until, axis=1)
+        total = np.sum(self._scores[rows], axis=1, where=until)
+        return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
     def first_from(self, position: float) -> Array:
-        """``n`` scores of the first reports from a position on; NaN of a trial that has not come so far."""
-        n_before = np.count_nonzero(self.positions < position, axis=1)
-        width = self.scores.shape[1]
-        found = self.scores[np.arange(len(n_before)), np.minimum(n_before, width - 1)]
-        return np.where(n_before < width, found, np.nan)
+        """Scores of all trials that have come so far, of the first report of each from there on."""
+        n = len(self._rows)
+        n_before = np.count_nonzero(self._positions[:n] < position, axis=1)
+        there = np.flatnonzero(self._ends[:n] >= position)
+        return self._scores[there, n_before[there]]
 
     def _row(self, number: int) -> int:
-        row = self.numbers.setdefault(number, len(self.numbers))
+        row = self._rows.setdefault(number, len(self._rows))
         if row == len(self._lengths):
             self._positions = np.pad(self._positions, ((0, row), (0, 0)), constant_values=np.inf)
             self._scores = np.pad(self._scores, ((0, row), (0, 0)), constant_values=np.nan)
             self._lengths = np.pad(self._lengths, (0, row))
+            self._ends = np.pad(self._ends, (0, row), constant_values=-np.inf)
             self._finals = np.pad(self._finals, (0, row), constant_values=np.nan)
         return row
 
-    def _report(self, event: Reported) -> None:
-        row = self._row(event.number)
+    def _report(self, number: int, position: float, score: float) -> None:
+        row = self._row(number)
         at = self._lengths[row]
-        if at and event.position <= self._positions[row, at - 1]:
+        if position <= self._ends[row]:
             return  # a second time, by a trial that went back to its checkpoint
         if at == self._positions.shape[1]:
             self._positions = np.pad(self._positions, ((0, 0), (0, at)), constant_values=np.inf)
             self._scores = np.pad(self._scores, ((0, 0), (0, at)), constant_values=np.nan)
-        self._positions[row, at], self._scores[row, at] = event.position, event.score
+            self._least = np.pad(self._least, (0, at), constant_values=np.inf)
+        self._least[at] = min(self._least[at], position)
+        self._positions[row, at], self._scores[row, at], self._ends[row] = position, score, position
         self._lengths[row] += 1
 
 
-def _usable(score: float) -> bool:
-    """Whether a score is finite, and its square too."""
-    return abs(score) <= LARGEST  # NaN is not
+def _usable(score: float | None) -> bool:
+    return score is not None and abs(score) <= LARGEST  # NaN is not
 
 
-def curves_of(events: Iterable[Reported | Finished]) -> LearningCurves:
+def curves_of(events: Iterable[Interim | Outcome]) -> LearningCurves:
     """What has been reported, from all events in order."""
     curves = LearningCurves()
     for event in events:
@@ -196,24 +184,25 @@ def is_spare(number: int, share: float) -> bool:
     return (number + 1) * GOLDEN % 1.0 < share
 
 
-def stops(curves: LearningCurves, report: Reported, settings: PruningSettings) -> bool:
-    """Whether a trial is to stop after a report, the latest in ``curves``."""
-    if report.number < settings.first or is_spare(report.number, settings.spare) or not _usable(report.score):
+def stops(curves: LearningCurves, report: Interim, settings: PruningSettings) -> bool:
+    """Whether a trial is to stop after a report, which is its latest in ``curves``."""
+    score = report.score
+    if score is None or not _usable(score) or report.number < settings.first or is_spare(report.number, settings.spare):
         return False
     match settings.rule:
         case "gain":
-            return gain(curves, report, settings)
+            return gain(curves, report.number, report.position, score, settings)
         case "asha":
-            return asha(curves, report, settings)
+            return asha(curves, report.number, report.position, score, settings)
         case "median":
-            return median(curves, report, settings)
+            return median(curves, report.number, report.position, settings)
         case "none":
             return False
         case _:
             assert_never(settings.rule)
 
 
-def gain(curves: LearningCurves, report: Reported, settings: PruningSettings) -> bool:
+def gain(curves: LearningCurves, number: int, position: float, score: float, settings: PruningSettings) -> bool:
     """The chance that the trial ends as well as the bar is small, by what finished trials gained from here on.
 
     The final score is predicted by a linear model of the remaining gain given score and slope, fitted to the finished
@@ -221,20 +210,20 @@ def gain(curves: LearningCurves, report: Reported, settings: PruningSettings) ->
     that is nearly paid for needs a smaller chance, and a lower bar: near-duplicates of the best are wanted where scores
     have noise.
     """
-    then, finals = curves.last_until(report.position), curves.finals
-    known = np.isfinite(then) & np.isfinite(finals)
+    rows = curves.finished_beyond(position)
+    features = curves.at(position, rows)  # n x 3
+    known = np.isfinite(features[:, 0])
     if np.count_nonzero(known) < settings.first:
         return False
-    progress = min(1.0, report.position / float(np.mean(curves.ends[known])))
-    bar = _bar(finals[np.isfinite(finals)], progress, settings)
-    if report.score >= bar:
+    finals, ends = (values[known] for values in curves.finals_of(rows))
+    progress = min(1.0, position / float(np.mean(ends)))
+    bar = _bar(curves.finals, progress, settings)
+    if score >= bar:
         return False
-    slopes = curves.slopes(report.position)
-    own = slopes[curves.numbers[report.number]]
-    features = np.column_stack([then[known] - report.score, slopes[known] - own])  # n x 3, the trial itself at 0
-    mean, spread = _gain_ahead(features, (finals - then)[known], settings)
+    features = features[known]
+    mean, spread = _gain_ahead(features - curves.at(position, curves.row(number)), finals - features[:, 0], settings)
     chance = settings.chance * max(LEAST_REMAINING, 1.0 - progress)
-    return report.score + mean + spread * NormalDist().inv_cdf(1.0 - chance) < bar
+    return score + mean + spread * NormalDist().inv_cdf(1.0 - chance) < bar
 
 
 def _bar(finals: Array, progress: float, settings: PruningSettings) -> float:
@@ -256,7 +245,7 @@ def _gain_ahead(features: Array, gains: Array, settings: PruningSettings) -> tup
     reach = np.partition(distances, n_near - 1)[n_near - 1]
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # of trials equal to the last digit
         weights = np.where(distances > 0.0, np.exp(-0.5 * (1.5 * distances / reach) ** 2), 1.0)
-    sizes = np.sqrt(np.average(features**2, axis=0, weights=weights))
+    sizes = np.sqrt(weights @ features**2 / weights.sum())
     X = np.column_stack([np.ones(len(gains)), features / np.where(sizes > 0.0, sizes, 1.0)])  # n x (1 + f)
     A = X.T @ (weights[:, None] * X)
     A[np.diag_indices_from(A)] += [0.0] + [RIDGE] * features.shape[1]
@@ -268,24 +257,19 @@ def _gain_ahead(features: Array, gains: Array, settings: PruningSettings) -> tup
     return float(beta[0] + off.mean()), float(off.std(ddof=1) * math.sqrt(1.0 + inverse[0, 0]))
 
 
-def median(curves: LearningCurves, report: Reported, settings: PruningSettings) -> bool:
+def median(curves: LearningCurves, number: int, position: float, settings: PruningSettings) -> bool:
     """The best score so far is below the median of what the finished trials had in the mean up to this position."""
-    known = np.isfinite(curves.finals) & np.isfinite(curves.last_until(report.position))
-    if np.count_nonzero(known) < settings.first:
-        return False
-    until = curves.positions[known] <= report.position
-    means = np.mean(curves.scores[known], axis=1, where=until)
-    return bool(curves.of(report.number)[1].max() < np.median(means))
+    means = curves.mean_until(position, curves.finished_beyond(position))
+    means = means[np.isfinite(means)]
+    return len(means) >= settings.first and bool(curves.of(number)[1].max() < np.median(means))
 
 
-def asha(curves: LearningCurves, report: Reported, settings: PruningSettings) -> bool:
+def asha(curves: LearningCurves, number: int, position: float, score: float, settings: PruningSettings) -> bool:
     """The report is a trial's first on a rung, and not among the best share ``1 / eta`` of all first ones there."""
-    positions, _ = curves.of(report.number)
     rung = settings.unit
-    while rung * settings.eta <= report.position:
+    while rung * settings.eta <= position:
         rung *= settings.eta
-    if report.position < rung or np.count_nonzero(positions >= rung) > 1:
+    if position < rung or np.count_nonzero(curves.of(number)[0] >= rung) > 1:
         return False
-    there = curves.first_from(rung)
-    there = np.sort(there[np.isfinite(there)])[::-1]
-    return bool(report.score < there[max(1, len(there) // settings.eta) - 1])
+    there = np.sort(curves.first_from(rung))[::-1]
+    return bool(score < there[max(1, len(there) // settings.eta) - 1])

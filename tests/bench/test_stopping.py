@@ -34,7 +34,7 @@ def curve(
 ) -> Curve:
     n = len(scores)
     each = [seconds] * n if isinstance(seconds, float) else list(seconds)
-    return Curve(name, feasible, [float(epoch) for epoch in range(1, n + 1)], list(scores), each)
+    return Curve(name, feasible, list(range(1, n + 1)), list(scores), each)
 
 
 def random_curves(n: int = 120, seed: int = 0) -> list[Curve]:
@@ -50,7 +50,7 @@ def random_curves(n: int = 120, seed: int = 0) -> list[Curve]:
 
 def written(path: Path, curves: Sequence[Curve]) -> Path:
     rows = [
-        f"{number},{epoch:g},{score!r},{seconds!r},{int(one.feasible)}\n"
+        f"{number},{epoch},{score!r},{seconds!r},{int(one.feasible)}\n"
         for number, one in enumerate(curves)
         for epoch, score, seconds in zip(one.epochs, one.scores, one.seconds, strict=True)
     ]
@@ -174,7 +174,7 @@ def test_rows_of_trials_may_alternate_and_other_columns_are_left_alone(tmp_path:
         "\ufefflr,trial,epoch,score,seconds\n0.1,b,1,0.5,1\n0.2,a,1,0.3,2\n\n0.1,b,4,0.6,1.5\n", encoding="utf-8"
     )
     first, second = read_curves(path)
-    assert (first.name, first.epochs, first.scores, first.seconds) == ("b", [1.0, 4.0], [0.5, 0.6], [1.0, 1.5])
+    assert (first.name, first.epochs, first.scores, first.seconds) == ("b", [1, 4], [0.5, 0.6], [1.0, 1.5])
     assert second.feasible and second.final == 0.3
 
 
@@ -191,6 +191,7 @@ def test_rows_of_trials_may_alternate_and_other_columns_are_left_alone(tmp_path:
         (HEADER + "1,1,0.1,nan,1\n", r"line 2, column seconds: a number of at least 0 is needed, found 'nan'"),
         (HEADER + "1,1,0.1,-1,1\n", r"line 2, column seconds: .*found '-1'"),
         (HEADER + "1,one,0.1,1,1\n", r"line 2, column epoch: .*found 'one'"),
+        (HEADER + "1,1.5,0.1,1,1\n", r"line 2, column epoch: an integer of at least 0 is needed, found '1.5'"),
         (HEADER + ",1,0.1,1,1\n", r"line 2, column trial: a name or a number is needed, found nothing"),
         (HEADER + "1,1,0.1,1,2\n", r"line 2, column feasible: 0 or 1 is needed, found '2'"),
         (HEADER + "1,1,0.1,1,1\n1,2,0.1,1,0\n", r"line 3, column feasible: the same in all rows of trial 1"),
