@@ -200,8 +200,9 @@ def _cost(config: StudyConfig) -> str:
 
 def _pace(config: StudyConfig) -> int:
     """A round number of samples that a worker presents in a second; ``check --trial`` measures it."""
-    compiled = isinstance(config.trainer, StdpSettings) and config.trainer.engine == "fast"
-    return ONE_BY_ONE if compiled and config.trainer.batch_size == 1 else IN_BATCHES
+    trainer = config.trainer
+    is_compiled = isinstance(trainer, StdpSettings) and trainer.engine == "fast" and trainer.batch_size == 1
+    return ONE_BY_ONE if is_compiled else IN_BATCHES
 
 
 def _span(seconds: float) -> str:
