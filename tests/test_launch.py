@@ -108,7 +108,7 @@ def test_everything_killed_in_the_middle_resumes_to_the_full_number_none_twice(f
     numbers = [line["number"] for line in ended(journal)]
     assert len(numbers) == len(set(numbers)) == 30
     for number, line in done_before.items():
-        assert data.objective[list(data.number).index(number)] == line["objective"]
+        assert data.objective[list(data.number).index(number)] == line["objectives"]["accuracy"]
 
 
 def ranks_of(toy: Path) -> set[int]:

@@ -76,7 +76,7 @@ class BotorchScbo:
     def ask(self) -> Proposal:
         """Next of the queue, refilled by the models when empty."""
         if not self._queue:
-            self._queue.extend(self._proposals())
+            self._queue.extend(self._proposals() if self._Y else self._sobol(self._batch).numpy())
         x = self._space.snap(self._queue.popleft()[None])[0]
         trial = Trial(self._number, self._space.decode(x), trial_seed(self._seed, self._number))
         self._asked[trial.number] = x

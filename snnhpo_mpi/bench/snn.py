@@ -186,7 +186,9 @@ class SnnProblem:
         self.optimum: float | None = self._known.get("optimum", {}).get(model, {}).get("score")
         self._quantities = quantities(self.table)
         self._regressor = self._fitted(model)
-        self._expected = functools.lru_cache(maxsize=4096)(self._at)
+        self._expected = functools.lru_cache(maxsize=4096)(
+            lambda encoded: self.said(self.predicted(np.frombuffer(encoded)[None])[0])
+        )
 
     def _fitted(self, model: str) -> Regressor:
         X, found = self.table.X, self._quantities
@@ -207,9 +209,9 @@ class SnnProblem:
         """What the regressors say of a configuration."""
         return self._expected(self.table.space.encode(params).tobytes())
 
-    def _at(self, encoded: bytes) -> Expected:
-        found = self._regressor(np.frombuffer(encoded)[None])[0]
-        at = {name: found[columns] for name, columns in self._quantities.columns.items()}
+    def said(self, predicted: Array) -> Expected:
+        """What a row ``q`` of ``predicted`` means."""
+        at = {name: predicted[columns] for name, columns in self._quantities.columns.items()}
         running = np.full(len(self._quantities.known), np.nan)
         running[self._quantities.known] = at["running"].clip(0.0, 1.0)
         start_seconds, sample_seconds, score_seconds = (float(seconds) for seconds in np.exp(at["cost"]))
@@ -223,68 +225,74 @@ class SnnProblem:
             score_seconds=score_seconds,
         )
 
+    def is_feasible(self, expected: Expected, epochs: int) -> bool:
+        """Whether no monitor would stop a training with the expected silent samples, and its last epoch is feasible."""
+        n, positions = n_train(self.table.config), self.table.positions
+        for one in self.table.config.stopping:
+            rule = monitor_of(one, n).rule
+            for epoch in range(epochs):
+                edges = np.clip(positions, max(epoch * n, one.warm_up), (epoch + 1) * n)
+                seen, silent = np.cumsum(np.diff(edges)), np.cumsum(np.diff(edges) * expected.silent[one.layer])
+                looks = [(int(k), int(seen[j]), int(seen[j - 1]) if j else 0) for j, k in enumerate(silent) if seen[j]]
+                if any(rule.stops(*look) for look in looks):
+                    return False
+            if rule.constraint(*looks[-1][:2]) > 0:
+                return False
+        return True
+
     def train(self, trial: Trial) -> Training:
         """Imagine a training; follows from the trial's hyperparameters and seed."""
-        expected, config = self.expected(trial.params), self.table.config
-        rng = np.random.default_rng(trial.seed)
-        planned = n_train(config) * int(trial.params["epochs"])
-        n_windows = int(np.searchsorted(self.table.positions, planned))
-        silent = {layer: self._lucky(layer, shares[:n_windows], rng) for layer, shares in expected.silent.items()}
-        seen, constraints, is_stopped = self._watch(trial.params, silent, planned, rng)
-        ends = np.minimum(self.table.positions[1 : 1 + n_windows], planned)
+        expected, rng = self.expected(trial.params), np.random.default_rng(trial.seed)
+        planned = n_train(self.table.config) * int(trial.params["epochs"])
+        ends = np.unique(np.minimum(self.table.positions[1:], planned))
+        silent = {layer: self._lucky(layer, shares[: len(ends)], rng) for layer, shares in expected.silent.items()}
+        watched = self._watch(trial.params, silent, planned, rng)
         luck = rng.standard_normal() / math.sqrt(self.luck.n_effective)
-        scores = _reported(expected.running[:n_windows], ends, luck, rng)
-        n_kept = int(np.searchsorted(ends, seen)) + 1
+        scores, counted = _reported(expected.running[: len(ends)], ends, luck, rng)
         score = _drawn(expected.score, luck, self.table.n_held_out)
-        running = np.nan_to_num(scores[:n_kept])[-1]
+        last = int(np.searchsorted(ends, watched.seen))
         outcome = Outcome(
             number=trial.number,
-            state=State.STOPPED if is_stopped else State.COMPLETED,
-            objectives={ACCURACY: float(running if is_stopped else score)},
-            constraints=constraints,
-            metrics=self._metrics(trial.params, expected, seen, planned, is_stopped),
+            state=State.STOPPED if watched.is_stopped else State.COMPLETED,
+            objectives={ACCURACY: float(np.nan_to_num(scores[last])) if watched.is_stopped else score},
+            n_scored=int(counted[last]) if watched.is_stopped else self.table.n_held_out,
+            constraints=watched.constraints,
+            metrics=self._metrics(trial.params, expected, watched, planned),
         )
-        reports = np.minimum(ends[:n_kept], seen)
-        kept = {layer: shares[:n_kept] for layer, shares in silent.items()}
-        return Training(outcome, self.seconds(trial.params, outcome), reports, scores[:n_kept], kept)
+        reports = np.minimum(ends[: last + 1], watched.seen)
+        kept = {layer: shares[: last + 1] for layer, shares in silent.items()}
+        return Training(outcome, self.seconds(trial.params, outcome), reports, scores[: last + 1], kept)
 
     def _lucky(self, layer: str, shares: Array, rng: np.random.Generator) -> Array:
         """Shares of silent samples of a layer, with the luck of a seed in their log odds."""
         odds = shares / np.maximum(1.0 - shares, 1e-12) * math.exp(self.luck.silence[layer] * rng.standard_normal())
         return np.asarray(odds / (1.0 + odds))
 
-    def _watch(
-        self, params: Params, silent: Mapping[str, Array], planned: int, rng: np.random.Generator
-    ) -> tuple[int, tuple[float, ...], bool]:
-        """Show the experiment's monitors silent samples: samples seen, constraints, whether they stopped it."""
+    def _watch(self, params: Params, silent: Mapping[str, Array], planned: int, rng: np.random.Generator) -> _Watched:
+        """Show the experiment's monitors silent samples."""
         n_epoch = n_train(self.table.config)
         window = np.searchsorted(self.table.positions, np.arange(planned), side="right") - 1
         events = {layer: rng.random(planned) < shares[window] for layer, shares in silent.items()}
         monitors = {one.layer: monitor_of(one, n_epoch) for one in self.table.config.stopping}
-        look, seen = self._look_every(params), 0
-        while seen < planned:
+        look, seen, is_stopped = self._look_every(params), 0, False
+        while seen < planned and not is_stopped:
             if seen % n_epoch == 0:
                 for monitor in monitors.values():
                     monitor.start_epoch()
             end = min(seen + look, seen - seen % n_epoch + n_epoch)
             for layer, monitor in monitors.items():
                 monitor.observe(events[layer][seen:end])
-            seen = end
-            if any(monitor.should_stop for monitor in monitors.values()):
-                break
-        is_stopped = any(monitor.should_stop for monitor in monitors.values())
-        return seen, tuple(float(monitor.constraint) for monitor in monitors.values()), is_stopped
+            seen, is_stopped = end, any(monitor.should_stop for monitor in monitors.values())
+        return _Watched(seen, tuple(float(monitor.constraint) for monitor in monitors.values()), is_stopped)
 
     def _look_every(self, params: Params) -> int:
         return LOOK_EVERY if isinstance(self.table.config.trainer, StdpSettings) else int(params["batch_size"])
 
-    def _metrics(
-        self, params: Params, expected: Expected, seen: int, planned: int, is_stopped: bool
-    ) -> dict[str, float]:
+    def _metrics(self, params: Params, expected: Expected, watched: _Watched, planned: int) -> dict[str, float]:
         spikes = {f"spikes_{layer}": mean for layer, mean in expected.spikes.items()}
         size = size_of(self.table.config, params, spikes | {"spikes_input": self.table.spikes_input})
-        ending = {"stopped_at": float(seen)} if is_stopped else {}
-        return size | spikes | ending | {"n_samples": float(seen), "n_samples_planned": float(planned)}
+        ending = {"stopped_at": float(watched.seen)} if watched.is_stopped else {}
+        return size | spikes | ending | {"n_samples": float(watched.seen), "n_samples_planned": float(planned)}
 
     def seconds(self, params: Params, outcome: Outcome) -> float:
         """What it takes in the mean: training up to its end, and scoring unless it was stopped [s]."""
@@ -292,24 +300,26 @@ class SnnProblem:
         training = expected.start_seconds + max(n_samples - FIRST_POSITION, 0.0) * expected.sample_seconds
         return training + (expected.score_seconds if outcome.state is State.COMPLETED else 0.0)
 
-    def feasible(self, predicted: Array, epochs: Array) -> NDArray[np.bool_]:
-        """Whether the mean of many seeds has few silent samples in its last epoch: ``r x q``, ``r`` -> ``r``."""
-        ends = np.minimum(self.table.positions[None], n_train(self.table.config) * epochs[:, None])  # r x (J + 1)
-        last = np.maximum(ends, ends[:, -1:] - n_train(self.table.config))
-        weights = np.diff(last) / n_train(self.table.config)
-        allowed = np.ones(len(predicted), dtype=bool)
-        for one in self.table.config.stopping:
-            shares = predicted[:, self._quantities.columns[f"silent_{one.layer}"]].clip(0.0, 1.0)
-            allowed &= (shares * weights).sum(1) <= one.beta
-        return allowed
+
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    """What the monitors made of a training: samples seen until its end, their constraints, whether they ended it."""
+
+    seen: int
+    constraints: tuple[float, ...]
+    is_stopped: bool
 
 
-def _reported(expected: Array, ends: Array, luck: float, rng: np.random.Generator) -> Array:
-    """Running scores at the windows' ends: the seed's luck, and that of the samples counted, half of those seen."""
+def _reported(expected: Array, ends: Array, luck: float, rng: np.random.Generator) -> tuple[Array, NDArray[np.int64]]:
+    """Running scores at the windows' ends, with the seed's luck, and of how many samples: half of those seen.
+
+    NaN and 0 where there is no prediction yet.
+    """
     known = np.isfinite(expected)
-    lucky = np.clip(np.nan_to_num(expected) + luck * np.sqrt(np.nan_to_num(expected * (1 - expected))), 0.0, 1.0)
-    counted = np.maximum(ends // 2, 1).astype(int)
-    return np.where(known, rng.binomial(counted, lucky) / counted, np.nan)
+    mean = np.where(known, expected, 0.0)
+    lucky = np.clip(mean + luck * np.sqrt(mean * (1.0 - mean)), 0.0, 1.0)
+    counted = np.where(known, ends // 2, 0).astype(np.int64)
+    return np.where(known, rng.binomial(counted, lucky) / np.maximum(counted, 1), np.nan), counted
 
 
 def _drawn(expected: float, luck: float, n: int) -> float:

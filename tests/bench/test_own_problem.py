@@ -64,6 +64,15 @@ def test_every_kind_of_method_takes_failed_trials_and_choices(method: str) -> No
     assert len(result["curves"][0]) == 26 and result["first_feasible"] != [None]
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:FutureWarning")
+def test_the_tutorials_algorithm_goes_on_where_every_trial_of_its_design_fails(folder: Path) -> None:
+    first = "    if params['x'] != 0.5:\n        raise MemoryError\n"
+    (folder / "own.py").write_text(
+        f"{SPACE}\ndef evaluate(params, seed, device):\n{first}    return {{'objective': 1}}"
+    )
+    assert run_benchmark("own.py", "botorch_scbo", 23, 2, range(1))["failed"] == [23]
+
+
 @pytest.mark.parametrize(
     ("target", "source", "message"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import sys
 import threading
@@ -258,6 +259,32 @@ def test_a_search_rebuilt_from_its_events_proposes_the_same_bits_and_touches_no_
     torch.set_rng_state(states[0])
     original.ask()
     assert (torch.get_rng_state() == states[0]).all() and random.getstate() == states[1]
+
+
+CHOICE = Space({"decoder": CategoricalParameter(type="categorical", choices=("all", "vote", "2gram", "3gram"))})
+ANSWERS = {
+    "failures": (MIXED, 1, lambda n: Outcome(n, State.COMPLETED, float(n), (-1.0,)) if n % 3 else failed(n)),
+    "no score": (MIXED, 2, lambda n: Outcome(n, State.STOPPED, 0.1, (0.4, 0.1 * n))),
+    "nothing feasible": (MIXED, 1, lambda n: Outcome(n, State.COMPLETED, float(n), (1.0 + n,))),
+    "extremes": (MIXED, 1, lambda n: Outcome(n, State.COMPLETED, 1e300 * (-1.0) ** n, (-1e300 if n % 2 else 1e300,))),
+    "choices alone": (CHOICE, 0, lambda n: Outcome(n, State.COMPLETED, float(n))),
+}
+
+
+def failed(number: int) -> Outcome:
+    return Outcome(number, State.FAILED, error="out of memory")
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+def test_the_models_propose_whatever_is_answered(kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    space, m, answer = ANSWERS[kind]
+    search = ScboSearch(space, m, 1, 2, SETTINGS)
+    with caplog.at_level(logging.WARNING, "snnhpo_mpi.optim"):
+        for number in range(5):
+            space.encode(search.ask(hurried=number == 3).trial.params)
+            if number:
+                search.tell(answer(number - 1))
+    assert not caplog.records  # no fallback was needed
 
 
 def test_the_fit_has_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -110,27 +110,23 @@ def _rmse(a: np.ndarray, b: np.ndarray) -> float:
 def densely_searched(problem: SnnProblem) -> dict[str, Any]:
     """The best expected score of a point that is expected to be feasible: Sobol points, then steps from the best."""
     space, rng = problem.table.space, np.random.default_rng(0)
-    X = np.concatenate([problem.table.X, space.snap(qmc.Sobol(space.dim, seed=0).random(N_DENSE))])
-    values, step = _values(problem, X), 0.2
-    for _ in range(N_ROUNDS):
-        best = np.argsort(-values)[:N_BEST]
-        X, values = X[best], values[best]
-        moved = np.repeat(X, N_MOVED // N_BEST, axis=0)
+    best = _best(problem, np.concatenate([problem.table.X, space.snap(qmc.Sobol(space.dim, seed=0).random(N_DENSE))]))
+    for step in 0.2 * 0.85 ** np.arange(N_ROUNDS):
+        moved = np.repeat(best, N_MOVED // len(best), axis=0)
         moves = rng.random(moved.shape) < rng.choice([0.1, 0.3, 1.0], size=(len(moved), 1))
         moved = space.snap(np.clip(moved + moves * step * rng.standard_normal(moved.shape), 0.0, 1.0))
-        X, values = np.concatenate([X, moved]), np.concatenate([values, _values(problem, moved)])
-        step *= 0.85
-    best = int(np.argmax(values))
-    return {"score": round(float(values[best]), 4), "params": space.decode(X[best])}
+        best = _best(problem, np.concatenate([best, moved]))
+    return {"score": round(float(problem.predicted(best[:1])[0, 0]), 4), "params": space.decode(best[0])}
 
 
-def _values(problem: SnnProblem, X: np.ndarray) -> np.ndarray:
-    """Expected scores ``r`` of points that decode to themselves; minus infinity where silence is expected."""
-    space, found = problem.table.space, []
-    _, first, which = np.unique(X[:, space.columns["epochs"].start], return_index=True, return_inverse=True)
-    epochs = np.array([float(space.decode(X[row])["epochs"]) for row in first])[which]
-    for start in range(0, len(X), CHUNK):
-        part = slice(start, start + CHUNK)
-        predicted = problem.predicted(X[part])
-        found.append(np.where(problem.feasible(predicted, epochs[part]), predicted[:, 0], -np.inf))
-    return np.concatenate(found)
+def _best(problem: SnnProblem, X: np.ndarray) -> np.ndarray:
+    """The feasible points of the best expected scores, the best first."""
+    predicted = np.concatenate([problem.predicted(X[start : start + CHUNK]) for start in range(0, len(X), CHUNK)])
+    best: list[int] = []
+    for row in np.argsort(-predicted[:, 0]):
+        epochs = int(problem.table.space.decode(X[row])["epochs"])
+        if problem.is_feasible(problem.said(predicted[row]), epochs):
+            best.append(int(row))
+        if len(best) == N_BEST:
+            break
+    return X[best]

@@ -28,7 +28,7 @@ from snnhpo_mpi.optim.scbo import ScboSearch
 from snnhpo_mpi.optim.sobol import SobolSearch
 from snnhpo_mpi.space import Space
 from snnhpo_mpi.study.build import build_trainer
-from snnhpo_mpi.trial import Outcome, State, Trial, trial_seed
+from snnhpo_mpi.trial import ACCURACY, Outcome, State, Trial, trial_seed
 
 HERE = Path(__file__).resolve().parent
 SHIPPED = HERE.parents[2] / "snnhpo_mpi" / "bench" / "tables"  # links, so that the package has what it needs
@@ -82,8 +82,8 @@ def _told(number: int, row: dict[str, Any]) -> Outcome:
         return Outcome(number, State.FAILED, error=row["error"])
     seen = row["stopped"]
     if seen["at"] is None:
-        return Outcome(number, State.COMPLETED, row["score"], tuple(seen["constraints"]))
-    return Outcome(number, State.STOPPED, seen["score"], tuple(seen["constraints"]))
+        return Outcome(number, State.COMPLETED, {ACCURACY: row["score"]}, tuple(seen["constraints"]))
+    return Outcome(number, State.STOPPED, {ACCURACY: seen["score"]}, tuple(seen["constraints"]))
 
 
 def _feasible(past: list[dict[str, Any]]) -> list[dict[str, Any]]:
