@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from snnhpo_mpi.snn.stdp.trainer import build_network
 
 from snnhpo_mpi.config import StdpSettings, StudyConfig, load_config
 from snnhpo_mpi.hyperparameters.networks import STDP_DECODERS
