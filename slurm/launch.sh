@@ -1,14 +1,15 @@
 # Sourced by the batch scripts, after an env file: places the ranks, starts them, passes signals on, requeues the job.
-# From the env file: launcher (mpiexec or srun-TYPE), n_ranks outside Slurm. From the batch script: max_requeues.
+# From the env file: launcher (mpiexec or srun-TYPE), n_ranks outside Slurm. From the batch script: max_requeues, and
+# n_free, the tasks of each node but the first that stay free (1 if it is not set: the place that rank 0 has on the first).
 
 say() { echo "$(date '+%F %T') job ${SLURM_JOB_ID:-here}: $*"; }
 
 # A line a rank, in order: rank 0 and the workers of the first node, then the workers of the others.
 hosts_of_ranks() {
-  local node i rank_0=1
+  local node i free=0
   for node in $(scontrol show hostnames "$SLURM_JOB_NODELIST"); do
-    for ((i = 1; i < SLURM_NTASKS_PER_NODE + rank_0; i++)); do echo "$node"; done
-    rank_0=0
+    for ((i = free; i < SLURM_NTASKS_PER_NODE; i++)); do echo "$node"; done
+    free=${n_free:-1}
   done
 }
 

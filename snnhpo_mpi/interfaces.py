@@ -10,15 +10,18 @@ Signs are those of ``trial.py``: objectives are maximised, a constraint holds wh
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from snnhpo_mpi.space import Space
 from snnhpo_mpi.trial import Outcome, Proposal, Trial
 
 Array = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 
 class Optimizer(Protocol):
@@ -47,6 +50,65 @@ class Trainer(Protocol):
         """Train and score one configuration; whatever it raises fails the trial."""
 
 
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """What B samples did while they were learnt.
+
+    Attributes:
+        counts: layer -> ``B`` spikes of each sample; of every layer that is watched.
+        right: ``B``, 1 where the sample was predicted rightly; None where no prediction was made.
+        saturated: layer -> ``B``, whether the sample saturates it; of the layers watched for it.
+    """
+
+    counts: Mapping[str, Ints]
+    right: Ints | None
+    saturated: Mapping[str, NDArray[np.bool_]]
+
+
+class Learner(Protocol):
+    """The network of one trial as it learns. Driven by ``snn/trainer.py``; ``snn/stdp`` and ``snn/slayer`` have one.
+
+    Attributes:
+        batch_size: samples that are learnt from together.
+        look_every: samples that ``learn`` is given at most, whole batches; then monitors and reports look at them.
+    """
+
+    batch_size: int
+    look_every: int
+
+    def order(self, epoch: int) -> Ints:
+        """The rows of all training samples in the order in which an epoch, from 1, presents them; asked once each."""
+        ...
+
+    def learn(self, rows: Ints) -> Learnt:
+        """Learn from some training samples."""
+        ...
+
+    def refuse_divergence(self) -> None:
+        """Raise FloatingPointError where the network is not finite; asked when a training stops and once an epoch."""
+
+    def end_epoch(self) -> None:
+        """An epoch is complete, and the training goes on or is to be scored; state is saved just after this."""
+
+    def end_training(self) -> None:
+        """Nothing more is learnt: make ready to predict for the score."""
+
+    def predict(self, samples: Any) -> Ints:
+        """Classes of samples as the data set has them, with learning off; negative where there is no answer."""
+        ...
+
+    def saved(self) -> Mapping[str, Any]:
+        """The trained network, for ``snn/save_network.py``."""
+        ...
+
+    def state_dict(self) -> Mapping[str, Any]:
+        """All that the rest of the training follows from, random numbers too, as of an epoch's end."""
+        ...
+
+    def load_state_dict(self, state: Any, /) -> None:
+        """Go on from there, before anything was learnt."""
+
+
 class Surrogate(Protocol):
     """Models of all outputs, given everything told and pending: independent normal distributions at each point."""
 
@@ -67,6 +129,15 @@ class Merit(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Box:
+    """The part of a space in which a proposal lies: corners, each ``d``."""
+
+    space: Space
+    lower: Array
+    upper: Array
+
+
 class Acquisition(Protocol):
     """What a proposal is the best point of, as far as it can be found.
 
@@ -81,6 +152,6 @@ class Acquisition(Protocol):
         """The rows of X in order, the best first."""
         ...
 
-    def merits(self) -> Sequence[Merit]:
-        """What is climbed, one after the other."""
+    def climbed(self, X: Array, box: Box, n_evaluations: int) -> Array:
+        """Points of the box that are to be ranked too: the best that a search with gradients found, from X or not."""
         ...

@@ -106,6 +106,10 @@ class _IntAxis:
         )
         return float(edges[0]), float(edges[1])
 
+    def between(self, lower: float, upper: float) -> Array:
+        first, last = self._values(np.array([lower, upper]))
+        return self._centres(np.arange(first, last + 1.0))
+
     def encode(self, value: ParamValue) -> Array:
         return self._centres(np.asarray(float(value))).reshape(1)
 
@@ -198,6 +202,10 @@ class Space:
     def int_room(self, column: int, u: float) -> tuple[float, float]:
         """Ends of the stretch of an int's column that holds its value at ``u`` and the neighbouring values."""
         return self._int_axes[column].room(u)
+
+    def int_points(self, column: int, lower: float, upper: float) -> Array:
+        """Encodings of the values that an int's column has between two of its positions, those at the ends included."""
+        return self._int_axes[column].between(lower, upper)
 
     def encode(self, params: Params) -> Array:
         """Values of all hyperparameters -> ``d``; other keys of ``params`` are ignored."""

@@ -32,8 +32,14 @@ CONSTRAINTS = ("silent_excitatory", "silent_inhibitory")
 CONFIG: dict[str, Any] = {
     "study": {"name": "fake", "seed": 1},
     "budget": {"trials": 60, "wall_time": None, "stop_before_end": 600.0},
-    "optimizer": {"name": "scbo", "initial": 12, "study": None},
-    "trainer": {"name": "stdp", "dataset": {"name": "digits5000", "train": 1000, "held_out": 500}},
+    "objectives": ["accuracy"],
+    "optimizer": {"name": "scbo", "engine": "fast", "initial": 12, "study": None},
+    "trainer": {
+        "name": "stdp",
+        "dataset": {"name": "digits5000", "train": 1000, "held_out": 500},
+        "readout": "latest",
+        "readout_samples": 1000,
+    },
     "stopping": [
         {"layer": "excitatory", "alpha": 5, "beta": 0.1, "rule": "sequential", "check_every": None},
         {"layer": "inhibitory", "alpha": 1, "beta": 0.1, "rule": "sequential", "check_every": None},

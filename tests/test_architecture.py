@@ -23,15 +23,16 @@ ALLOWED = {
     "config": {"errors", "hyperparameters", "trial"},
     "host": {"errors", "plain_text"},
     "comm": {"codec", "errors", "host.launchers", "trial"},
-    "interfaces": {"trial"},
+    "interfaces": {"space", "trial"},
     "master": {"comm", "interfaces", "trial"},
     "worker": {"comm", "config", "errors", "host.process_tuning", "host.signals", "host.subprocesses", "interfaces"}
     | {"trial"},
     "optim": {"errors", "interfaces", "space", "trial"},
-    "snn": {"config", "errors", "host.scratch", "hyperparameters", "trial"},
-    "record": {"codec", "errors", "hyperparameters", "host.signals", "host.subprocesses", "space", "trial"},
+    "snn": {"config", "errors", "host.atomic_write", "host.scratch", "hyperparameters", "interfaces", "trial"},
+    "record": {"codec", "errors", "host.atomic_write", "hyperparameters", "host.signals", "host.subprocesses", "space"}
+    | {"trial"},
     "analysis": {"config", "errors", "optim", "plain_text", "record", "space", "trial"},
-    "report": {"analysis", "config.as_yaml", "errors", "plain_text", "record", "trial"},
+    "report": {"analysis", "config.as_yaml", "errors", "host.atomic_write", "plain_text", "record", "trial"},
     "study": {"comm", "config", "errors", "host", "hyperparameters", "master", "optim", "plain_text", "record"}
     | {"analysis", "interfaces", "snn", "space", "trial", "worker"},
     "bench": {"arguments", "comm", "config", "errors", "host.process_tuning", "hyperparameters", "master", "optim"}
@@ -51,6 +52,8 @@ LIBRARIES = {
     "lava": ("snn/slayer/lava.py", "snn/slayer/lava_kernels/"),
     "tonic": ("snn/data/",),
     "optuna": ("bench/", "report/export.py"),
+    "cma": ("bench/cma_es.py",),
+    "cocoex": ("bench/coco.py",),
     "pydantic": ("codec.py", "config/", "analysis/partial_dependence.py"),
     "yaml": ("config/", "study/check.py"),
     "plotly": ("report/",),

@@ -100,6 +100,18 @@ def test_a_rank_a_gpu_and_rank_0_beside_them_on_the_first_node(bench: Bench) -> 
     assert sorted(path.name for path in bench.folder.iterdir()) == ["bin", "calls", "slurm"]  # cleaned up
 
 
+def test_on_nodes_of_cores_every_core_has_a_rank(bench: Bench) -> None:
+    done = bench.run(
+        "search_cpu.sbatch", "a.yaml", launcher="srun-pmi2", RANK_0="0", **JOB | {"SLURM_CPUS_PER_TASK": "1"}
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert bench.called("hosts") == ["node1"] * 5 + ["node2"] * 5 + ["node3"] * 5
+    assert bench.called("srun") == [
+        "--mpi=pmi2", "--ntasks=15", "--distribution=arbitrary", "--cpus-per-task=1", "--kill-on-bad-exit=0",
+        "snnhpo", "run", "a.yaml", "--set", "workers.gpus=0", "--resume",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("version", "flags", "slots"),
     [
@@ -207,6 +219,7 @@ exit ${{code:-0}}
 
 STARTS = {
     "search.sbatch": ["configs/quickstart.yaml", "--set", "budget.trials=5"],
+    "search_cpu.sbatch": ["configs/quickstart.yaml", "--set", "budget.trials=5"],
     "heterogeneous.sbatch": ["configs/quickstart.yaml"],
     "retrain.sbatch": ["results/quickstart", "--top", "1", "--repeats", "10", "--save"],
 }

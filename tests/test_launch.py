@@ -72,6 +72,19 @@ def test_mpi_and_local_workers_give_the_same_study(family: Family, toy: Path, sn
     assert trials("mpi") == trials("local")
 
 
+def test_a_search_by_the_librarys_engine_learns_under_mpi(toy: Path) -> None:
+    options = [f"--set=optimizer.{setting}" for setting in ("name=scbo", "engine=library", "initial=16")]
+    done = launch(families()[0], 3, toy, "--trials", "24", *options)
+    assert done.returncode == 0, done.stderr
+    assert "fallback" not in done.stderr and "Warning" not in done.stderr
+    data = read(toy / "results" / "toy")
+    assert sorted(data.number) == list(range(24))
+    by_models = data.number >= 16
+    assert (data.optimizer["fit_seconds"][by_models] > 0).all()
+    learnt = data.feasible & by_models
+    assert data.objective[learnt].mean() > data.objective[data.feasible & ~by_models].mean()
+
+
 def test_everything_killed_in_the_middle_resumes_to_the_full_number_none_twice(family: Family, toy: Path) -> None:
     environment = family.variables() | {"TOY_SECONDS": "0.1"}
     job = subprocess.Popen(
@@ -95,7 +108,7 @@ def test_everything_killed_in_the_middle_resumes_to_the_full_number_none_twice(f
     numbers = [line["number"] for line in ended(journal)]
     assert len(numbers) == len(set(numbers)) == 30
     for number, line in done_before.items():
-        assert data.objective[list(data.number).index(number)] == line["objective"]
+        assert data.objective[list(data.number).index(number)] == line["objectives"]["accuracy"]
 
 
 def ranks_of(toy: Path) -> set[int]:

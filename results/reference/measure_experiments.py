@@ -1,6 +1,7 @@
 """What ``experiments.md`` says of the networks: ``python measure_experiments.py MEASUREMENT``, see ``--help``.
 
     silent    share of silent networks among random points of the wide spaces, on small data
+    weights   the same random networks with lava-dl's initial weights and with ours: which are silent, and accuracies
     rules     seconds of the same random trials with each stopping rule, and with none
     engines   held-out accuracy of both engines, five seeds each, in single precision
     memory    resident memory of one process that evaluates 2,000 tiny trials
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import math
 import os
 import time
 from collections import Counter
@@ -23,8 +25,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from snnhpo_mpi.config import StudyConfig, load_config
+from snnhpo_mpi.config import SlayerSettings, StudyConfig, load_config
 from snnhpo_mpi.host.device import CONVOLUTIONS_KEPT
+from snnhpo_mpi.hyperparameters.networks import defaults
+from snnhpo_mpi.snn.slayer.csnn import LAYOUTS, layers_of
 from snnhpo_mpi.study.build import build_optimizer, build_trainer
 from snnhpo_mpi.trial import Outcome, Params, State, Trial
 
@@ -87,6 +91,26 @@ def silent(names: list[str], n_points: int, n_train: int, smaller: list[str]) ->
                 stopped = f"after {np.median(seen):.0f} (median) to {max(seen):.0f} samples" if seen else ""
                 print(f"{name}: {done} random points, {n_train} samples: {share} {stopped}; ", end="")
                 print(f"{dict(states)}; {seconds:.0f} CPU s", flush=True)
+
+
+def weights(name: str, n_points: int, n_train: int, n_held: int, smaller: list[str]) -> None:
+    """Print how the same random networks fare with either kind of initial weights, a line a point."""
+    kinds = ("library", "scaled")
+    configs = [experiment(name, n_train, n_held, *smaller, f"trainer.initial_weights={kind}") for kind in kinds]
+    trainers = [build_trainer(config, "cpu", lambda progress: None) for config in configs]
+    print("experiment,point,library,library_accuracy,scaled,scaled_accuracy,most_inputs", flush=True)
+    for trial in trials(configs[0], n_points):
+        found = [evaluate(config, trial, one)[0] for config, one in zip(configs, trainers, strict=True)]
+        said = ",".join("diverged," if one is None else f"{one.state.value},{one.objective}" for one in found)
+        print(f"{name},{trial.number},{said},{_most_inputs(configs[0], trial)}", flush=True)
+
+
+def _most_inputs(config: StudyConfig, trial: Trial) -> int:
+    """Of a weighted layer of a network that reads digits."""
+    assert isinstance(config.trainer, SlayerSettings)
+    params = defaults("slayer", config.trainer.network) | dict(trial.params)
+    layers = layers_of((1, 28, 28), 10, params, LAYOUTS[config.trainer.network])
+    return max(layer.n_in * math.prod(layer.kernel) for layer in layers if layer.kind != "pool")
 
 
 def wilson(k: int, n: int, z: float = 1.96) -> tuple[float, float]:
@@ -224,19 +248,22 @@ def _resident_mb() -> float:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["silent", "rules", "engines", "memory", "gesture", "again"])
+    parser.add_argument("what", choices=["silent", "weights", "rules", "engines", "memory", "gesture", "again"])
     parser.add_argument("names", nargs="*", default=["mnist_stdp", "mnist_slayer"], metavar="EXPERIMENT")
     parser.add_argument("--points", type=int, default=20, help="random points, or tiny trials")
     parser.add_argument("--train", type=int, default=200)
     parser.add_argument("--held-out", type=int, default=100)
     parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="of silent and rules: a smaller space"
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="of silent, weights and rules: a smaller space"
     )
     asked = parser.parse_args()
     torch.set_num_threads(1)
     match asked.what:
         case "silent":
             silent(asked.names, asked.points, asked.train, asked.set)
+        case "weights":
+            for one in asked.names:
+                weights(one, asked.points, asked.train, asked.held_out, asked.set)
         case "rules":
             for one in asked.names:
                 rules(one, asked.points, asked.train, asked.held_out, asked.set)

@@ -21,6 +21,7 @@ def progress_line(
     best: tuple[float, int] | None,
     seconds_left: float | None,
     width: int = LINE_WIDTH,
+    stopped_as: str = "silent",
     retraining: bool = False,
 ) -> str:
     """``trials 12/80  feasible 5  silent 6  failed 1  best 0.7130 (trial 9)  left 3 min``.
@@ -36,12 +37,13 @@ def progress_line(
         best: objective and number of the best feasible trial, None before there is one.
         seconds_left: None if nobody knows.
         width: columns at most; what matters least is left out where they are too few.
+        stopped_as: what these are called (``summary.stopped_as``).
         retraining: nothing is searched, so there is no best, and nothing is silent or feasible.
     """
     parts = {
         "trials": f"trials {ended}/{budget}" if budget else f"trials {ended}",
         "feasible": f"feasible {feasible}",
-        "silent": f"silent {stopped}",
+        "stopped": f"{stopped_as} {stopped}",
         **({"pruned": f"pruned {pruned}"} if pruned else {}),
         "failed": f"failed {failed}",
         "running": f"running {running}",
@@ -51,7 +53,7 @@ def progress_line(
         parts = {name: parts[name] for name in ("trials", "failed", "running")}
     if seconds_left is not None:
         parts["left"] = f"{TIME_LEFT}{duration(seconds_left)}"
-    least = ["running", *(["failed"] if not failed else []), "silent", "pruned", "feasible", "failed", "best"]
+    least = ["running", *(["failed"] if not failed else []), "stopped", "pruned", "feasible", "failed", "best"]
     while len(line := "  ".join(parts.values())) > width and least:
         parts.pop(least.pop(0), None)
     return line

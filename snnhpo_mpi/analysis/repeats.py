@@ -8,9 +8,8 @@ Notation: K classes; a retraining's trial i is candidate i modulo their count.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,20 +71,19 @@ class Repeats:
 
 def is_retraining(data: StudyData) -> bool:
     """Whether the trials are trainings of given candidates: there is no best among them."""
-    return bool(data.config.get("retrain"))
+    return data.retraining is not None
 
 
 def repeats(data: StudyData) -> list[Repeats]:
     """The trainings by candidate, the best of the search first; none if this is no retraining."""
-    candidates: Sequence[Mapping[str, Any]] = (data.config.get("retrain") or {}).get("candidates", ())
+    candidates = data.retraining.candidates if data.retraining else ()
     found = []
     for i, candidate in enumerate(candidates):
         mine = data.number % len(candidates) == i
         done = np.flatnonzero(mine & data.completed)
         n_failed = int((mine & data.ended).sum()) - len(done)
         values, trials = tuple(data.objective[done].tolist()), tuple(data.number[done].tolist())
-        number, searched = int(candidate["number"]), float(candidate["objective"])
-        found.append(Repeats(number, searched, candidate["params"], values, trials, n_failed))
+        found.append(Repeats(candidate.number, candidate.objective, candidate.params, values, trials, n_failed))
     return found
 
 

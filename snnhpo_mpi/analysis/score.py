@@ -51,7 +51,7 @@ def n_scored(data: StudyData, row: int) -> int | None:
     if data.n_scored[row] >= 0:
         return int(data.n_scored[row])
     trainer = data.config.get("trainer") or {}
-    if data.config.get("retrain") or trainer.get("name") == "python" or not data.completed[row]:
+    if data.retraining or trainer.get("name") == "python" or not data.completed[row]:
         return None
     n = (trainer.get("dataset") or {}).get("held_out")
     return n if isinstance(n, int) else None

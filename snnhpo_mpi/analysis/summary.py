@@ -85,6 +85,7 @@ class Summary:
             evaluating.
         busy_share_of_runs: the same of all of the runs' time, which includes their start-up and end.
         objective_name: what the objective is, for people.
+        stopped_as: what people call the trials stopped early.
         seconds: the runs lasted, breaks between them left out.
         evaluation_seconds: that the workers evaluated, all together.
         saved_seconds: that the stopped and pruned networks would have trained on.
@@ -114,6 +115,7 @@ class Summary:
     silent_share: float | None
     busy_share: float | None
     busy_share_of_runs: float | None
+    stopped_as: str
     seconds: float
     evaluation_seconds: float
     saved_seconds: float
@@ -170,6 +172,7 @@ def summarise(data: StudyData, *, now: float | None = None) -> Summary:
         silent_share=stopped / trained if trained and stops_early(data) else None,
         busy_share=busy_share(data, runs),
         busy_share_of_runs=busy_share(data, runs, whole_runs=True),
+        stopped_as=stopped_as(data.config),
         seconds=sum(window.seconds for window in runs),
         evaluation_seconds=float(np.nansum(data.seconds)),
         saved_seconds=float(np.nansum(saved_seconds(data))),
@@ -240,6 +243,11 @@ def stops_early(data: StudyData) -> bool:
     """Whether trials may be stopped early; of a record without its configuration, whether some were."""
     rules = any(data.config.get(section) for section in ("stopping", "saturation", "chance"))
     return rules or bool((data.state == State.STOPPED.value).any())
+
+
+def stopped_as(config: Mapping[str, Any]) -> str:
+    """What people call the trials stopped early: ``silent`` only where nothing but silence stops one."""
+    return "stopped" if config.get("saturation") or config.get("chance") else "silent"
 
 
 def objective_name(data: StudyData) -> str:

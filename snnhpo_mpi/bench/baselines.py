@@ -1,4 +1,4 @@
-"""The methods that ours is compared with, behind the same ask and tell: BoTorch's SCBO tutorial, and Optuna's TPE.
+"""BoTorch's SCBO tutorial behind the same ask and tell as ours, to compare with.
 
 ``BotorchScbo`` is the algorithm of the tutorial, with BoTorch's own parts: exact joint draws at 2,000 candidates, one
 length rule for a whole batch, perturbation probability min(20/d, 1), a queue that is refilled with a batch when it is
@@ -15,7 +15,6 @@ from collections import deque
 from typing import Any
 
 import numpy as np
-import optuna
 import torch
 from botorch.exceptions import BotorchWarning, ModelFittingError
 from botorch.fit import fit_gpytorch_mll
@@ -31,7 +30,7 @@ from numpy.typing import NDArray
 from torch.quasirandom import SobolEngine
 
 from snnhpo_mpi.space import Space
-from snnhpo_mpi.trial import Outcome, ParamValue, Proposal, Trial, trial_seed
+from snnhpo_mpi.trial import Outcome, Proposal, Trial, trial_seed
 
 Array = NDArray[np.float64]
 N_CANDIDATES = 2000
@@ -77,7 +76,7 @@ class BotorchScbo:
     def ask(self) -> Proposal:
         """Next of the queue, refilled by the models when empty."""
         if not self._queue:
-            self._queue.extend(self._proposals())
+            self._queue.extend(self._proposals() if self._Y else self._sobol(self._batch).numpy())
         x = self._space.snap(self._queue.popleft()[None])[0]
         trial = Trial(self._number, self._space.decode(x), trial_seed(self._seed, self._number))
         self._asked[trial.number] = x
@@ -160,50 +159,3 @@ def _rank(answer: tuple[float, Array]) -> tuple[float, float]:
     """Smaller is better: least violation first, then the best objective."""
     violation = float(np.maximum(answer[1], 0.0).sum())
     return violation, -answer[0] if violation == 0.0 else 0.0
-
-
-class OptunaTpe:
-    """Optuna's multivariate TPE with its handling of constraints; pending trials by its constant liar."""
-
-    def __init__(self, space: Space, seed: int, n_initial: int, pending: int) -> None:
-        """Nothing told yet."""
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            sampler = optuna.samplers.TPESampler(
-                seed=seed,
-                n_startup_trials=n_initial,
-                multivariate=True,
-                constant_liar=pending > 1,
-                constraints_func=lambda trial: trial.user_attrs["constraints"],
-            )
-        self._study = optuna.create_study(direction="maximize", sampler=sampler)
-        self._space, self._seed, self._n_told = space, seed, 0
-        self._out: dict[int, Any] = {}
-
-    def adopt(self, trial: Trial) -> None:
-        """Not needed by the benchmark."""
-        raise NotImplementedError
-
-    def ask(self) -> Proposal:
-        """Each column of the space, in [0, 1], is a float of the study; a categorical is a categorical."""
-        trial = self._study.ask()
-        self._out[trial.number] = trial
-        params: dict[str, ParamValue] = {}
-        x = np.zeros(self._space.dim)
-        for name in self._space.names:
-            columns = self._space.columns[name]
-            width = columns.stop - columns.start
-            if width > 1:
-                x[columns.start + trial.suggest_categorical(name, list(range(width)))] = 1.0
-            else:
-                x[columns.start] = trial.suggest_float(name, 0.0, 1.0)
-        params = self._space.decode(x)
-        return Proposal(Trial(trial.number, params, trial_seed(self._seed, trial.number)), self._n_told)
-
-    def tell(self, outcome: Outcome) -> None:
-        """Constraints, and the objective whatever the state."""
-        self._n_told += 1
-        trial = self._out.pop(outcome.number)
-        trial.set_user_attr("constraints", list(outcome.constraints))
-        self._study.tell(trial, outcome.objective)

@@ -37,7 +37,7 @@ class Problem:
         n_initial: size of the initial design that the model-based methods share.
         minimised: whether the problem's own value is -objective.
         evaluate: trial -> outcome; noise comes from the trial's seed.
-        value: params -> the problem's own value without noise.
+        value: params -> the problem's own value without noise; None where only measured objectives are known.
         mean_seconds: outcome and params -> mean duration in virtual seconds.
         duration_sigma: of the log of the virtual durations; at 1 the slowest of a hundred takes ten times the median.
         optimum: the best value that is known, without noise; None: not stated.
@@ -49,7 +49,7 @@ class Problem:
     n_initial: int
     minimised: bool
     evaluate: Callable[[Trial], Outcome]
-    value: Callable[[Params], float]
+    value: Callable[[Params], float] | None
     mean_seconds: Callable[[Params, Outcome], float]
     duration_sigma: float = 1.0
     optimum: float | None = None

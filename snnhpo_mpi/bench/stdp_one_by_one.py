@@ -9,15 +9,15 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from snnhpo_mpi.config import DatasetSettings, EncodingSettings
 from snnhpo_mpi.hyperparameters.networks import defaults
 from snnhpo_mpi.snn.data import load
-from snnhpo_mpi.snn.encode import spike_generator
-from snnhpo_mpi.snn.stdp.diehl_cook import DiehlCook
 from snnhpo_mpi.snn.stdp.engines.bindsnet import BindsnetNetwork, poisson_encoded
+from snnhpo_mpi.snn.stdp.one_by_one import OneByOne
 from snnhpo_mpi.trial import Params
 
 N_OURS, N_LIBRARY, N_UPDATES = 256, 4, 20  # samples of a turn, and updates after which weights are compared
@@ -48,18 +48,16 @@ def measure(params: Params, rounds: int) -> dict[str, Any]:
     from snnhpo_mpi.bench.trainer import rates
 
     torch.manual_seed(0)
-    ours, library = DiehlCook(params, 784, 1.0, CPU), BindsnetNetwork(params, 784, 1.0, CPU)
-    generator = spike_generator(0, CPU)
+    ours, library = OneByOne(params, 784, 1.0, seed=0), BindsnetNetwork(params, 784, 1.0, CPU)
     train, score, n_spikes = [], [], 0
     for turn in range(rounds):
-        digits = load(DatasetSettings(name="digits5000", train=N_OURS, held_out=1), seed=turn).train_x
-        images = digits[torch.arange(N_OURS)]
-        few = torch.split(images[:N_LIBRARY], 1)
+        images = load(DatasetSettings(name="digits5000", train=N_OURS, held_out=1), seed=turn).train_x[:]
+        few = torch.split(torch.from_numpy(images[:N_LIBRARY]), 1)
         began = time.process_time()
-        n_spikes = len(ours.teach(images, ENCODING, generator, batch_size=1).excitatory.neuron)
+        n_spikes = len(ours.teach(images, ENCODING, batch_size=1).excitatory.neuron)
         train.append((time.process_time() - began, _seconds(library.train, few)))
         began = time.process_time()
-        ours.read(images, ENCODING, generator)
+        ours.read(images, ENCODING)
         score.append((time.process_time() - began, _seconds(library.score, few)))
     sizes = (N_OURS, N_LIBRARY)
     result = rates(train, sizes, score, sizes, _difference(params))
@@ -79,12 +77,11 @@ def _seconds(present: Callable[[Tensor], object], images: tuple[Tensor, ...]) ->
 def _difference(params: Params) -> float:
     """Largest of the weights after updates by the same spikes with the same winners, in single precision."""
     torch.manual_seed(0)
-    library = BindsnetNetwork(params, 784, 1.0, CPU)
-    torch.manual_seed(0)
-    ours = DiehlCook(params, 784, 1.0, CPU)
-    digits = load(DatasetSettings(name="digits5000", train=N_UPDATES, held_out=1), seed=0).train_x
-    for image in torch.split(digits[torch.arange(N_UPDATES)], 1):
+    library, ours = BindsnetNetwork(params, 784, 1.0, CPU), OneByOne(params, 784, 1.0, seed=0)
+    digits = load(DatasetSettings(name="digits5000", train=N_UPDATES, held_out=1), seed=0).train_x[:]
+    for image in torch.split(torch.from_numpy(digits), 1):
         spikes = poisson_encoded(image, ENCODING)
         fired = library.train(spikes).excitatory
-        ours.train_with(spikes, torch.where(fired.any(2), fired.int().argmax(2), -1))
-    return float((ours.w - library.w).abs().max())
+        winners = torch.where(fired.any(2), fired.int().argmax(2), -1).to(torch.int32).numpy()
+        ours.engine.respond(spikes.flatten(2).numpy(), learning=True, winners=winners)
+    return float(np.abs(ours.w - library.w.numpy()).max())

@@ -27,8 +27,8 @@ from snnhpo_mpi.arguments import positive
 if TYPE_CHECKING:
     from torch import Tensor, device, dtype
 
-    from snnhpo_mpi.snn.slayer.learner import Learner
-    from snnhpo_mpi.snn.stdp.two_layers import TwoLayers
+    from snnhpo_mpi.snn.slayer.backpropagation import Backpropagation
+    from snnhpo_mpi.snn.stdp.in_batches import InBatches
     from snnhpo_mpi.trial import Params
 
 BATCH, SCORE_BATCH, NEURONS = 32, 256, 400
@@ -99,8 +99,8 @@ def _stdp_batches(place: device, rounds: int, batch_size: int, params: Params) -
 
     batches = [_digits(batch_size, turn, 100, 128.0, place)[0] for turn in range(max(rounds, N_UPDATES))]
     with torch.inference_mode():
-        ours: TwoLayers = _seeded(DiehlCook, params, 784, 1.0, place)
-        library: TwoLayers = _seeded(BindsnetNetwork, params, 784, 1.0, place)
+        ours: InBatches = _seeded(DiehlCook, params, 784, 1.0, place)
+        library: InBatches = _seeded(BindsnetNetwork, params, 784, 1.0, place)
         train, differences = [], []
         for spikes in batches:
             train.append(_turn(partial(_seeded, ours.train, spikes), partial(_seeded, library.train, spikes), place))
@@ -131,8 +131,8 @@ def _difference_without_draws(batches: Sequence[Tensor], place: device) -> float
 
     name = "diehl_cook_distance"
     params = defaults("stdp", name) | {"map_size": 400}
-    ours: TwoLayers = _seeded(DiehlCook, params, 784, 1.0, place, FORMS[name])
-    library: TwoLayers = _seeded(BindsnetNetwork, params, 784, 1.0, place, FORMS[name])
+    ours: InBatches = _seeded(DiehlCook, params, 784, 1.0, place, FORMS[name])
+    library: InBatches = _seeded(BindsnetNetwork, params, 784, 1.0, place, FORMS[name])
     for spikes in batches[:N_UPDATES_GPU]:
         ours.train(spikes)
         library.train(spikes)
@@ -144,7 +144,7 @@ def _slayer(place: device, rounds: int) -> dict[str, Any]:
 
     from snnhpo_mpi.hyperparameters.networks import defaults
     from snnhpo_mpi.snn.slayer.lava_kernels.cache import use_kernels
-    from snnhpo_mpi.snn.slayer.trainer import read_classes
+    from snnhpo_mpi.snn.slayer.learner import read_classes
 
     use_kernels(str(place))
     params = defaults("slayer", "csnn")
@@ -184,13 +184,13 @@ def _by_size(tensors: Sequence[Tensor]) -> list[Tensor]:
     return sorted(tensors, key=lambda tensor: tensor.numel())
 
 
-def _learners(params: Params, place: device, kind: dtype) -> tuple[Learner, Learner]:
+def _learners(params: Params, place: device, kind: dtype) -> tuple[Backpropagation, Backpropagation]:
+    from snnhpo_mpi.snn.slayer.backpropagation import Backpropagation
     from snnhpo_mpi.snn.slayer.csnn import Csnn
     from snnhpo_mpi.snn.slayer.lava import LavaNetwork
-    from snnhpo_mpi.snn.slayer.learner import Learner
 
-    def learner(network: type[Csnn] | type[LavaNetwork]) -> Learner:
-        return Learner(_seeded(network, (1, 28, 28), 10, params).to(place, kind), params)
+    def learner(network: type[Csnn] | type[LavaNetwork]) -> Backpropagation:
+        return Backpropagation(_seeded(network, (1, 28, 28), 10, params).to(place, kind), params)
 
     return learner(Csnn), learner(LavaNetwork)
 
@@ -205,8 +205,8 @@ def _digits(n: int, turn: int, n_steps: int, max_rate_hz: float, place: device) 
 
     split = load(DatasetSettings(name="digits5000", train=n, held_out=1), seed=turn)
     generator = spike_generator(turn, place)
-    images = split.train_x[torch.arange(n)].to(place)
-    return poisson(images, n_steps, max_rate_hz, 1.0, generator), split.train_y.to(place)
+    images, classes = torch.from_numpy(split.train_x[:]), torch.from_numpy(split.train_y)
+    return poisson(images.to(place), n_steps, max_rate_hz, 1.0, generator), classes.to(place)
 
 
 def _seeded(make: Callable[..., T], *arguments: Any) -> T:

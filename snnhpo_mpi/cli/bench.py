@@ -7,7 +7,7 @@ from importlib import import_module
 
 HELP = "measure parts of the program"
 EXAMPLE = "snnhpo bench optimizer --problem ackley10 --method scbo --budget 200 --seeds 5 --json"
-BENCHMARKS = ("optimizer", "scale", "trainer")
+BENCHMARKS = ("optimizer", "scale", "stopping", "trainer")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

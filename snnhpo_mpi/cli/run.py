@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from functools import partial
 from pathlib import Path
 
 from snnhpo_mpi.arguments import positive
@@ -32,12 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Search, and end with the exit code that all ranks have."""
     from snnhpo_mpi.config import load
-    from snnhpo_mpi.study.request import Request
+    from snnhpo_mpi.study.request import Request, Task
     from snnhpo_mpi.study.run import run_search
 
     options = {f"--trials {args.trials}": f"budget.trials={args.trials}"} if args.trials else {}
     request = Request(
-        partial(load, args.config, args.overrides, options),
+        lambda: Task(*load(args.config, args.overrides, options)),
         args.results,
         resume=args.resume,
         accept_config=args.accept_config,

@@ -6,7 +6,6 @@ the types refuse, in words. ``reach``: rules that nothing could pass or set off.
 
 from snnhpo_mpi.config.document import Document, as_yaml
 from snnhpo_mpi.config.settings import (
-    Candidate,
     CategoricalParameter,
     ChanceSettings,
     DatasetSettings,
@@ -16,7 +15,6 @@ from snnhpo_mpi.config.settings import (
     MonitorSettings,
     Parameter,
     PythonSettings,
-    RetrainSettings,
     SaturationSettings,
     Scale,
     SlayerSettings,
@@ -27,7 +25,6 @@ from snnhpo_mpi.config.text import expanded
 from snnhpo_mpi.config.validation import load, load_config, outside
 
 __all__ = [
-    "Candidate",
     "CategoricalParameter",
     "ChanceSettings",
     "DatasetSettings",
@@ -38,7 +35,6 @@ __all__ = [
     "MonitorSettings",
     "Parameter",
     "PythonSettings",
-    "RetrainSettings",
     "SaturationSettings",
     "Scale",
     "SlayerSettings",

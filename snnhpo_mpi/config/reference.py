@@ -43,7 +43,6 @@ OWN_NETWORK = """\
 Layers: those that the `LAYERS` of your class names. Its `HYPERPARAMETERS` are added to these
 ([how](own-network.md#your-own-network)):
 """
-HIDDEN = "retrain"  # written by the program, never by hand
 PLAIN = {int: "an integer", float: "a number", bool: "`true` or `false`", str: "text"}
 
 
@@ -56,16 +55,12 @@ def reference() -> str:
 def _sections(path: str, *alternatives: type[Settings]) -> Iterator[str]:
     """The tables of these settings, then those of the settings inside them."""
     for settings in alternatives:
-        rows = [_row(path, name, field) for name, field in _fields(settings).items()]
+        rows = [_row(path, name, field) for name, field in settings.model_fields.items()]
         title = f"## {_title(path, settings)}\n\n{_plain(settings.__doc__ or '')}\n\n"
         yield title + _table(("key", "meaning", "allowed", "default"), rows)
     for settings in alternatives:
-        for name, field in _fields(settings).items():
+        for name, field in settings.model_fields.items():
             yield from _sections(_inside(path, name, field.annotation), *_settings_in(field.annotation))
-
-
-def _fields(settings: type[Settings]) -> Mapping[str, FieldInfo]:
-    return {name: field for name, field in settings.model_fields.items() if name != HIDDEN}
 
 
 def _inside(path: str, name: str, annotation: Any) -> str:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic.fields import FieldInfo
-from pydantic.json_schema import SkipJsonSchema
 
 from snnhpo_mpi.config.datasets import DATASETS
 from snnhpo_mpi.config.text import function_target, network_name, path_text
@@ -135,6 +134,9 @@ class OptimizerSettings(Settings):
 
     name: Literal["scbo", "sobol", "random", "replay"] = "scbo"
     """``scbo`` learns; ``sobol`` and ``random`` do not; ``replay`` repeats the configurations of another study."""
+    engine: Literal["fast", "library"] = "fast"
+    """``scbo`` only. Who computes its models: ``fast`` is our own core, ``library`` BoTorch and GPyTorch, which takes
+    many times as long for each proposal."""
     initial: Annotated[int, _within("initial")] = 20
     """Sobol points before the first model."""
     study: Path | None = None
@@ -221,7 +223,7 @@ class StdpSettings(Settings):
     readout: Literal["frozen", "latest", "published"] = "frozen"
     """What the decoder is fitted on: training samples shown again with learning off, the latest ones as they were when
     they were learnt, or, as published, rates and counts of the whole training added up."""
-    readout_samples: Annotated[int, _within("readout_samples")] = 10_000
+    readout_samples: Annotated[int, _within("readout_samples")] = 50_000
     """``frozen`` and ``latest``: so many samples, or all if fewer."""
     time_limit: Duration = 6 * 3600.0
     """A trial over it is failed."""
@@ -246,8 +248,17 @@ class SlayerSettings(Settings):
     """What is learnt."""
     encoding: EncodingSettings
     """How it becomes spikes."""
+    initial_weights: Literal["scaled", "library"] = "scaled"
+    """Of our networks. ``library``: as lava-dl draws them, of which rounding erases most in a layer of more than 1,024
+    inputs and all of more than 4,096. ``scaled``: scaled up in such layers, so that half of them stay."""
     time_limit: Duration = 6 * 3600.0
     """A trial over it is failed."""
+
+    @model_validator(mode="after")
+    def _own_keys(self) -> SlayerSettings:
+        if ":" in self.network and self.initial_weights != type(self).model_fields["initial_weights"].default:
+            raise ValueError("initial_weights is for our networks: one of your own draws its weights by itself")
+        return self
 
 
 class PythonSettings(Settings):
@@ -424,26 +435,6 @@ class BaselineSettings(Settings):
     """Value of each searched hyperparameter; of our networks those alone that differ from the library's defaults."""
 
 
-class Candidate(Settings):
-    """A trial of a search that is trained again."""
-
-    number: Annotated[int, _within("number")]
-    """In the search."""
-    objective: Number
-    """What it gave there."""
-    params: dict[str, Value]
-    """Of its retraining: those of the search, with other epochs if these were asked for."""
-
-
-class RetrainSettings(Settings):
-    """Trials of a search that are trained again with other seeds, on all training data, for the official test set."""
-
-    candidates: Annotated[tuple[Candidate, ...], Field(min_length=1)]
-    """The best first; trial i of the retraining is candidate i modulo their count."""
-    networks: Name | None = None
-    """Folder, in that of the study, for the trained networks; none to forget them."""
-
-
 def _one_objective(names: Any) -> Any:
     """Raise ``ValueError`` where a list has more objectives than one, or none; whatever each is."""
     if not isinstance(names, list | tuple):
@@ -484,8 +475,6 @@ class StudyConfig(Settings):
     """What is searched."""
     baseline: BaselineSettings | None = None
     """A known configuration to compare with."""
-    retrain: SkipJsonSchema[RetrainSettings | None] = None
-    """Written by ``snnhpo retrain``, never by hand."""
 
     @property
     def constraint_names(self) -> tuple[str, ...]:

@@ -81,10 +81,9 @@ RANGES: Mapping[str, Range] = MappingProxyType(
         "limit": _SHARE,
         "share": _SHARE,
         "after_epochs": _count(100_000),
-        # The search space's own bounds, and trials of a search that are trained again.
+        # The search space's own bounds.
         "integer": Range(int, -EXACT, EXACT),
         "real": Range(float, -sys.float_info.max, sys.float_info.max),
-        "number": _count(1_000_000, low=0),
         # Hyperparameters of all networks.
         "epochs": _count(100_000),
         "batch_size": _count(1_000_000),

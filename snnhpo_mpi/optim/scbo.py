@@ -22,21 +22,18 @@ import logging
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from snnhpo_mpi.errors import ConfigError
-from snnhpo_mpi.interfaces import Acquisition, Merit
-from snnhpo_mpi.optim.acquisition.of_moments import Formula, of_moments
-from snnhpo_mpi.optim.acquisition.table import ACQUISITIONS
-from snnhpo_mpi.optim.acquisition.thompson import draw, temperature
+from snnhpo_mpi.interfaces import Acquisition, Box
+from snnhpo_mpi.optim.acquisition.thompson import temperature
 from snnhpo_mpi.optim.candidates import column_groups, draw_candidates, first_unseen, nearest, widened
-from snnhpo_mpi.optim.gp.posterior import Posterior
+from snnhpo_mpi.optim.engines import engine_of
 from snnhpo_mpi.optim.gp.refit import Models
-from snnhpo_mpi.optim.local_search import climb
 from snnhpo_mpi.optim.observations import Observations, Pending, Told
 from snnhpo_mpi.optim.settings import ANYWHERE, DEFAULTS, ScboSettings
 from snnhpo_mpi.optim.single_thread import single_threaded
@@ -57,7 +54,7 @@ ASK_KEY = 0  # of the generator
 class Shared:
     """Posteriors, the number told when they were made, and the proposals made with them."""
 
-    posteriors: list[Posterior | None]
+    posteriors: list[Any]
     n_told: int
     n_asks: int = 0
 
@@ -97,13 +94,13 @@ class ScboSearch:
             settings: its choices.
 
         Raises:
-            ConfigError: there is no acquisition of the name in the settings.
+            ConfigError: there is no engine or no acquisition of the name in the settings.
         """
         self._space, self._seed, self._n_initial, self._settings = space, seed, n_initial, settings
-        self._formula = _formula(settings.acquisition)
+        self._engine = engine_of(settings)
         self._observations = Observations(space.dim, n_constraints, settings.outputs)
         self._region = first_region(len(space.names), settings.region)
-        self._models = Models(column_groups(space), seed, settings)
+        self._models = Models(column_groups(space), seed, settings, self._engine)
         self._design = SobolDesign(space.dim, seed)
         self._next_number = self._n_told = 0
         self._seen: Counter[bytes] = Counter()
@@ -221,20 +218,19 @@ class ScboSearch:
 
     def _aim(
         self,
-        posteriors: list[Posterior | None],
+        posteriors: list[Any],
         told: Told,
         center: Array,
         rng: np.random.Generator,
         improving: bool,
     ) -> Acquisition:
         if improving:
-            known, n_near = self._models.known(told), self._settings.refit.n_near
-            return of_moments(self._formula, posteriors, known, center, n_near)
-        settings, n_pending = self._settings.thompson, len(self._observations.pending)
-        spread = temperature(n_pending, settings) if told.feasible.any() else 1.0
-        return draw(posteriors, rng, spread, settings)
+            return self._engine.improvement(posteriors, self._models.known(told), center, rng, self._settings)
+        n_pending = len(self._observations.pending)
+        spread = temperature(n_pending, self._settings.thompson) if told.feasible.any() else 1.0
+        return self._engine.draw(posteriors, rng, spread, self._settings)
 
-    def _posteriors(self, told: Told, center: Array, ask: Ask) -> list[Posterior | None]:
+    def _posteriors(self, told: Told, center: Array, ask: Ask) -> list[Any]:
         if not ask.hurried:
             self._shared = None
         if self._shared is None or self._shared.n_asks == self._settings.candidates.hurried_asks:
@@ -262,35 +258,15 @@ class ScboSearch:
         found = aim.screened(X, self._settings.candidates.n_screened)
         if n_evaluations:
             starts = found[: self._settings.local_search.n_starts]
-            climbed = self._climbed(aim.merits(), starts, center, region, n_evaluations)
+            box = Box(self._space, *widened(self._space, center, *region))
+            climbed = aim.climbed(starts, box, n_evaluations)
             found = np.concatenate([climbed, found])
         return first_unseen(aim.best_first(found), self._seen)
 
-    def _climbed(self, merits: Sequence[Merit], X: Array, center: Array, region: Region, n_evaluations: int) -> Array:
-        lower, upper = (np.tile(corner, (len(X), 1)) for corner in widened(self._space, center, *region))
-        for block in map(list, self._space.onehot_blocks):  # a choice is no number: it stays
-            lower[:, block] = upper[:, block] = X[:, block]
-        first, *others = merits
-        settings = self._settings.local_search
-        X = self._space.snap(climb(first, X, lower, upper, n_evaluations, settings))
-        if ints := list(self._space.integer_columns):  # rounded; the floats make good what that spoilt
-            lower[:, ints] = upper[:, ints] = X[:, ints]
-            if not others:
-                X = climb(first, X, lower, upper, n_evaluations // 2, settings)
-        for merit in others:
-            X = climb(merit, X, lower, upper, n_evaluations, settings)
-        return self._space.snap(X)
 
-
-def _formula(name: str) -> Formula:
-    if name not in ACQUISITIONS:
-        raise ConfigError(f"acquisition: {name!r} is unknown; allowed: {', '.join(ACQUISITIONS)}")
-    return ACQUISITIONS[name]
-
-
-def region_lengthscales(posteriors: list[Posterior | None]) -> Array:
+def region_lengthscales(posteriors: list[Any]) -> Array:
     """Lengthscales ``d`` that shape the region: the objective's, else the geometric mean of the others'."""
-    scales = [posterior.fitted.hyper.kernel.lengthscales for posterior in posteriors if posterior]
+    scales: list[Array] = [posterior.lengthscales for posterior in posteriors if posterior]
     if posteriors[0] is not None:
         return scales[0]
     mean: Array = np.exp(np.mean(np.log(scales), axis=0))

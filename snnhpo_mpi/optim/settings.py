@@ -16,6 +16,7 @@ from typing import Any
 
 from snnhpo_mpi.errors import ConfigError
 
+ENGINES = ("fast", "library")
 ANYWHERE = 1e3  # a length that covers the cube
 
 Pair = tuple[float, float]
@@ -224,6 +225,7 @@ class ScboSettings:
         gp: the Gaussian processes.
         refit: when they are fitted.
         acquisition: of every second proposal, the others are draws; a name of ``acquisition/table.py``.
+        engine: who computes the models and the acquisitions, one of ``ENGINES``.
     """
 
     region: RegionSettings = field(default_factory=RegionSettings)
@@ -234,6 +236,7 @@ class ScboSettings:
     gp: GpSettings = field(default_factory=GpSettings)
     refit: RefitSettings = field(default_factory=RefitSettings)
     acquisition: str = "log_cei"
+    engine: str = "fast"
 
 
 DEFAULTS = ScboSettings()

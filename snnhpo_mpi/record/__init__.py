@@ -43,7 +43,8 @@ times in Unix seconds; absent: NaN, -1 or empty; each column has attributes ``de
     /events/kind                    e       text: asked, started, reported, ended, repeated, session, closed, worker
     /events/number, at, rank        e       trial (or row of /reports, /repeats, place in /sessions, /workers), time,
                                             worker rank
-    /sessions/<i>, /workers/<i>     attributes of each run of the program, and of each worker seen
+    /sessions/<i>, /workers/<i>     attributes of each run of the program (``retraining``, JSON: what it trains again),
+                                    and of each worker seen
 
 Schema 1 is read too; ``schema_1`` says how it differs.
 
@@ -52,6 +53,7 @@ Names of hyperparameters, metrics and curves have ``/`` and ``%`` percent-encode
 
 from snnhpo_mpi.record.data import StudyData, Worker, read
 from snnhpo_mpi.record.recovery import exists
+from snnhpo_mpi.record.retraining import Candidate, Retraining
 from snnhpo_mpi.record.writer import StudyRecord
 
-__all__ = ["StudyData", "StudyRecord", "Worker", "exists", "read"]
+__all__ = ["Candidate", "Retraining", "StudyData", "StudyRecord", "Worker", "exists", "read"]

@@ -5,6 +5,7 @@ A unit is ``1`` where there is none, and absent where only the user knows it.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -95,9 +96,10 @@ def _of_network(name: str, config: Mapping[str, Any]) -> tuple[str | None, str] 
         return "1", f"mean spikes of a sample in the layer {name.removeprefix('trials/metrics/spikes_')}"
     if name.startswith("trials/metrics/"):
         return _METRICS.get(name.removeprefix("trials/metrics/"))
-    if name.startswith(PARAMS) and trainer.get("network"):
-        known = hyperparameters(trainer["name"], trainer["network"]).get(name.removeprefix(PARAMS))
-        return None if known is None else ((known.range.unit if known.range else "") or "1", known.what)
+    if name.startswith(PARAMS):
+        with contextlib.suppress(KeyError):  # of a network, or of hyperparameters, that this version does not know
+            known = hyperparameters(trainer["name"], trainer["network"])[name.removeprefix(PARAMS)]
+            return (known.range.unit if known.range else "") or "1", known.what
     return None
 
 

@@ -20,6 +20,7 @@ from snnhpo_mpi.record.entries import Proposed
 from snnhpo_mpi.record.lock import is_live
 from snnhpo_mpi.record.recovery import Files, Finding
 from snnhpo_mpi.record.replay import repeat_of
+from snnhpo_mpi.record.retraining import Retraining, retraining_of
 from snnhpo_mpi.record.table import METRICS, OBJECTIVES, PARAMS, Extras, SessionSpan, Table
 from snnhpo_mpi.trial import (
     Ended,
@@ -130,6 +131,11 @@ class StudyData:
     notices: tuple[str, ...] = ()
     losses: tuple[str, ...] = ()
     _extras: Extras = field(default_factory=Extras, repr=False)
+
+    @property
+    def retraining(self) -> Retraining | None:
+        """What the trials train again, if they were chosen by another study: there is no best among them."""
+        return retraining_of(self.sessions[-1].began.retraining if self.sessions else None, self.config)
 
     @property
     def n_trials(self) -> int:

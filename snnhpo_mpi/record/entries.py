@@ -12,6 +12,7 @@ from typing import Any, NotRequired, assert_never
 from typing_extensions import TypedDict
 
 from snnhpo_mpi import codec
+from snnhpo_mpi.record.retraining import Retraining
 from snnhpo_mpi.trial import ACCURACY, Asked, Ended, Interim, Outcome, Repeat, Repeated, Reported, Started, Trial
 
 SCHEMA = 2
@@ -43,6 +44,7 @@ class Session:
 
     Attributes:
         study: the header once more, which is rebuilt from here if its line is damaged; schema 1 had it not.
+        retraining: what is trained again, None of a search; see ``retraining_of``.
     """
 
     at: float
@@ -50,6 +52,7 @@ class Session:
     config: Mapping[str, Any]
     provenance: Mapping[str, Any]
     study: Header | None = None
+    retraining: Retraining | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,9 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from snnhpo_mpi import codec
 from snnhpo_mpi.errors import RecordError
+from snnhpo_mpi.record.retraining import Retraining, retraining_of
 from snnhpo_mpi.record.table import Table
 from snnhpo_mpi.trial import ACCURACY
 
@@ -49,13 +51,24 @@ CHANGES: tuple[tuple[str, Change, str], ...] = (
 )
 OWN_FUNCTION = (("fixed", Change.ACCEPT, "further trials would be evaluated with other values"),)
 """Rows before these for ``trainer: python``, where only the user knows what a value means."""
-FORMERLY: Mapping[str, Mapping[str, Any]] = {"stdp": {"readout": "latest", "readout_samples": 1000}}
-"""By trainer, what a program did that did not have the key yet and that its default does not do."""
+FORMERLY: Mapping[str, Mapping[str, Any]] = {
+    "stdp": {"readout": "latest", "readout_samples": 1000},
+    "slayer": {"initial_weights": "scaled"},
+}
+"""By trainer, what a program did that did not have the key yet, whatever the default of today is."""
+FORMERLY_ASKED: Mapping[str, Any] = {"engine": "fast"}
+"""Of the optimizer, what a program did that did not have the key yet."""
 FREE_FORM = ("fixed", "space", "baseline.params")  # their keys are the user's; all others are the program's
 
 
 def check_same_study(
-    folder: Path, table: Table, config: Mapping[str, Any], constraint_names: tuple[str, ...], *, accept_config: bool
+    folder: Path,
+    table: Table,
+    config: Mapping[str, Any],
+    constraint_names: tuple[str, ...],
+    retraining: Retraining | None = None,
+    *,
+    accept_config: bool,
 ) -> str | None:
     """Compares a study with the configuration that shall continue it.
 
@@ -64,6 +77,7 @@ def check_same_study(
         table: the study.
         config: the resolved configuration.
         constraint_names: as the configuration has them.
+        retraining: what is to be trained again; None of a search.
         accept_config: go on although the configuration changed, where the table of changes allows it.
 
     Returns:
@@ -77,8 +91,9 @@ def check_same_study(
         raise RecordError(f"{folder} holds the study {table.header.name!r}, not {name!r}: choose another folder")
     if not table.sessions:
         return None
-    new = _plain(config)
-    old = _completed(_plain(table.sessions[-1].began.config), new)
+    began = table.sessions[-1].began
+    new = _with_retraining(config, retraining)
+    old = completed(_with_retraining(began.config, retraining_of(began.retraining, began.config)))
     rows = (*(OWN_FUNCTION if new["trainer"]["name"] == "python" else ()), *CHANGES)
     changes = {key: _kind(key, old, rows) for key in _changed_keys(old, new)}
     if refused := [key for key, (kind, _) in changes.items() if kind is Change.REFUSED]:
@@ -106,12 +121,21 @@ def _refusal(folder: Path, diff: str, reasons: Sequence[str]) -> RecordError:
     )
 
 
-def _completed(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+def completed(config: Mapping[str, Any]) -> dict[str, Any]:
     """A recorded configuration with those keys of today's that its program did not have, at what the program did."""
-    formerly = FORMERLY.get(old["trainer"]["name"], {})
-    trainer = {**{key: formerly[key] for key in formerly if key in new["trainer"]}, **old["trainer"]}
-    objectives = {"objectives": [ACCURACY]} if "objectives" in new else {}
-    return {**objectives, **old, "trainer": trainer}
+    trainer, optimizer = config["trainer"], config["optimizer"]
+    return {
+        "objectives": [ACCURACY],
+        **config,
+        "trainer": {**FORMERLY.get(trainer["name"], {}), **trainer},
+        "optimizer": {**FORMERLY_ASKED, **optimizer},
+    }
+
+
+def _with_retraining(config: Mapping[str, Any], retraining: Retraining | None) -> dict[str, Any]:
+    """A configuration as plain data, and what is trained again as if it were one of its keys."""
+    again = None if retraining is None else json.loads(codec.write(retraining))
+    return {**_plain(config), "retrain": again}
 
 
 def _plain(value: object) -> Any:

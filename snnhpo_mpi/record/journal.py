@@ -19,6 +19,7 @@ from typing import BinaryIO
 
 from snnhpo_mpi import codec
 from snnhpo_mpi.errors import RecordError
+from snnhpo_mpi.host.atomic_write import atomic_write
 from snnhpo_mpi.record.aside import copy_aside
 from snnhpo_mpi.record.entries import Entry, from_json, to_json
 
@@ -224,16 +225,11 @@ class Journal:
 
 def _replace(path: Path, lines: Iterable[bytes]) -> int:
     """Puts a file of these lines in the place of any other, which stays until this one is complete; their number."""
-    beside = path.with_name(path.name + ".new")
     n = 0
-    with beside.open("wb") as file:
+    with atomic_write(path, durable=True) as new, new.open("wb") as file:
         for line in lines:
             file.write(line)
             n += 1
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-    sync_folder(path.parent)
     return n
 
 
@@ -242,14 +238,3 @@ def cut(path: Path, n_bytes: int) -> None:
     with path.open("rb+") as file:
         file.truncate(n_bytes)
         os.fsync(file.fileno())
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes new and renamed files of a folder durable, where the file system can."""
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    except OSError:
-        return  # some network file systems refuse to sync a folder; a rename is ordered there anyway
-    finally:
-        os.close(fd)

@@ -8,11 +8,9 @@ they fail or hang on many of them. The file format is that of HDF5 1.8, which ol
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import logging
-import os
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,10 +20,12 @@ from urllib.parse import unquote
 import numpy as np
 from numpy.typing import NDArray
 
+from snnhpo_mpi import codec
 from snnhpo_mpi.errors import RecordError
+from snnhpo_mpi.host.atomic_write import atomic_write
 from snnhpo_mpi.record.columns import attributes
 from snnhpo_mpi.record.entries import SCHEMA, Closed, Header, Session, WorkerSeen
-from snnhpo_mpi.record.journal import sync_folder
+from snnhpo_mpi.record.retraining import Retraining
 from snnhpo_mpi.record.schema_1 import upgraded
 from snnhpo_mpi.record.table import METRICS, OBJECTIVES, PARAMS, SILENT, SPIKES, Column, Extras, SessionSpan, Table
 from snnhpo_mpi.trial import ACCURACY, ParamValue
@@ -54,7 +54,6 @@ def save(path: Path, table: Table, extras: Extras, journal_bytes: int, *, anew: 
     Raises:
         OSError: the disk is full or gone; the present snapshot is untouched.
     """
-    beside = path.with_name(path.name + ".new")
     try:
         image = io.BytesIO(b"" if anew else path.read_bytes())
         with _opened(image, "w" if anew else "r+", libver=("v108", "v108")) as file:
@@ -66,16 +65,10 @@ def save(path: Path, table: Table, extras: Extras, journal_bytes: int, *, anew: 
                 _write_choices(file, _escaped(f"{PARAMS}{name}"), choices)
             _write_extras(file, extras)
             _write_facts(file, table, journal_bytes)
-        with beside.open("wb") as written:
-            written.write(image.getbuffer())
-            written.flush()
-            os.fsync(written.fileno())
-        beside.replace(path)
+        with atomic_write(path, durable=True) as new:
+            new.write_bytes(image.getbuffer())
     except (OSError, RuntimeError, ValueError, MemoryError) as error:  # a damaged file is told in several ways
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
         raise OSError(f"{path} was not renewed: {error}") from error
-    sync_folder(path.parent)
 
 
 def load(path: Path) -> tuple[Table, int]:
@@ -95,8 +88,9 @@ def load(path: Path) -> tuple[Table, int]:
                 if group in file:
                     _read_columns(file[group], group, columns, choices)
             header, sessions, workers = _read_facts(file)
-            if schema == 1:
-                columns, choices = upgraded(columns, sessions[-1].began.config if sessions else {})
+            if header.schema == 1:
+                columns, texts = upgraded(columns, sessions[-1].began.config if sessions else {})
+                choices |= texts
             row = {int(number): i for i, number in enumerate(columns.get("trials/number", ()))}
             return Table(header, columns, row, choices, sessions, workers), int(file.attrs["journal_bytes"])
     except FileNotFoundError:
@@ -221,6 +215,8 @@ def _write_session(group: h5py.Group, span: SessionSpan) -> None:
         group.attrs["config_text"] = _text(span.began.config_text)
         group.attrs["config"] = _text(span.began.config)
         group.attrs["provenance"] = _text(span.began.provenance)
+        if span.began.retraining is not None:
+            group.attrs["retraining"] = codec.write(span.began.retraining).decode()
     if span.closed and "state" not in group.attrs:
         group.attrs["state"] = span.closed.state
         group.attrs["closed_at"] = span.closed.at
@@ -247,9 +243,10 @@ def _read_columns(
 def _read_facts(file: h5py.File) -> tuple[Header, tuple[SessionSpan, ...], tuple[WorkerSeen, ...]]:
     attrs = file.attrs
     names = tuple(json.loads(attrs["constraint_names"]))
-    objectives = tuple(json.loads(attrs["objective_names"])) if "objective_names" in attrs else (ACCURACY,)
+    is_named = "objective_names" in attrs  # else it is of schema 1, or of 2 before objectives had names: read alike
+    objectives = tuple(json.loads(attrs["objective_names"])) if is_named else (ACCURACY,)
     study_id, name, created = str(attrs["study_id"]), str(attrs["name"]), float(attrs["created"])
-    header = Header(study_id, name, names, created, int(attrs["schema"]), objectives)
+    header = Header(study_id, name, names, created, int(attrs["schema"]) if is_named else 1, objectives)
     sessions = tuple(_read_session(file[f"sessions/{i}"].attrs, header) for i in range(_n_groups(file, "sessions")))
     workers = tuple(_read_worker(file[f"workers/{i}"].attrs) for i in range(_n_groups(file, "workers")))
     return header, sessions, workers
@@ -257,7 +254,8 @@ def _read_facts(file: h5py.File) -> tuple[Header, tuple[SessionSpan, ...], tuple
 
 def _read_session(attrs: Mapping[str, Any], header: Header) -> SessionSpan:
     config, provenance = json.loads(attrs["config"]), json.loads(attrs["provenance"])
-    began = Session(float(attrs["at"]), str(attrs["config_text"]), config, provenance, header)
+    again = codec.read(Retraining, str(attrs["retraining"]).encode()) if "retraining" in attrs else None
+    began = Session(float(attrs["at"]), str(attrs["config_text"]), config, provenance, header, again)
     return SessionSpan(began, Closed(str(attrs["state"]), float(attrs["closed_at"])) if "state" in attrs else None)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from snnhpo_mpi import codec
 from snnhpo_mpi.errors import RecordError
+from snnhpo_mpi.host.atomic_write import atomic_write
 from snnhpo_mpi.record import journal, recovery, snapshot
 from snnhpo_mpi.record.aside import move_aside
 from snnhpo_mpi.record.data import LIVE_FILE, Live, StudyData, assemble
@@ -25,6 +26,7 @@ from snnhpo_mpi.record.lock import Lock
 from snnhpo_mpi.record.mending import mend
 from snnhpo_mpi.record.recovery import Files
 from snnhpo_mpi.record.replay import entry_of
+from snnhpo_mpi.record.retraining import Retraining
 from snnhpo_mpi.record.saver import Saver
 from snnhpo_mpi.record.table import METRICS, Table
 from snnhpo_mpi.space import Space
@@ -79,6 +81,7 @@ class StudyRecord:
         constraint_names: Sequence[str],
         provenance: Mapping[str, Any],
         *,
+        retraining: Retraining | None = None,
         flush_every_s: float = FLUSH_EVERY_S,
     ) -> StudyRecord:
         """Begins a study in a folder, which is made if need be.
@@ -103,7 +106,7 @@ class StudyRecord:
             lines = Journal.write_new(path, [header])
             saver = Saver(folder, flush_every_s, study_id=header.study_id)
             record = StudyRecord(lock, lines, Table(header), space, saver, notices)
-            record._begin(Session(now, config_text, resolved_config, provenance, header))
+            record._begin(Session(now, config_text, resolved_config, provenance, header, retraining))
             return record
 
     @staticmethod
@@ -115,6 +118,7 @@ class StudyRecord:
         constraint_names: Sequence[str],
         provenance: Mapping[str, Any],
         *,
+        retraining: Retraining | None = None,
         flush_every_s: float = FLUSH_EVERY_S,
         accept_config: bool = False,
         accept_damage: bool = False,
@@ -132,7 +136,7 @@ class StudyRecord:
         with _released_on_error(Lock(folder)) as lock, _told_as_record_error(folder):
             mended = mend(folder, accept_damage=accept_damage)
             change = check_same_study(
-                folder, mended.table, resolved_config, tuple(constraint_names), accept_config=accept_config
+                folder, mended.table, resolved_config, tuple(constraint_names), retraining, accept_config=accept_config
             )
             lines = Journal(folder / journal.FILE_NAME, mended.table.n_events + 1)
             notices = [*_texts(lock.notice), *mended.notices, *_texts(change)]
@@ -141,7 +145,7 @@ class StudyRecord:
             header = mended.table.header
             saver = Saver(folder, flush_every_s, anew=mended.anew, study_id=header.study_id)
             record = StudyRecord(lock, lines, mended.table, space, saver, notices)
-            record._begin(Session(time.time(), config_text, resolved_config, provenance, header))
+            record._begin(Session(time.time(), config_text, resolved_config, provenance, header, retraining))
             return record
 
     def _begin(self, session: Session) -> None:
@@ -294,10 +298,9 @@ class StudyRecord:
     def _write_live(self) -> None:
         began = time.monotonic()
         self._news = False
-        beside = self.folder / f"{LIVE_FILE}.new"
         try:
-            beside.write_bytes(codec.write(Live(at=time.time(), progress=self._progress)))
-            beside.replace(self.folder / LIVE_FILE)
+            with atomic_write(self.folder / LIVE_FILE) as new:  # of this moment only, so not durable
+                new.write_bytes(codec.write(Live(at=time.time(), progress=self._progress)))
         except OSError as error:
             log.warning("%s was not renewed: %s", LIVE_FILE, error)
         ended = time.monotonic()  # the loop waits meanwhile: for a hundredth of its time at most

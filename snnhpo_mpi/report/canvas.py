@@ -14,6 +14,7 @@ from matplotlib.font_manager import fontManager
 
 from snnhpo_mpi.analysis import points
 from snnhpo_mpi.analysis.points import Floats
+from snnhpo_mpi.host.atomic_write import atomic_write
 from snnhpo_mpi.record import StudyData
 from snnhpo_mpi.report import labels, looks
 
@@ -100,11 +101,6 @@ def choice_ticks(ax: Axes, choices: Sequence[str], at: Sequence[float], room: in
 
 def save(figure: Figure, path: Path) -> None:
     """Write a figure; a file of this name is whole at any moment. Letters that no font here has are boxes."""
-    beside = path.with_name(f"{path.name}.new")
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Glyph .* missing from")
-            figure.savefig(beside, format=path.suffix[1:])
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with atomic_write(path) as new, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        figure.savefig(new, format=path.suffix[1:])

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from snnhpo_mpi.analysis.compare import Compared, Pool, Reached, band, mean_reached, pools, spread
 from snnhpo_mpi.analysis.durations import duration, rough_duration, time_unit
 from snnhpo_mpi.analysis.score import score, with_error
+from snnhpo_mpi.analysis.summary import Summary
 from snnhpo_mpi.report.canvas import PAGE_IN, STYLE, save
 from snnhpo_mpi.report.labels import for_matplotlib
 from snnhpo_mpi.report.text import percent
@@ -34,7 +35,7 @@ def as_table(compared: Sequence[Compared]) -> str:
     rows.append(["state", *(one.state for one in summaries)])
     rows.append(["trials ended", *(str(one.ended) for one in summaries)])
     rows.append(["feasible", *(str(one.feasible) for one in summaries)])
-    rows.append(["silent", *(percent(one.silent_share) for one in summaries)])
+    rows.append([_stopped_as(summaries), *(percent(one.silent_share) for one in summaries)])
     rows.append(["failed, lost", *(str(one.failed + one.lost) for one in summaries)])
     rows.append(["duration", *(duration(one.seconds) for one in summaries)])
     rows.append(["time of workers", *(rough_duration(one.evaluation_seconds) for one in summaries)])
@@ -52,6 +53,11 @@ def as_table(compared: Sequence[Compared]) -> str:
     return f"{_aligned(rows)}\n\n{_aligned(_pooled_rows(together))}"
 
 
+def _stopped_as(summaries: Sequence[Summary]) -> str:
+    """Silent, unless something else too stops the trials of some study."""
+    return max(one.stopped_as for one in summaries)  # in the order of the alphabet
+
+
 def _pooled_rows(together: Sequence[Pool]) -> list[list[str]]:
     """Mean and standard deviation of the studies of each configuration."""
 
@@ -63,11 +69,12 @@ def _pooled_rows(together: Sequence[Pool]) -> list[list[str]]:
             cells.append("-" if mean is None else write(mean) + (f" ± {write(sd)}" if sd is not None else "") + some)
         return [name, *cells]
 
+    stopped = _stopped_as([one.summary for pool in together for one in pool.members])
     rows = [
         ["mean ± s.d. of studies", *(pool.label for pool in together)],
         row("best", lambda one: one.summary.best.objective if one.summary.best else None, score),
         row("feasible", lambda one: one.summary.feasible, lambda value: f"{value:.4g}"),
-        row("silent", lambda one: one.summary.silent_share, percent),
+        row(stopped, lambda one: one.summary.silent_share, percent),
         row("busy", lambda one: one.summary.busy_share, percent),
     ]
     for i, level in enumerate(reached.level for reached in together[0].members[0].reached):

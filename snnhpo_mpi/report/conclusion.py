@@ -37,7 +37,7 @@ def conclusion(data: StudyData) -> str:
 
 
 def last_words(data: StudyData) -> str:
-    """What is said at the end of a run: the result, and what it is worth."""
+    """What is said at the end of a run: the result, and how far it can be trusted."""
     if is_retraining(data):
         return _of_retraining(data)
     return "\n".join(_result(summarise(data), data.folder, retrainings(data)))
@@ -59,7 +59,7 @@ def of_search(summary: Summary, folder: Path, retrained: Sequence[StudyData] = (
     if summary.silent_share is not None:
         early = "stopping and pruning networks" if summary.pruned else "stopping them early"
         saved = f"; {early} saved {duration(summary.saved_seconds)} of training" if summary.saved_seconds else ""
-        lines.append(f"silent   {percent(summary.silent_share)} of the networks{saved}")
+        lines.append(f"{summary.stopped_as:8} {percent(summary.silent_share)} of the networks{saved}")
     if summary.busy_share is not None:
         lines.append(f"workers  busy {busy(summary)}")
     return "\n".join(lines)
@@ -96,7 +96,7 @@ def doubt(summary: Summary, folder: Path | None = None) -> str:
     """Why the best score of many is not to be believed, and what is to be done about it."""
     noisy = "" if summary.best and summary.best.n else "where seeds change the score, "
     command = f"snnhpo retrain {folder}" if folder else "snnhpo retrain"
-    return f"{noisy}the best of many is too good by chance: `{command}` says what it is"
+    return f"{noisy}the best of many is too good by chance: `{command}` measures it"
 
 
 def retrained_line(data: StudyData, one: Repeats) -> str:
@@ -157,7 +157,7 @@ def _of_retraining(data: StudyData) -> str:
         of = f"trial {found[0].number}, {n} seed{'s' * (n != 1)} together"
         lines += ["", f"{of}: of each true class (row), the share read as each class (column) [%]"]
         lines += confusion_lines(confusion)
-    if networks := (data.config.get("retrain") or {}).get("networks"):
+    if data.retraining and (networks := data.retraining.networks):
         lines.append(f"networks {data.folder / networks}")
     lines.append(f"trained  {duration(float(np.nansum(data.seconds)))} in all")
     return "\n".join(lines)

@@ -15,6 +15,7 @@ import numpy as np
 from snnhpo_mpi.analysis.repeats import candidate_of, is_retraining
 from snnhpo_mpi.analysis.summary import objective_name, reason
 from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.host.atomic_write import atomic_write
 from snnhpo_mpi.record import StudyData
 from snnhpo_mpi.trial import ParamValue, State
 
@@ -46,16 +47,13 @@ def export(data: StudyData, folder: Path, formats: Sequence[str]) -> list[Path]:
     written = []
     for name in formats:
         file, write = writers[name]
-        beside = folder / f"{file}.new"
-        beside.unlink(missing_ok=True)
         try:
-            write(data, beside)
-            written.append(beside.replace(folder / file))
+            with atomic_write(folder / file) as new:
+                write(data, new)
         except OSError as error:  # such as a full disk, which does not say for which file
             error.filename = error.filename or str(folder / file)
             raise
-        finally:
-            beside.unlink(missing_ok=True)
+        written.append(folder / file)
     return written
 
 

@@ -21,6 +21,7 @@ from snnhpo_mpi.analysis.points import axes
 from snnhpo_mpi.analysis.repeats import Repeats, is_retraining, repeats, retrainings, tested_on
 from snnhpo_mpi.analysis.score import score
 from snnhpo_mpi.analysis.summary import Summary, failures, is_own_function, objective_name, stops_early, summarise
+from snnhpo_mpi.host.atomic_write import atomic_write
 from snnhpo_mpi.plain_text import some
 from snnhpo_mpi.record import StudyData
 from snnhpo_mpi.report import figures, trials
@@ -66,12 +67,8 @@ def write_page(data: StudyData, computed: Sequence[Computed], folder: Path) -> t
     html = _render(data, sections)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / FILE_NAME
-    beside = path.with_name(f"{FILE_NAME}.new")
-    try:
-        beside.write_text(html, encoding="utf-8", errors="replace")
-        beside.replace(path)  # a browser that reloads never sees half a page
-    finally:
-        beside.unlink(missing_ok=True)
+    with atomic_write(path) as new:  # a browser that reloads never sees half a page
+        new.write_text(html, encoding="utf-8", errors="replace")
     return path, {name: reason for section in sections for name, reason in section.failed.items()}
 
 

@@ -123,6 +123,7 @@ def progress_line(summary: Summary) -> str:
         best=(summary.best.objective, summary.best.number) if summary.best else None,
         seconds_left=summary.seconds_left,
         width=line_of.LINE_WIDTH - len(suffix),
+        stopped_as=summary.stopped_as,
         retraining=bool(summary.repeats),
     )
     return f"{line}{suffix}"
@@ -223,7 +224,7 @@ def _facts(summary: Summary, again: Sequence[Repeats]) -> list[tuple[str, Text]]
     facts += _found(summary, again)
     if summary.silent_share is not None:
         saved = f", {duration(summary.saved_seconds)} of training saved" if summary.saved_seconds else ""
-        facts.append(("silent", Text(f"{percent(summary.silent_share)} of the networks{saved}")))
+        facts.append((summary.stopped_as, Text(f"{percent(summary.silent_share)} of the networks{saved}")))
     facts.append(("workers", Text(f"busy {busy(summary)}")))
     return facts
 

@@ -1,32 +1,32 @@
 """The training of a trial on the disk at every epoch's end, so that one cut by the end of a job goes on in the next.
 
 A checkpoint holds everything that the rest of the training depends on, the state of every random generator included:
-on a CPU the continued training is the uncut one bit for bit. It is read with torch's ``weights_only``, so that a folder
-shared with others can run no code here, and counts only where what was trained is the same: trial, network, data,
-monitors, kind of device, version of torch. Anything else in its place means that the trial begins anew.
+on a CPU the continued training is the uncut one bit for bit. What is read can run no code (``state_file``), since the
+folder may be shared with others, and counts only where what was trained is the same: trial, network, data, monitors,
+kind of device, versions of the libraries. Anything else in its place means that the trial begins anew.
 """
 
 from __future__ import annotations
 
-import io
 import json
 import logging
-import os
-import socket
 import zlib
 from collections.abc import Iterable, Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from snnhpo_mpi.config import StudyConfig
+from snnhpo_mpi.host.atomic_write import atomic_write
+from snnhpo_mpi.snn.state_file import packed, unpacked
 from snnhpo_mpi.trial import Trial
 
 if TYPE_CHECKING:
     import torch
 
 FOLDER = "checkpoints"
-FORMAT = 2
-_CHECKSUM_BYTES = 4  # CRC-32, little-endian, behind torch's own file
+FORMAT = 3
+_CHECKSUM_BYTES = 4  # CRC-32, little-endian, behind the state
 
 log = logging.getLogger(__name__)
 
@@ -44,21 +44,19 @@ class Part(Protocol):
 class Checkpoints:
     """The checkpoint files of a study; one for each running trial."""
 
-    def __init__(self, folder: Path | None, config: StudyConfig, device: torch.device) -> None:
+    def __init__(self, folder: Path | None, config: StudyConfig, device: str) -> None:
         """Hand in where they are.
 
         Args:
             folder: made with the first checkpoint; None for no checkpoints.
             config: of the study.
-            device: where trials train.
+            device: where trials train: ``cpu``, or as torch calls it.
         """
-        import torch  # here, so that rank 0 can remove checkpoints without loading it
-
         self._folder = folder
         self._same = {
             "format": FORMAT,
-            "torch": torch.__version__,
-            "device": device.type,
+            "versions": {library: version(library) for library in ("numba", "numpy", "torch")},
+            "device": device.partition(":")[0],
             "study_seed": config.study.seed,
             "trainer": config.trainer.model_dump(mode="json", exclude={"time_limit"}),
             **config.model_dump(mode="json", include={"stopping", "saturation", "chance"}),
@@ -69,25 +67,16 @@ class Checkpoints:
         """Replace the checkpoint of a trial; a disk that is full costs the checkpoint, not the trial."""
         if self._folder is None:
             return
-        import torch
-
-        buffer = io.BytesIO()
         state = {name: dict(part.state_dict()) for name, part in parts.items()}
-        torch.save({"of": self._of(trial), "state": state}, buffer)
-        content = buffer.getbuffer()
-        # Whoever was thought lost with this trial may be writing too: each beside under a name of its own.
-        beside = self._path(trial).with_suffix(f".{socket.gethostname()}.{os.getpid()}.new")
+        content = packed({"of": self._of(trial), "state": state})
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            with beside.open("wb") as file:
+            # By many: a worker that was thought lost with this trial may be writing too.
+            with atomic_write(self._path(trial), durable=True, by_many=True) as new, new.open("wb") as file:
                 file.write(content)
                 file.write(zlib.crc32(content).to_bytes(_CHECKSUM_BYTES, "little"))
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(self._path(trial))
         except OSError as error:
             log.warning("no checkpoint of trial %d: %s", trial.number, error)
-            _remove(beside)
 
     def restore(self, trial: Trial, parts: Mapping[str, Part]) -> bool:
         """Bring the parts to where the trial's checkpoint left them; whether there is one that fits."""
@@ -101,18 +90,16 @@ class Checkpoints:
     def _load(self, trial: Trial) -> dict[str, Any] | None:
         if self._folder is None:
             return None
-        import torch
-
         try:
             content = self._path(trial).read_bytes()
             body, checksum = content[:-_CHECKSUM_BYTES], content[-_CHECKSUM_BYTES:]
             if zlib.crc32(body) != int.from_bytes(checksum, "little"):
                 raise ValueError("its checksum is wrong")
-            found = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
+            found = unpacked(body)
             of, state = found["of"], dict(found["state"])
         except FileNotFoundError:
             return None
-        except Exception as error:  # torch raises many kinds on a file that is damaged, foreign or holds code
+        except Exception as error:  # of many kinds, where a file is damaged, foreign or holds code
             reason = str(error).partition("\n")[0]
             log.warning("the checkpoint of trial %d cannot be read, it begins anew: %s", trial.number, reason)
             return None
@@ -172,7 +159,7 @@ def tidy(folder: Path, kept: Iterable[int]) -> None:
 
 
 def _name(number: int) -> str:
-    return f"trial_{number:06d}.pt"
+    return f"trial_{number:06d}.state"
 
 
 def _remove(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""From samples to spike trains.
+"""From samples to spike trains, a batch of tensors at a time; ``stdp.engines.cpu_input`` encodes for single cores.
 
 Axis order, here and in every file but the libraries' borders: ``B x T x C x H x W``. Images are ``B x C x H x W`` of
 0 .. 255; recordings of an event camera are binned already, ``B x C x H x W x ceil(T / 8)`` bits (``data.binned``).
@@ -9,21 +9,14 @@ Notation: B samples, T steps, P pixels of a sample.
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Sequence
 from typing import assert_never
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from scipy.special import pdtr
 from torch import Tensor
 
 from snnhpo_mpi.config import EncodingSettings
-
-FULL = 255.0  # intensity
-MAX_TABLE_STEPS = 4096
-RESPONSE_MIN = 0.1  # of a receptive field that fires: weaker ones would only mark the end (Bohte et al. 2002)
+from snnhpo_mpi.snn.draws import spike_seed
+from snnhpo_mpi.snn.encodings import FULL, RESPONSE_MIN
 
 
 def encoded(samples: Tensor, encoding: EncodingSettings, generator: torch.Generator) -> Tensor:
@@ -58,12 +51,6 @@ def encoded(samples: Tensor, encoding: EncodingSettings, generator: torch.Genera
             return unpacked(samples, encoding.steps)
         case _:
             assert_never(encoding.name)
-
-
-def input_shape(samples: Sequence[int], encoding: EncodingSettings) -> tuple[int, int, int]:
-    """``C x H x W`` of an encoded sample, from the shape of samples ``B x C x H x W ...``."""
-    _, n_channels, height, width, *_ = samples
-    return n_channels * (encoding.fields or 1), height, width
 
 
 def poisson(images: Tensor, n_steps: int, max_rate_hz: float, dt_ms: float, generator: torch.Generator) -> Tensor:
@@ -115,34 +102,6 @@ def poisson_intervals(
     spikes = torch.zeros(len(images), n_steps, flat.shape[1], dtype=torch.bool, device=images.device)
     spikes[sample[lit], step[lit, which].to(torch.int64), pixel[lit]] = True
     return spikes.reshape(len(images), n_steps, *images.shape[1:])
-
-
-@functools.lru_cache(maxsize=4)
-def interval_table(encoding: EncodingSettings) -> NDArray[np.uint32] | None:
-    """How the times between a pixel's spikes are distributed, where that is all there is to an encoding.
-
-    Returns:
-        ``256 x (T + 1)``: for each grey level the probability, times 2^32, that the next spike is at most 0, 1, ... T
-        steps after the last (the first: after the beginning); None if spikes are not independent in this way, or the
-        table would be large.
-    """
-    if encoding.steps > MAX_TABLE_STEPS:
-        return None
-    intensity = np.arange(256)[:, None] / FULL
-    steps = np.arange(encoding.steps + 1)
-    rate = intensity * ((encoding.max_rate_hz or 0.0) * encoding.dt_ms * 1e-3)  # a step
-    match encoding.name:
-        case "poisson":
-            cumulated = -np.expm1(-rate * steps)
-        case "bernoulli":
-            assert encoding.max_probability is not None  # validated
-            cumulated = 1.0 - (1.0 - intensity * encoding.max_probability) ** steps
-        case "poisson_intervals":
-            with np.errstate(divide="ignore"):
-                cumulated = pdtr(steps, np.minimum(1.0 / rate, 1e300)) * (steps > 0)
-        case _:
-            return None
-    return np.minimum(cumulated * 2.0**32, 2.0**32 - 1).astype(np.uint32)
 
 
 def bernoulli(images: Tensor, n_steps: int, max_probability: float, generator: torch.Generator) -> Tensor:
@@ -260,10 +219,5 @@ def unpacked(recordings: Tensor, n_steps: int) -> Tensor:
 
 
 def spike_generator(seed: int, device: torch.device) -> torch.Generator:
-    """Randomness of a trial's spike trains.
-
-    Not seeded with the trial's seed itself, as torch's global generators are: spikes would repeat the very numbers from
-    which the initial weights were drawn.
-    """
-    (own,) = np.random.SeedSequence(seed, spawn_key=(0,)).generate_state(1, np.uint32)
-    return torch.Generator(device).manual_seed(int(own))
+    """Randomness of a trial's spike trains; see ``spike_seed``."""
+    return torch.Generator(device).manual_seed(spike_seed(seed))

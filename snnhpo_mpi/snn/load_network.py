@@ -5,15 +5,14 @@ from __future__ import annotations
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from snnhpo_mpi.errors import RecordError
-from snnhpo_mpi.snn.encode import spike_generator
 from snnhpo_mpi.snn.save_network import FORMAT
 from snnhpo_mpi.trial import Params
 
@@ -21,8 +20,8 @@ from snnhpo_mpi.trial import Params
 class Reader(Protocol):
     """A trained network that reads the classes of images."""
 
-    def predict(self, images: Tensor, generator: torch.Generator) -> NDArray[np.int64]:
-        """``B x C x H x W`` uint8 -> ``B`` classes, negative where it has no answer."""
+    def classify(self, images: NDArray[np.uint8], seed: int) -> NDArray[np.int64]:
+        """``B x C x H x W`` -> ``B`` classes, negative where it has no answer; all that is random is the seed's."""
         ...
 
 
@@ -42,11 +41,11 @@ class SavedNetwork:
     _reader: Reader
     _device: torch.device
 
-    def classify(self, images: Tensor, seed: int = 0) -> NDArray[np.int64]:
+    def classify(self, images: ArrayLike, seed: int = 0) -> NDArray[np.int64]:
         """Read images.
 
         Args:
-            images: ``B x C x H x W`` uint8.
+            images: ``B x C x H x W`` uint8, an array, a tensor or samples of ``data``.
             seed: of the spike trains that stand for them, and of whatever else the network draws.
 
         Returns:
@@ -55,14 +54,14 @@ class SavedNetwork:
         Raises:
             ValueError: images of another shape or type.
         """
-        if images.dtype != torch.uint8 or tuple(images.shape[1:4]) != self.input_shape:
+        shown = np.asarray(images.cpu() if isinstance(images, Tensor) else images)
+        if shown.dtype != np.uint8 or shown.shape[1:4] != self.input_shape:
             wanted = " x ".join(map(str, ("B", *self.input_shape)))
-            raise ValueError(f"images must be {wanted} of torch.uint8, found {tuple(images.shape)} of {images.dtype}")
-        if not len(images):
+            raise ValueError(f"images must be {wanted} of uint8, found {shown.shape} of {shown.dtype}")
+        if not len(shown):
             return np.zeros(0, dtype=np.int64)
         with torch.random.fork_rng([self._device] if self._device.type == "cuda" else []):
-            torch.manual_seed(seed)  # BindsNET draws which of several neurons fires
-            return self._reader.predict(images, spike_generator(seed, self._device))
+            return self._reader.classify(shown, seed)
 
 
 def load_network(path: Path | str, device: str = "cpu") -> SavedNetwork:
@@ -79,12 +78,19 @@ def load_network(path: Path | str, device: str = "cpu") -> SavedNetwork:
         raise RecordError(f"{path}: not a network of this program, or of another version")
     where = torch.device(device)
     if contents["trainer"] == "stdp":
-        from snnhpo_mpi.snn.stdp import trainer as stdp
+        from snnhpo_mpi.snn.stdp import learner as stdp
 
-        reader: Reader = stdp.reader_of(contents, where)
+        reader: Reader = stdp.reader_of(contents | {"state": _of_arrays(contents["state"])}, device)
     else:
-        from snnhpo_mpi.snn.slayer import trainer as slayer
+        from snnhpo_mpi.snn.slayer import learner as slayer
 
         reader = slayer.reader_of(contents, where)
     shape = tuple(contents["input_shape"])
     return SavedNetwork(contents["params"], shape, contents["n_classes"], reader, where)
+
+
+def _of_arrays(state: Any) -> Any:
+    """The state with arrays for tensors."""
+    if isinstance(state, dict):
+        return {name: _of_arrays(value) for name, value in state.items()}
+    return state.cpu().numpy() if isinstance(state, Tensor) else state

@@ -10,29 +10,29 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
+import numpy as np
 
 from snnhpo_mpi.config import PythonSettings, StudyConfig
+from snnhpo_mpi.host.atomic_write import atomic_write
 from snnhpo_mpi.snn.data import Split
 from snnhpo_mpi.trial import Params
 
 FORMAT = 1
 
 
-def save_if_wanted(config: StudyConfig, number: int, params: Params, split: Split, state: Mapping[str, Any]) -> None:
-    """Write the network of a final training, if its networks are kept: ``trial_NNN.pt``, whole or not at all.
+def save_network(path: Path, config: StudyConfig, params: Params, split: Split, state: Mapping[str, Any]) -> None:
+    """Write a trained network, whole or not at all.
 
     Args:
+        path: of the file; its folder is made if need be.
         config: of the training.
-        number: of the trial.
         params: a value of every hyperparameter of the network.
         split: what it was trained on.
-        state: what was learnt.
+        state: what was learnt, as tensors or arrays, and numbers.
     """
-    if config.retrain is None or config.retrain.networks is None:
-        return
+    import torch  # here: what trains without torch can be saved with it
+
     assert not isinstance(config.trainer, PythonSettings)
-    path = Path(config.retrain.networks) / f"trial_{number:03d}.pt"
     path.parent.mkdir(parents=True, exist_ok=True)
     contents = {
         "format": FORMAT,
@@ -43,8 +43,16 @@ def save_if_wanted(config: StudyConfig, number: int, params: Params, split: Spli
         "encoding": config.trainer.encoding.model_dump(),
         "input_shape": list(split.train_x.shape[1:4]),
         "n_classes": split.n_classes,
-        "state": state,
+        "state": _of_tensors(state),
     }
-    beside = path.with_name(f"{path.name}.new")
-    torch.save(contents, beside)
-    beside.replace(path)
+    with atomic_write(path, durable=True) as new:
+        torch.save(contents, new)
+
+
+def _of_tensors(state: Any) -> Any:
+    """The state with tensors for arrays, which torch's own reader refuses."""
+    import torch
+
+    if isinstance(state, Mapping):
+        return {name: _of_tensors(value) for name, value in state.items()}
+    return torch.from_numpy(state) if isinstance(state, np.ndarray) else state

@@ -15,12 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from snnhpo_mpi.snn.early_stopping.monitor import Events
-from snnhpo_mpi.snn.early_stopping.silence import Counts
-from snnhpo_mpi.snn.early_stopping.stopping import NONE, EarlyStopping
+from snnhpo_mpi.interfaces import Ints, Learnt
+from snnhpo_mpi.snn.early_stopping.stopping import EarlyStopping
 from snnhpo_mpi.trial import ACCURACY, Outcome, Progress, State
 
 REPORT_EVERY_S = 1.0
@@ -41,7 +39,7 @@ class TrainingLog:
         number: int,
         stopping: EarlyStopping,
         n_planned: int,
-        device: torch.device,
+        device: str,
         report: Report,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -51,7 +49,7 @@ class TrainingLog:
             number: of the trial.
             stopping: the rules that may stop it.
             n_planned: training samples over all epochs, if it is not stopped.
-            device: where it trains.
+            device: where it trains: ``cpu``, or as torch calls it.
             report: takes the progress, about every second.
             clock: in seconds.
         """
@@ -97,26 +95,13 @@ class TrainingLog:
         """Predictions that the running training accuracy is a share of."""
         return self._n_predicted or self._n_before
 
-    def observe(
-        self,
-        counts: Mapping[str, Counts],
-        labels: Counts,
-        right: Counts | None,
-        saturated: Mapping[str, Events] = NONE,
-    ) -> None:
-        """Take in a batch, and report if a second has passed.
-
-        Args:
-            counts: layer -> ``B`` spikes of each sample.
-            labels: ``B`` classes.
-            right: ``B``, 1 where the sample was predicted rightly; None where no prediction was made.
-            saturated: layer -> ``B``, whether the sample saturates it; of the layers watched for it.
-        """
-        self.stopping.observe(counts, labels, right, saturated)
-        self.n_samples += len(labels)
-        if right is not None:
-            self._n_right += int(right.sum())
-            self._n_predicted += len(right)
+    def observe(self, learnt: Learnt, classes: Ints) -> None:
+        """Take in what ``B`` samples of these classes did, and report if a second has passed."""
+        self.stopping.observe(learnt, classes)
+        self.n_samples += len(classes)
+        if learnt.right is not None:
+            self._n_right += int(learnt.right.sum())
+            self._n_predicted += len(learnt.right)
         if self._clock() - self._reported >= REPORT_EVERY_S:
             self._reported = self._clock()
             self._report(self._progress())
@@ -151,7 +136,7 @@ class TrainingLog:
         self.epoch, self.n_samples = state["epoch"], state["n_samples"]
         self._accuracies = list(state["accuracies"])
         self._n_right, self._n_predicted = state["n_right"], state["n_predicted"]
-        self._n_before = state.get("n_before", 0)  # which checkpoints of an earlier version lack
+        self._n_before = state["n_before"]
         self._started = self._clock() - state["seconds"]
         self._peak_memory_mb, self._resumed_after = state["peak_memory_mb"], self.epoch
         self.stopping.load_state_dict(state["stopping"])
@@ -166,7 +151,7 @@ class TrainingLog:
         metrics = self._metrics(score_seconds=0.0) | {"stopped_at": float(self.n_samples)}
         return self._outcome(State.STOPPED, self._accuracies[-1], self.n_predicted, metrics)
 
-    def completed(self, predicted: Counts, classes: Counts, n_classes: int) -> Outcome:
+    def completed(self, predicted: Ints, classes: Ints, n_classes: int) -> Outcome:
         """The outcome of a network that has just read the held-out data.
 
         Args:
@@ -212,16 +197,18 @@ class TrainingLog:
         )
 
 
-def confusion(predicted: Counts, classes: Counts, n_classes: int) -> NDArray[np.float64]:
+def confusion(predicted: Ints, classes: Ints, n_classes: int) -> NDArray[np.float64]:
     """How often each class was read as which, ``K x (K + 1)``: a row a true class, the last column for no answer."""
     column = np.where(predicted < 0, n_classes, predicted)
     counts = np.bincount(classes * (n_classes + 1) + column, minlength=n_classes * (n_classes + 1))
     return counts.reshape(n_classes, n_classes + 1).astype(np.float64)
 
 
-def _restart_peak_memory(device: torch.device) -> None:
+def _restart_peak_memory(device: str) -> None:
     """Let the peak begin at what is used now, so that a trial is not charged with its predecessors'."""
-    if device.type == "cuda":
+    if device != "cpu":
+        import torch
+
         torch.cuda.init()  # type: ignore[no-untyped-call]  # there are no statistics before
         torch.cuda.reset_peak_memory_stats(device)
     else:
@@ -229,8 +216,10 @@ def _restart_peak_memory(device: torch.device) -> None:
             Path("/proc/self/clear_refs").write_text("5")
 
 
-def _peak_memory_mb(device: torch.device) -> float:
+def _peak_memory_mb(device: str) -> float:
     """Of the GPU's allocations, or of the whole process on a CPU."""
-    if device.type == "cuda":
+    if device != "cpu":
+        import torch
+
         return torch.cuda.max_memory_allocated(device) / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from snnhpo_mpi.config import (
     PythonSettings,
-    RetrainSettings,
     SlayerSettings,
     StdpSettings,
     StudyConfig,
@@ -18,27 +18,38 @@ from snnhpo_mpi.config import (
 )
 from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.interfaces import Optimizer, Trainer
-from snnhpo_mpi.record import read
+from snnhpo_mpi.record import Candidate, read
 from snnhpo_mpi.space import Space
 from snnhpo_mpi.trial import ParamValue, Progress, trial_seed
+
+if TYPE_CHECKING:
+    from snnhpo_mpi.snn.data import Split
+    from snnhpo_mpi.snn.slayer.learner import SlayerTask
+    from snnhpo_mpi.snn.stdp.learner import StdpTask
 
 RETRAIN_SEED = 2**31  # in the place of a trial's number, where no search has one
 
 
-def build_optimizer(config: StudyConfig) -> Optimizer:
+def build_optimizer(config: StudyConfig, again: Sequence[Candidate] = ()) -> Optimizer:
     """The optimizer that the configuration names.
+
+    Args:
+        config: of the study.
+        again: what a retraining asks instead, over and over.
 
     Raises:
         ConfigError, RecordError: a study to replay is not there or has another search space.
     """
     space, seed = Space(config.space), config.study.seed
-    if config.retrain is not None:
-        return _retraining(config.retrain, config)
+    if again:
+        return _retraining(again, config)
     match config.optimizer.name:
         case "scbo":
             from snnhpo_mpi.optim.scbo import ScboSearch
+            from snnhpo_mpi.optim.settings import DEFAULTS
 
-            return ScboSearch(space, len(config.constraint_names), seed, config.optimizer.initial)
+            settings = replace(DEFAULTS, engine=config.optimizer.engine)
+            return ScboSearch(space, len(config.constraint_names), seed, config.optimizer.initial, settings)
         case "sobol":
             from snnhpo_mpi.optim.sobol import SobolSearch
 
@@ -55,12 +66,12 @@ def build_optimizer(config: StudyConfig) -> Optimizer:
             assert_never(config.optimizer.name)
 
 
-def _retraining(retrain: RetrainSettings, config: StudyConfig) -> Optimizer:
+def _retraining(candidates: Sequence[Candidate], config: StudyConfig) -> Optimizer:
     """Asks the candidates over and over, a round a repeat, with seeds that no trial of the search had."""
     from snnhpo_mpi.optim.replay import Replay
 
     assert config.budget.trials is not None
-    params = [candidate.params for candidate in retrain.candidates]
+    params = [candidate.params for candidate in candidates]
     rounds = -(-config.budget.trials // len(params))
     return Replay(params * rounds, trial_seed(config.study.seed, RETRAIN_SEED))
 
@@ -86,24 +97,30 @@ def _replayed(config: StudyConfig, space: Space) -> list[dict[str, ParamValue]]:
 
 
 def build_trainer(
-    config: StudyConfig, device: str, report: Callable[[Progress], None], checkpoints: Path | None = None
+    config: StudyConfig,
+    device: str,
+    report: Callable[[Progress], None],
+    checkpoints: Path | None = None,
+    *,
+    final: bool = False,
+    networks: Path | None = None,
 ) -> Trainer:
     """The trainer that the configuration names; called in the evaluator process only.
+
+    Args:
+        config: of the study.
+        device: where it trains.
+        report: takes the progress of the running trial.
+        checkpoints: folder for them; None for none.
+        final: train on all training data, and score on test data that no search has seen.
+        networks: folder for the trained networks; None to forget them.
 
     Raises:
         ConfigError: what it needs is not there: data, library, function, a working device.
     """
     match config.trainer:
-        case StdpSettings():
-            from snnhpo_mpi.snn.device import checked
-            from snnhpo_mpi.snn.stdp.trainer import StdpTrainer
-
-            return StdpTrainer(config, checked(device), report, checkpoints)
-        case SlayerSettings():
-            from snnhpo_mpi.snn.device import checked
-            from snnhpo_mpi.snn.slayer.trainer import SlayerTrainer
-
-            return SlayerTrainer(config, checked(device), report, checkpoints)
+        case StdpSettings() | SlayerSettings():
+            return _network_trainer(config, device, report, checkpoints, final, networks)
         case PythonSettings():
             from snnhpo_mpi.worker.user_function import trainer_from
 
@@ -115,3 +132,38 @@ def build_trainer(
             return trainer
         case _:
             assert_never(config.trainer)
+
+
+def _network_trainer(
+    config: StudyConfig,
+    device: str,
+    report: Callable[[Progress], None],
+    checkpoints: Path | None,
+    final: bool,
+    networks: Path | None,
+) -> Trainer:
+    from snnhpo_mpi.snn.checkpoint import Checkpoints
+    from snnhpo_mpi.snn.data import load, load_final
+    from snnhpo_mpi.snn.trainer import NetworkTrainer
+
+    assert not isinstance(config.trainer, PythonSettings)
+    split = (load_final if final else load)(config.trainer.dataset, config.study.seed, config.trainer.encoding)
+    if device != "cpu":  # a core needs no torch to train by STDP
+        from snnhpo_mpi.snn.device import checked
+
+        checked(device)
+    task = _task(config, split, device)
+    task.prepare()
+    kept = Checkpoints(checkpoints, config, device)
+    return NetworkTrainer(config, split, task.defaults, task.learner, device, report, kept, networks)
+
+
+def _task(config: StudyConfig, split: Split, device: str) -> StdpTask | SlayerTask:
+    """What the trials of a study train; imports its library."""
+    if isinstance(config.trainer, StdpSettings):
+        from snnhpo_mpi.snn.stdp.learner import StdpTask
+
+        return StdpTask(config, split, device)
+    from snnhpo_mpi.snn.slayer.learner import SlayerTask
+
+    return SlayerTask(config, split, device)

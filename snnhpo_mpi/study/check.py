@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from snnhpo_mpi.config import CategoricalParameter, IntParameter, PythonSettings, StudyConfig, as_yaml, expanded
+from snnhpo_mpi.config import (
+    CategoricalParameter,
+    IntParameter,
+    PythonSettings,
+    StdpSettings,
+    StudyConfig,
+    as_yaml,
+    expanded,
+)
 from snnhpo_mpi.errors import ConfigError, said
 from snnhpo_mpi.host.device import usable_cores, visible_gpus
 from snnhpo_mpi.hyperparameters.networks import defaults
@@ -22,6 +30,7 @@ if TYPE_CHECKING:
     from snnhpo_mpi.snn.data.part import Source
 
 N_GRID = 1000  # points of an axis over which a mean is taken
+ONE_BY_ONE, IN_BATCHES = 2000, 100  # samples a second of a core: STDP's compiled code, and networks that torch computes
 
 
 def describe(config: StudyConfig, import_function: bool) -> Iterator[str]:
@@ -98,8 +107,13 @@ class Found:
                 )
 
 
-def check_data(config: StudyConfig, import_function: bool) -> Found:
+def check_data(config: StudyConfig, import_function: bool, final: bool = False) -> Found:
     """Find what trials are evaluated on, and say what was found.
+
+    Args:
+        config: of the study.
+        import_function: import a function or network of the user's, and try it.
+        final: a retraining, which is scored on test data.
 
     Raises:
         ConfigError: data, library or function are not there.
@@ -117,10 +131,10 @@ def check_data(config: StudyConfig, import_function: bool) -> Found:
     library = {"stdp": "bindsnet", "slayer": "lava"}[trainer.name]
     if importlib.util.find_spec(library) is None:
         raise ConfigError(f"trainer.name: {trainer.name} needs the package {library}, which is not installed")
-    from snnhpo_mpi.snn.data import load, load_final  # loads torch
+    from snnhpo_mpi.snn.data import load, load_final
 
-    split = (load if config.retrain is None else load_final)(trainer.dataset, config.study.seed, trainer.encoding)
-    held = "held-out" if config.retrain is None else "test"
+    split = (load_final if final else load)(trainer.dataset, config.study.seed, trainer.encoding)
+    held = "test" if final else "held-out"
     shape = " x ".join(str(size) for size in split.train_x.shape[1:4])
     text = (
         f"{trainer.dataset.name}: {len(split.train_y):,} training and {len(split.held_y):,} {held} samples, "
@@ -128,7 +142,7 @@ def check_data(config: StudyConfig, import_function: bool) -> Found:
     )
     if ":" in trainer.network:
         if import_function:
-            from snnhpo_mpi.snn.encode import input_shape
+            from snnhpo_mpi.snn.encodings import input_shape
 
             sample = input_shape(split.train_x.shape, trainer.encoding)
             given = [config.model_dump_json(), sample, split.n_classes]
@@ -184,8 +198,16 @@ def _cost(config: StudyConfig) -> str:
     text = f"{budget}; an average trial, if not stopped early, presents {samples:,.0f} samples"
     if config.budget.trials:
         n_samples = config.budget.trials * samples
-        text += f", the search {n_samples:,.0f}: {_span(n_samples / 100)} of one worker at 100 samples a second"
+        pace = _pace(config)
+        text += f", the search {n_samples:,.0f}: {_span(n_samples / pace)} of one worker at {pace:,} samples a second"
     return text
+
+
+def _pace(config: StudyConfig) -> int:
+    """A round number of samples that a worker presents in a second; ``check --trial`` measures it."""
+    trainer = config.trainer
+    one_by_one = isinstance(trainer, StdpSettings) and trainer.engine == "fast" and trainer.batch_size == 1
+    return ONE_BY_ONE if one_by_one else IN_BATCHES
 
 
 def _span(seconds: float) -> str:

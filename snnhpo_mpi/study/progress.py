@@ -25,10 +25,12 @@ class Tally:
         last_failure: the latest trial that failed.
         n_failed_in_a_row: failures since a trial ended in another way.
         retraining: the trials are trainings of given candidates: none is the best.
+        stopped_as: what the trials stopped early are called.
     """
 
     budget: int | None
     retraining: bool = False
+    stopped_as: str = "silent"
     ended: dict[State, int] = field(default_factory=lambda: dict.fromkeys(State, 0))
     running: set[int] = field(default_factory=set)
     feasible: int = 0
@@ -209,5 +211,6 @@ def tally_line(tally: Tally, seconds_left: float | None) -> str:
         running=len(tally.running),
         best=None if best is None or best.objective is None else (best.objective, best.number),
         seconds_left=seconds_left,
+        stopped_as=tally.stopped_as,
         retraining=tally.retraining,
     )

@@ -7,8 +7,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from snnhpo_mpi.config import Document, StudyConfig
+from snnhpo_mpi.record import Retraining
 
 Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a study is about.
+
+    Attributes:
+        config: its configuration.
+        document: where that stands.
+        retraining: what is trained again; None of a search.
+    """
+
+    config: StudyConfig
+    document: Document
+    retraining: Retraining | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +32,7 @@ class Request:
     """What the user asked ``snnhpo run`` for.
 
     Attributes:
-        load: reads the configuration and the document that it stands in; called on rank 0 only.
+        load: reads what the study is about; called on rank 0 only.
         results: folder that holds the studies' folders.
         resume: go on with the study if there is one.
         accept_config: go on although the configuration changed.
@@ -26,7 +42,7 @@ class Request:
         accept_damage: go on although something of the record is lost.
     """
 
-    load: Callable[[], tuple[StudyConfig, Document]]
+    load: Callable[[], Task]
     results: Path = Path("results")
     resume: bool = False
     accept_config: bool = False

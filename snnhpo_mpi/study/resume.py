@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from snnhpo_mpi.analysis.summary import stopped_as
 from snnhpo_mpi.config import StudyConfig
 from snnhpo_mpi.errors import RecordError
 from snnhpo_mpi.host.provenance import provenance
@@ -19,7 +20,7 @@ from snnhpo_mpi.record import StudyData, StudyRecord, exists, read
 from snnhpo_mpi.space import Space
 from snnhpo_mpi.study.check import Found
 from snnhpo_mpi.study.progress import Tally
-from snnhpo_mpi.study.request import Request
+from snnhpo_mpi.study.request import Request, Task
 from snnhpo_mpi.trial import Asked, Ended, Event, State, Trial, trial_seed
 
 log = logging.getLogger(__name__)
@@ -42,19 +43,19 @@ class Start:
     failures: Failures
 
 
-def open_record(request: Request, config: StudyConfig, text: str, data: Found) -> StudyRecord:
+def open_record(request: Request, task: Task, data: Found) -> StudyRecord:
     """Begin the study's record, or go on with it.
 
     Args:
         request: what the user asked for.
-        config: of the study.
-        text: the YAML as given.
+        task: what the study is about.
         data: what trials are evaluated on.
 
     Raises:
         ConfigError: the study was begun with other data.
         RecordError: the record is there and not to be resumed, in use, another study's, or damaged.
     """
+    config, text = task.config, task.document.text
     folder = request.results / config.study.name
     resuming = exists(folder)
     if resuming and not request.resume:
@@ -68,12 +69,14 @@ def open_record(request: Request, config: StudyConfig, text: str, data: Found) -
     if resuming:
         record = StudyRecord.open(
             folder, text, resolved, space, config.constraint_names, facts,
-            flush_every_s=flush_every_s, accept_config=request.accept_config, accept_damage=request.accept_damage,
+            retraining=task.retraining, flush_every_s=flush_every_s,
+            accept_config=request.accept_config, accept_damage=request.accept_damage,
         )  # fmt: skip
     else:
         record = StudyRecord.create(
-            folder, text, resolved, space, config.constraint_names, facts, flush_every_s=flush_every_s
-        )
+            folder, text, resolved, space, config.constraint_names, facts,
+            retraining=task.retraining, flush_every_s=flush_every_s,
+        )  # fmt: skip
     for notice in record.notices:
         log.warning("%s", notice)
     return record
@@ -90,7 +93,7 @@ def ending_already(config: StudyConfig, past: StudyData) -> Ending | None:
 
 def starting_point(config: StudyConfig, optimizer: Optimizer, record: StudyRecord, past: StudyData) -> Start:
     """Where this run begins: at the end of the runs before it, or with a new study."""
-    tally = Tally(config.budget.trials, retraining=config.retrain is not None)
+    tally = Tally(config.budget.trials, past.retraining is not None, stopped_as(past.config))
     failures = Failures(_most_failures(config))
     if not past.n_trials:
         return Start(Proposer(optimizer), _begin(optimizer, record, config), tally, failures)

@@ -16,14 +16,15 @@ from typing import Any
 
 from snnhpo_mpi.analysis.repeats import is_retraining
 from snnhpo_mpi.analysis.summary import best_trials
-from snnhpo_mpi.config import Candidate, RetrainSettings, StudyConfig
+from snnhpo_mpi.config import StudyConfig
 from snnhpo_mpi.config.datasets import DATASETS
 from snnhpo_mpi.config.document import Document, apply_override
 from snnhpo_mpi.config.settings import StudySettings
 from snnhpo_mpi.config.validation import validate
 from snnhpo_mpi.errors import ConfigError, RecordError
-from snnhpo_mpi.record import StudyData, exists, read
-from snnhpo_mpi.study.request import Request, Say
+from snnhpo_mpi.record import Candidate, Retraining, StudyData, exists, read
+from snnhpo_mpi.record.identity import completed
+from snnhpo_mpi.study.request import Request, Say, Task
 from snnhpo_mpi.study.run import run_search
 from snnhpo_mpi.study.search import OWN_FOLDERS
 
@@ -35,7 +36,6 @@ DECIDED = {
     "budget.trials": "--repeats says how many trainings",
     "optimizer": "it trains what the search found",
     "baseline": "it trains what the search found",
-    "retrain": "--top says how many configurations",
     "stopping": "it stops nothing early",
     "saturation": "it stops nothing early",
     "chance": "it stops nothing early",
@@ -83,7 +83,7 @@ def run_retraining(wish: Wish, workers: int | None, say: Say, conclude: Callable
     search = wish.search.parent if wish.search.is_file() else wish.search
     return run_search(
         Request(
-            partial(_document, wish),
+            partial(configure, wish),
             search,
             resume=True,
             workers=workers,
@@ -94,13 +94,8 @@ def run_retraining(wish: Wish, workers: int | None, say: Say, conclude: Callable
     )
 
 
-def _document(wish: Wish) -> tuple[StudyConfig, Document]:
-    config, text = configure(wish)
-    return config, Document(str(wish.search), text, config.model_dump(mode="json"))
-
-
-def configure(wish: Wish) -> tuple[StudyConfig, str]:
-    """The configuration of a retraining, and the text of that of the search.
+def configure(wish: Wish) -> Task:
+    """What is trained again, with the configuration of the search where a retraining has no other.
 
     Raises:
         ConfigError: the search has no feasible trial, a ``--set`` is wrong, or the folder holds other trainings.
@@ -124,12 +119,11 @@ def configure(wish: Wish) -> tuple[StudyConfig, str]:
     document = Document(str(past.folder), past.config_text, _changed(past, wish, len(candidates)))
     for assignment in wish.overrides:
         apply_override(document, assignment)
-    retrain = RetrainSettings(candidates=candidates, networks=NETWORKS if wish.save else None)
-    config = validate(document).model_copy(update={"retrain": retrain})
+    config, retraining = validate(document), Retraining(candidates, NETWORKS if wish.save else None)
     _refuse_another_split(past, config)
     if exists(folder):
-        _refuse_others(folder, config)
-    return config, past.config_text
+        _refuse_others(folder, config, retraining)
+    return Task(config, Document(str(wish.search), past.config_text, config.model_dump(mode="json")), retraining)
 
 
 def _refuse_name(name: str, folder: Path) -> None:
@@ -167,10 +161,10 @@ def _candidates(past: StudyData, wish: Wish) -> tuple[Candidate, ...]:
 
 def _begun(folder: Path, candidates: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
     """The candidates that a retraining was begun with, if it has as many: the search may have found better ones."""
-    recorded = read(folder).config.get("retrain")
+    recorded = read(folder).retraining
     if recorded is None:
         raise ConfigError(f"{folder} holds a study that is no retraining: --name gives this one another folder")
-    begun = RetrainSettings.model_validate_json(json.dumps(recorded)).candidates
+    begun = recorded.candidates
     if len(begun) != len(candidates) or begun == candidates:
         return candidates
     if [one.params for one in begun] != [one.params for one in candidates]:
@@ -181,7 +175,8 @@ def _begun(folder: Path, candidates: tuple[Candidate, ...]) -> tuple[Candidate, 
 def _changed(past: StudyData, wish: Wish, n_candidates: int) -> dict[str, Any]:
     """The configuration of the search with what a retraining has otherwise, as plain data."""
     unstopped: dict[str, Any] = {"stopping": [], "saturation": [], "chance": None}
-    config = {**json.loads(json.dumps(past.config)), **unstopped, "baseline": None, "retrain": None}
+    config = {**completed(json.loads(json.dumps(past.config))), **unstopped, "baseline": None}
+    config.pop("retrain", None)  # of earlier programs
     config["study"] = {**config["study"], "name": wish.name}
     config["budget"] = {**config["budget"], "trials": n_candidates * wish.repeats, "wall_time": None}
     config["trainer"] = {**config["trainer"], "time_limit": NO_LIMIT_S}
@@ -218,12 +213,15 @@ def _refuse_another_split(past: StudyData, config: StudyConfig) -> None:
         )
 
 
-def _refuse_others(folder: Path, config: StudyConfig) -> None:
+def _refuse_others(folder: Path, config: StudyConfig, retraining: Retraining) -> None:
     """Raise where the folder holds trainings of other trials, epochs, data, or networks that were not kept."""
-    before, after = read(folder).config, config.model_dump(mode="json")
-    if changed := [key for key in ("retrain", "space", "fixed", "trainer") if before.get(key) != after[key]]:
-        candidates = before["retrain"]["candidates"]
-        trials = ", ".join(str(one["number"]) for one in candidates)
+    begun = read(folder)
+    before, after = completed(begun.config), config.model_dump(mode="json")
+    changed = [key for key in ("space", "fixed", "trainer") if before.get(key) != after[key]]
+    if begun.retraining != retraining:
+        changed = ["retrain", *changed]
+    if changed and begun.retraining is not None:
+        trials = ", ".join(str(one.number) for one in begun.retraining.candidates)
         raise ConfigError(
             f"{folder} holds trainings of trial {trials} that differ from what is asked now in {', '.join(changed)}: "
             "ask for the same again to go on with them, or give these another folder by --name"

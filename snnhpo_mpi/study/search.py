@@ -24,6 +24,7 @@ from snnhpo_mpi.master.ending import Ending
 from snnhpo_mpi.master.loop import Master, MasterSettings
 from snnhpo_mpi.record import StudyData, StudyRecord
 from snnhpo_mpi.snn import checkpoint
+from snnhpo_mpi.study.assignment import Assignment
 from snnhpo_mpi.study.build import build_optimizer
 from snnhpo_mpi.study.check import check_data
 from snnhpo_mpi.study.progress import Announcer, FollowedRecord, Tally, seconds_spent
@@ -86,15 +87,16 @@ def lead(request: Request, transport: Transport, say: Say, signals: StopSignals)
 
 
 def _lead(request: Request, transport: Transport, say: Say, signals: StopSignals) -> int:
-    config, document = request.load()
-    with document.located():
-        data = check_data(config, import_function=False)  # before any rank starts work
+    task = request.load()
+    config, again = task.config, task.retraining
+    with task.document.located():
+        data = check_data(config, import_function=False, final=again is not None)  # before any rank starts work
     if request.tensorboard:
         require_package()
-    with document.located():
-        optimizer = build_optimizer(config)
+    with task.document.located():
+        optimizer = build_optimizer(config, again.candidates if again else ())
     tune_rank_0(cores_of_rank(os.environ, local_size(os.environ) or transport.size))
-    record = open_record(request, config, document.text, data)
+    record = open_record(request, task, data)
     folder, closing = record.folder, "error"
     with kept(say, folder / "logs" / RANK_0_LOG) as say:
         try:
@@ -119,7 +121,7 @@ def _search(search: Search) -> tuple[Ending, str]:
     time_left, time_is_budget = _clock(search.config, search.past)
     start = starting_point(search.config, search.optimizer, search.record, search.past)
     search.say(first_words(folder, search.transport.size - 1, search.past))
-    settings = _master_settings(search.config, start, time_left(), time_is_budget)
+    settings = _master_settings(search, start, time_left(), time_is_budget)
     with _followed(search, start.tally, time_left) as record:
         master = Master(
             search.transport, start.proposer, record, settings, start.waiting, time_left, failures=start.failures
@@ -148,9 +150,11 @@ def _clock(config: StudyConfig, past: StudyData) -> tuple[Callable[[], float | N
     return time_left, is_all and budget_s is not None and (job_s is None or budget_s <= job_s)
 
 
-def _master_settings(config: StudyConfig, start: Start, left_s: float | None, time_is_budget: bool) -> MasterSettings:
+def _master_settings(search: Search, start: Start, left_s: float | None, time_is_budget: bool) -> MasterSettings:
+    config, again = search.config, search.past.retraining
+    assignment = Assignment(config, again is not None, again.networks if again else None)
     return MasterSettings(
-        config=config.model_dump_json(),
+        config=assignment.as_text(),
         budget=config.budget.trials,
         n_asked=start.tally.n_ended + len(start.waiting),
         # A job that is shorter than this would otherwise train nothing, however often it is resumed.

@@ -15,6 +15,7 @@ from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.host.scratch import scratch_folder
 from snnhpo_mpi.optim.sobol import SobolSearch
 from snnhpo_mpi.space import Space
+from snnhpo_mpi.study.assignment import Assignment
 from snnhpo_mpi.study.worker_rank import Place, prepare_evaluator
 from snnhpo_mpi.trial import Outcome, State, Trial
 from snnhpo_mpi.worker.evaluator import Evaluator, EvaluatorSettings, Phase
@@ -60,7 +61,7 @@ def _tiny(config: StudyConfig) -> StudyConfig:
 def _evaluated(config: StudyConfig, trial: Trial) -> Generator[str, None, Outcome]:
     with ExitStack() as until_the_end:
         results = until_the_end.enter_context(scratch_folder(os.environ))
-        settings = prepare_evaluator(results, Place(1, 2, {}, until_the_end), config.model_dump_json())
+        settings = prepare_evaluator(results, Place(1, 2, {}, until_the_end), Assignment(config).as_text())
         began = time.monotonic()
         result = _result(settings, trial)
         starting_s = time.monotonic() - began - result.seconds

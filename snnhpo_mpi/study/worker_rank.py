@@ -10,11 +10,11 @@ from functools import partial
 from pathlib import Path
 
 from snnhpo_mpi.comm.transport import Transport
-from snnhpo_mpi.config import StudyConfig
 from snnhpo_mpi.host import launchers, schedulers
 from snnhpo_mpi.host.device import choose_device, cores_of_rank, visible_gpus
 from snnhpo_mpi.host.scratch import scratch_folder, variables
 from snnhpo_mpi.snn import checkpoint
+from snnhpo_mpi.study.assignment import Assignment
 from snnhpo_mpi.study.build import build_trainer
 from snnhpo_mpi.worker.evaluator import EvaluatorSettings
 from snnhpo_mpi.worker.supervisor import run_worker
@@ -43,14 +43,15 @@ class Place:
     until_the_end: ExitStack
 
 
-def prepare_evaluator(results: Path, place: Place, config_json: str) -> EvaluatorSettings:
+def prepare_evaluator(results: Path, place: Place, assigned: str) -> EvaluatorSettings:
     """How this rank evaluates.
 
     Raises:
         ConfigError: it cannot: no GPU where there should be one, no place for temporary files.
     """
     rank, size, launcher = place.rank, place.size, place.launcher
-    config = StudyConfig.model_validate_json(config_json)
+    assignment = Assignment.from_text(assigned)
+    config = assignment.config
     # Rank 0 trains nothing: where it shares a node with workers, their slots begin after it.
     local_rank, local_size = launchers.local_rank(launcher), launchers.local_size(launcher)
     with_rank_0 = local_rank is None or local_rank == rank
@@ -64,12 +65,17 @@ def prepare_evaluator(results: Path, place: Place, config_json: str) -> Evaluato
         n_granted=schedulers.granted_gpus(launcher),
     )
     folder = results / config.study.name
-    if config.retrain is not None and config.retrain.networks is not None:
-        retrain = config.retrain.model_copy(update={"networks": str(folder / config.retrain.networks)})
-        config = config.model_copy(update={"retrain": retrain})
+    networks = folder / assignment.networks if assignment.networks else None
     scratch = place.until_the_end.enter_context(scratch_folder(os.environ))
     return EvaluatorSettings(
-        factory=partial(build_trainer, config, device.name, checkpoints=folder / checkpoint.FOLDER),
+        factory=partial(
+            build_trainer,
+            config,
+            device.name,
+            checkpoints=folder / checkpoint.FOLDER,
+            final=assignment.final,
+            networks=networks,
+        ),
         environment={**variables(scratch, os.environ), **device.environment},
         n_constraints=len(config.constraint_names),
         objectives=config.objectives,

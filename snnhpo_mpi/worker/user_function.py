@@ -45,7 +45,7 @@ class FunctionTrainer:
             TypeError, ValueError: it returned something else than the contract says.
             Exception: whatever the function raises.
         """
-        _seed(trial.seed)
+        seed_generators(trial.seed)
         result = self._function(self._fixed | dict(trial.params), trial.seed, self._device)
         return outcome_of(trial.number, result, self._constraint_names, self._objective)
 
@@ -56,7 +56,8 @@ def trainer_from(config: StudyConfig, device: str) -> FunctionTrainer:
     return FunctionTrainer(config.trainer, config.fixed, device, config.objectives[0])
 
 
-def _seed(seed: int) -> None:
+def seed_generators(seed: int) -> None:
+    """Seed those of the process, so that an evaluation does not depend on what ran before it."""
     random.seed(seed)
     np.random.seed(seed)
     if "torch" in sys.modules:
@@ -148,16 +149,16 @@ def load_function(target: str) -> Function:
     """
     source, _, name = target.rpartition(":")
     file = function_file(target)
-    module = _import_file(file) if file else _import_module(source)
+    module = import_file(file) if file else _import_module(source)
     function = getattr(module, name, None)
     if not callable(function):
         raise ConfigError(f"trainer.function: {source} has no function {name}")
-    if reason := _unfit(function):
+    if reason := unfit(function):
         raise ConfigError(f"trainer.function: {target} {reason}; it is called as {name}(params, seed, device)")
     return function  # type: ignore[no-any-return]
 
 
-def _unfit(function: Any) -> str | None:
+def unfit(function: Any) -> str | None:
     """Why a callable cannot be an evaluation, as far as can be said without calling it."""
     if inspect.isclass(function):
         return "is a class, not a function"
@@ -177,9 +178,18 @@ def _unfit(function: Any) -> str | None:
     return None
 
 
-def _import_file(path: Path) -> Any:
+def import_file(path: Path, key: str = "trainer.function") -> Any:
+    """The module of a file, which can import its neighbours.
+
+    Args:
+        path: of the file.
+        key: or option that named it, for the message.
+
+    Raises:
+        ConfigError: there is no such file. What the import itself raises is passed on.
+    """
     if not path.is_file():
-        raise ConfigError(f"trainer.function: there is no file {path} (seen from {Path.cwd()})")
+        raise ConfigError(f"{key}: there is no file {path} (seen from {Path.cwd()})")
     if (folder := str(path.parent.resolve())) not in sys.path:
         sys.path.insert(0, folder)  # so that the file can import its neighbours
     name = f"user_function_{path.stem}"  # never the name of another module

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import fake_study
 import numpy as np
@@ -21,7 +22,7 @@ from snnhpo_mpi.analysis.summary import (
 )
 from snnhpo_mpi.config import load_config
 from snnhpo_mpi.record import StudyData, read
-from snnhpo_mpi.report import conclusion, text
+from snnhpo_mpi.report import conclusion, terminal, text
 from snnhpo_mpi.trial import Asked, Ended, Outcome, Started, State
 
 
@@ -219,6 +220,15 @@ def test_the_objective_of_ones_own_function_goes_by_its_name_and_is_not_said_in_
     text = conclusion.of_search(replace(summary, baseline=scored), tmp_path)
     assert f"best     trial {summary.best.number}, f1 " in text
     assert f"the best is {summary.best.objective - 0.25:+.4g} from it" in text
+
+
+@pytest.mark.parametrize("rules", [{}, {"saturation": [{"layer": "excitatory"}]}, {"chance": {"after_epochs": 1}}])
+def test_trials_that_other_rules_may_have_stopped_are_not_called_silent(done: StudyData, rules: dict[str, Any]) -> None:
+    data = replace(done, config=fake_study.config(**rules))
+    name, other = ("stopped", "silent") if rules else ("silent", "stopped")
+    lines = [line.split()[0] for line in conclusion.conclusion(data).splitlines()]
+    assert name in lines and other not in lines
+    assert name in [line.partition(" ")[0] for line in terminal.as_text(data).splitlines()]
 
 
 def test_the_conclusion_says_what_the_demo_must(done: StudyData) -> None:

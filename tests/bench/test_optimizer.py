@@ -48,7 +48,7 @@ def test_every_problem_has_a_name() -> None:
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="ackley10, keane30"):
+    with pytest.raises(ConfigError, match="ackley10, keane30"):
         make_problem("ackley")
 
 

@@ -39,14 +39,20 @@ def test_the_cost_counts_the_epochs_of_an_average_trial(
 ) -> None:
     assert cli.main(["check", "configs/quickstart.yaml", "--set", f"space.epochs={epochs}"]) == 0
     samples = float(capsys.readouterr().out.partition("presents ")[2].split()[0].replace(",", ""))
-    assert samples == pytest.approx(mean * 1000 + 500, rel=0.01)
+    assert samples == pytest.approx(mean * 2000 + 1000, rel=0.01)
 
 
 @pytest.mark.parametrize(
-    ("n_trials", "span"), [(1, "1 min of one worker"), (70, "1.17 h of one worker"), (0.5, "30 s of one worker")]
+    ("n_trials", "batch_size", "span"),
+    [
+        (20, 1, "1 min of one worker at 2,000"),
+        (1400, 1, "1.17 h of one worker"),
+        (10, 1, "30 s of one worker"),
+        (1, 32, "1 min of one worker at 100"),
+    ],
 )
-def test_the_cost_is_said_in_a_unit_that_fits_it(n_trials: float, span: str) -> None:
-    config = load_config(Path("configs/quickstart.yaml"))
+def test_the_cost_is_said_in_a_unit_that_fits_it(n_trials: float, batch_size: int, span: str) -> None:
+    config = load_config(Path("configs/quickstart.yaml"), [f"trainer.batch_size={batch_size}"])
     config = config.model_copy(update={"budget": config.budget.model_copy(update={"trials": n_trials})})
     fixed = config.model_copy(update={"space": {k: v for k, v in config.space.items() if k != "epochs"}})
     trainer = config.trainer

@@ -50,6 +50,13 @@ def test_durations_are_read_as_seconds() -> None:
     assert load(TEXT).budget.wall_time == 5400
 
 
+def test_an_engine_is_of_the_optimizer_that_has_models() -> None:
+    assert load(TEXT).optimizer.engine == "fast"
+    assert load(TEXT, "optimizer.engine=library").optimizer.engine == "library"
+    with pytest.raises(ConfigError, match=r"key optimizer\.engine: belongs to scbo: sobol has no models to compute"):
+        load(TEXT, "optimizer.engine=library", "optimizer.name=sobol")
+
+
 def test_every_monitor_names_a_constraint() -> None:
     assert load(TEXT).constraint_names == ("silent_excitatory",)
 

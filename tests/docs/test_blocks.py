@@ -17,7 +17,7 @@ from snnhpo_mpi import cli
 from snnhpo_mpi.config import load_config
 
 LAUNCHER = re.compile(r"^(?:mpiexec|mpirun)(?: -n \d+)? ")
-BATCH = {"search": "run", "retrain": "retrain"}  # what follows a batch file goes to this command
+BATCH = {"search": "run", "search_cpu": "run", "retrain": "retrain"}  # what follows a batch file goes to this command
 SUBMITTED = re.compile(r"^sbatch (?:--array=\S+ )?slurm/(\w+)\.sbatch ")
 TO_WRITE = ("configs/mine.yaml", "mine.yaml")  # the reader's own
 

@@ -69,6 +69,6 @@ def cut_long_trial(make: Make, family: Family | None, rng: random.Random) -> Cos
     assert one.run("--resume", "--accept-config") == 0, one.output
     first = one.events("ended")[0]
     assert first["number"] == asked["number"] == 0
-    assert first["objective"] == asked["params"]["x"] and first["metrics"]["seed"] == asked["seed"]
+    assert first["objectives"]["accuracy"] == asked["params"]["x"] and first["metrics"]["seed"] == asked["seed"]
     cost.add(one.check_whole({}), 0.0)
     return cost

@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snnhpo_mpi.config import CategoricalParameter, FloatParameter, IntParameter
+from snnhpo_mpi.interfaces import Box
+from snnhpo_mpi.optim.mixed_climb import climb_mixed
 from snnhpo_mpi.optim.scbo import ScboSearch
-from snnhpo_mpi.optim.settings import changed
+from snnhpo_mpi.optim.settings import DEFAULTS, changed
 from snnhpo_mpi.optim.sobol import SobolSearch
 from snnhpo_mpi.space import Space
 from snnhpo_mpi.trial import Outcome, State, Trial, trial_seed
@@ -126,9 +128,9 @@ class Ledge:
 
 
 def test_where_the_rounding_of_an_int_spoils_a_climb_the_floats_make_it_good() -> None:
-    optimizer = ScboSearch(MIXED, 1, seed=5, n_initial=4)
     starts = MIXED.snap(np.random.default_rng(0).random((12, MIXED.dim)) * 0.25)
-    found = optimizer._climbed([Ledge()], starts, starts[0], (np.zeros(MIXED.dim), np.ones(MIXED.dim)), 60)
+    box = Box(MIXED, np.zeros(MIXED.dim), np.ones(MIXED.dim))
+    found = climb_mixed([Ledge()], starts, box, 60, DEFAULTS.local_search)
     assert (found == MIXED.snap(found)).all()
     assert found[:, :2].sum(axis=1) == pytest.approx(0.5, abs=1e-3)  # a cell of the int is 0.02 wide
 

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from snnhpo_mpi import cli
+from snnhpo_mpi import cli, codec
 from snnhpo_mpi.config import StudyConfig
-from snnhpo_mpi.record import StudyRecord, read
+from snnhpo_mpi.record import Retraining, StudyRecord, read
 from snnhpo_mpi.report.export import export
 from snnhpo_mpi.space import Space
 from snnhpo_mpi.study.retrain import Wish, configure
@@ -78,12 +78,10 @@ def test_best_and_retrain_have_the_choice_that_scored(folder: Path, capsys: pyte
     assert cli.main(["best", str(folder), "--json", "--top", "99"]) == 0
     found = json.loads(capsys.readouterr().out)["best"]
     assert exact(one["params"]["k"] for one in found) == exact(CHOICES[-2::-1])
-    config, _ = configure(Wish(folder, top=99))
-    assert config.retrain is not None
-    assert exact(one.params["k"] for one in config.retrain.candidates) == exact(CHOICES[-2::-1])
-    again = StudyConfig.model_validate_json(config.model_dump_json())  # as it is sent to a worker
-    assert again.retrain is not None
-    assert exact(one.params["k"] for one in again.retrain.candidates) == exact(CHOICES[-2::-1])
+    retraining = configure(Wish(folder, top=99)).retraining
+    assert retraining is not None
+    for one in (retraining, codec.read(Retraining, codec.write(retraining))):  # as it is recorded
+        assert exact(candidate.params["k"] for candidate in one.candidates) == exact(CHOICES[-2::-1])
 
 
 def test_the_best_is_printed_as_yaml_of_its_type(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

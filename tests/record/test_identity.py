@@ -54,6 +54,18 @@ def begun(tmp_path: Path) -> Path:
     return fake_study.written(tmp_path / "s", 3, configuration=CONFIG)
 
 
+def test_a_study_begun_before_there_were_engines_goes_on_with_ours_and_not_unasked_with_the_librarys(
+    tmp_path: Path,
+) -> None:
+    asked = {key: value for key, value in CONFIG["optimizer"].items() if key != "engine"}
+    begun = fake_study.written(tmp_path / "s", 3, configuration={**CONFIG, "optimizer": asked})
+    resume(begun, CONFIG)
+    library = {**CONFIG, "optimizer": {**asked, "engine": "library"}}
+    with pytest.raises(RecordError, match=r"-optimizer\.engine: fast\n\+optimizer\.engine: library"):
+        resume(begun, library)
+    resume(begun, library, accept_config=True)
+
+
 @pytest.mark.parametrize(
     ("key", "value", "reason"),
     [
@@ -148,6 +160,16 @@ def test_a_key_that_a_program_lacked_means_what_that_program_did(tmp_path: Path)
     with pytest.raises(RecordError, match=r"-trainer.readout: latest\n\+trainer.readout: frozen"):
         resume(folder, CONFIG, accept_config=True)
     resume(folder, changed("trainer", {**trainer, "readout": "latest", "readout_samples": 1000}))
+
+
+def test_a_slayer_study_begun_before_there_was_a_choice_of_weights_keeps_its_own(tmp_path: Path) -> None:
+    slayer = {**CONFIG["trainer"], "name": "slayer", "network": "csnn"}
+    for name in ("batch_size", "readout", "readout_samples"):
+        del slayer[name]
+    folder = fake_study.written(tmp_path / "s", 3, configuration=changed("trainer", slayer))
+    resume(folder, changed("trainer", {**slayer, "initial_weights": "scaled"}))  # without --accept-config
+    with pytest.raises(RecordError, match=r"-trainer.initial_weights: scaled\n\+trainer.initial_weights: library"):
+        resume(folder, changed("trainer", {**slayer, "initial_weights": "library"}), accept_config=True)
 
 
 def test_a_value_of_another_type_is_a_change_that_can_be_seen(begun: Path) -> None:

@@ -81,8 +81,8 @@ def test_another_than_the_best_is_retrained_only_if_the_user_accepts_it(tmp_path
     best = without_its_best(tmp_path / "old")
     with pytest.raises(RecordError, match=r"a better trial may be among what is lost.*--accept-damage"):
         configure(Wish(tmp_path / "old"))
-    config, _ = configure(Wish(tmp_path / "old", accept_damage=True))
-    assert config.retrain is not None and config.retrain.candidates[0].number != best
+    retraining = configure(Wish(tmp_path / "old", accept_damage=True)).retraining
+    assert retraining is not None and retraining.candidates[0].number != best
 
 
 def test_a_live_study_is_not_to_be_edited(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

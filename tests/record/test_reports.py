@@ -149,5 +149,7 @@ def test_units_and_meanings_are_those_of_the_network() -> None:
     assert attributes("trials/params/map_size", stdp)["description"].startswith("excitatory neurons")
     assert attributes("trials/metrics/train_seconds", stdp)["units"] == "s"
     assert attributes("trials/metrics/spikes_excitatory", stdp)["units"] == "1"
+    gone = {"trainer": {"name": "stdp", "network": "of another version"}}
+    assert attributes("trials/params/map_size", gone) == {"description": "hyperparameter: map_size"}
     own = {"trainer": {"name": "python", "function": "f.py:f"}}
     assert attributes("trials/metrics/train_seconds", own) == {"description": "metric of the evaluation: train_seconds"}

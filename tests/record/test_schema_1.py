@@ -11,7 +11,7 @@ import pytest
 
 from snnhpo_mpi.config import load
 from snnhpo_mpi.record import read
-from snnhpo_mpi.study.request import Request
+from snnhpo_mpi.study.request import Request, Task
 from snnhpo_mpi.study.run import run_search
 from snnhpo_mpi.trial import Asked, Ended, Event
 
@@ -56,6 +56,14 @@ def test_it_opens_with_every_choice_in_its_own_type(folder: Path, lost: str) -> 
     assert list(map(exact, found)) == list(map(exact, whole[: len(found)]))
 
 
+def test_a_snapshot_of_schema_2_from_before_objectives_had_names_is_read_alike(folder: Path) -> None:
+    with h5py.File(folder / "study.h5", "r+") as file:
+        file.attrs["schema"] = 2
+    assert list(map(exact, read(folder).events())) == list(map(exact, read(KEPT).events()))
+    assert np.array_equal(read(folder).objective, read(KEPT).objective, equal_nan=True)
+    assert np.isfinite(read(folder).objective[0])
+
+
 @pytest.mark.parametrize("lost", ["nothing", "study.h5", "journal.jsonl"])
 def test_it_is_resumed_to_its_end(folder: Path, lost: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if lost != "nothing":
@@ -63,7 +71,7 @@ def test_it_is_resumed_to_its_end(folder: Path, lost: str, monkeypatch: pytest.M
     before = list(read(folder).events())
     monkeypatch.chdir(KEPT)
     said: list[str] = []
-    assert run_search(Request(lambda: load(Path("old.yaml")), folder.parent, resume=True), said.append) == 0
+    assert run_search(Request(lambda: Task(*load(Path("old.yaml"))), folder.parent, resume=True), said.append) == 0
     (folder / "journal.jsonl").unlink()  # the snapshot, by now of the present schema, says all of it
     data = read(folder)
     with h5py.File(folder / "study.h5") as file:

@@ -248,7 +248,7 @@ def ignored(pid: int, number: int) -> bool:
 
 
 def test_whoever_saves_a_snapshot_ends_with_its_run_and_not_with_the_signals_to_the_job(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "study.h5.new")  # opening it for writing waits for a reader
+    os.mkfifo(tmp_path / "study.h5")  # opening it for reading waits for a writer
     script = f"""
 import sys, time
 sys.path[:] = {sys.path!r}

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from snnhpo_mpi.config import ChanceSettings, SaturationSettings, StudyConfig
 from snnhpo_mpi.snn import checkpoint
 from snnhpo_mpi.snn.checkpoint import Checkpoints, RandomState
+from snnhpo_mpi.snn.state_file import unpacked
 from snnhpo_mpi.trial import State, Trial
 
 SPACES = {
@@ -89,7 +91,7 @@ def test_a_training_cut_after_any_epoch_continues_to_the_very_same_outcome(
 def bits_after_the_last_epoch(folder: Path) -> list[tuple[str, Any]]:
     """Weights, thresholds, moments, generators and counts of the only checkpoint, all but measured seconds and MB."""
     (path,) = folder.iterdir()
-    found = torch.load(path, weights_only=True)
+    found = unpacked(path.read_bytes()[:-4])
     assert found["state"]["log"]["epoch"] == 3
     return [leaf for leaf in leaves(found, "") if not leaf[0].endswith(("/seconds", "/peak_memory_mb"))]
 
@@ -99,7 +101,7 @@ def leaves(value: Any, place: str) -> Iterator[tuple[str, Any]]:
         for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
             yield from leaves(inner, f"{place}/{key}")
     else:
-        yield place, value.numpy().tobytes() if isinstance(value, torch.Tensor) else value
+        yield place, value if isinstance(value, int | float | str | None) else np.asarray(value).tobytes()
 
 
 class Number:
@@ -119,7 +121,7 @@ TRIAL = Trial(7, {"nu_pre": 0.1, "decoder": "all"}, 3)
 
 
 def checkpoints(folder: Path, settings: StudyConfig | None = None) -> Checkpoints:
-    return Checkpoints(folder, settings or config(), torch.device("cpu"))
+    return Checkpoints(folder, settings or config(), "cpu")
 
 
 def restored(folder: Path, trial: Trial = TRIAL, settings: StudyConfig | None = None) -> int:
@@ -196,7 +198,7 @@ def test_a_full_disk_costs_the_checkpoint_and_not_the_trial(
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("snnhpo_mpi.snn.checkpoint.os.fsync", full)
+    monkeypatch.setattr("snnhpo_mpi.host.atomic_write.os.fsync", full)
     one.save(TRIAL, {"n": Number(6)})
     assert "No space left" in caplog.text
     assert restored(tmp_path) == 5  # the one before stays
@@ -208,7 +210,7 @@ def test_what_a_run_before_left_behind_is_removed(tmp_path: Path) -> None:
         checkpoints(tmp_path).save(Trial(number, {}, 0), {"n": Number(1)})
     (tmp_path / "trial_000002.host.17.new").touch()
     checkpoint.tidy(tmp_path, [2, 9])
-    assert [path.name for path in tmp_path.iterdir()] == ["trial_000002.pt"]
+    assert [path.name for path in tmp_path.iterdir()] == ["trial_000002.state"]
     checkpoint.remove(tmp_path, [2, 2])
     assert list(tmp_path.iterdir()) == []
     checkpoint.tidy(tmp_path / "absent", [])

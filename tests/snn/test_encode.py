@@ -6,7 +6,8 @@ import torch
 from pydantic import ValidationError
 
 from snnhpo_mpi.config import EncodingSettings
-from snnhpo_mpi.snn.encode import encoded, input_shape, interval_table, poisson, spike_generator, unpacked
+from snnhpo_mpi.snn.encode import encoded, poisson, spike_generator, unpacked
+from snnhpo_mpi.snn.encodings import input_shape, interval_table
 
 
 def encode(images: torch.Tensor, n_steps: int, max_rate_hz: float, seed: int = 1, dt_ms: float = 1.0) -> torch.Tensor:
@@ -143,7 +144,41 @@ def test_encodings_whose_spikes_depend_on_one_another_have_no_table_of_intervals
     for name, keys in ENCODINGS.items():
         table = interval_table(EncodingSettings(name=name, steps=7, **keys))
         assert (table is None) == (name in ("latency", "rank_order", "receptive_fields"))
-        assert interval_table(EncodingSettings(name=name, steps=100_000, **keys)) is None
+
+
+class TorchDraws:
+    """The random numbers of a generator of torch."""
+
+    def __init__(self, seed: int) -> None:
+        self._generator = torch.Generator().manual_seed(seed)
+
+    def uniform(self, shape: tuple[int, ...]) -> np.ndarray:
+        return torch.rand(shape, generator=self._generator).numpy()
+
+    def integer(self) -> int:
+        raise AssertionError
+
+
+@pytest.mark.parametrize("steps", [1, 7, 8, 9, 100])
+@pytest.mark.parametrize("name", ["latency", "rank_order", "receptive_fields"])
+def test_a_core_encodes_as_torch_does_from_the_same_random_numbers(name: str, steps: int) -> None:
+    from snnhpo_mpi.snn.stdp.engines.cpu_input import shown
+
+    images = 5 * torch.randint(0, 52, (20, 2, 6, 7), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    settings = EncodingSettings(name=name, steps=steps, **ENCODINGS[name])
+    samples = shown(images.numpy(), settings, TorchDraws(1))
+    spikes = np.moveaxis(np.unpackbits(samples.bits, axis=2, count=steps), 2, 1)
+    assert (samples.n_steps, samples.images.size) == (steps, 0)
+    assert np.array_equal(spikes, by(name, images, steps).flatten(2))
+    assert spikes.any()
+
+
+def test_a_core_is_shown_recordings_as_they_are() -> None:
+    from snnhpo_mpi.snn.stdp.engines.cpu_input import shown
+
+    frames = np.random.default_rng(0).random((2, 2, 3, 5, 11)) < 0.3
+    samples = shown(np.packbits(frames, axis=-1), EncodingSettings(name="events", steps=11), TorchDraws(1))
+    assert np.array_equal(np.unpackbits(samples.bits, axis=2, count=11), frames.reshape(2, 30, 11))
 
 
 def test_latency_fires_once_and_the_brighter_the_earlier() -> None:

@@ -100,13 +100,21 @@ except Exception as error:
 """
 
 
-@pytest.mark.parametrize("name", [EXPERIMENTS[3], EXPERIMENTS[5]])
-def test_a_gesture_network_without_enough_memory_fails_with_that_reason(name: str, root: Path, monkeypatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "error", "reason"),
+    [
+        pytest.param("gesture_stdp", "numpy.", "MemoryError: Unable to allocate", marks=pytest.mark.stdp),
+        pytest.param("gesture_slayer", "RuntimeError: ", "can't allocate memory", marks=pytest.mark.slayer),
+    ],
+)
+def test_a_gesture_network_without_enough_memory_fails_with_that_reason(
+    name: str, error: str, reason: str, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     small(name, root, monkeypatch)
     command = [sys.executable, "-c", SHORT_OF_MEMORY, str(CONFIGS / f"{name}.yaml")]
     command += ["trainer.dataset.train=8", "trainer.dataset.held_out=4", "workers.threads=1"]
     said = subprocess.run(
         command, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=120
     )
-    assert said.stdout.startswith("True RuntimeError: "), said.stdout + said.stderr
-    assert "can't allocate memory" in said.stdout.splitlines()[0]
+    assert said.stdout.startswith(f"True {error}"), said.stdout + said.stderr
+    assert reason in said.stdout.splitlines()[0]

@@ -2,9 +2,9 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
-import torch
 
 from snnhpo_mpi.config import StudyConfig
+from snnhpo_mpi.interfaces import Learnt
 from snnhpo_mpi.snn.early_stopping.stopping import EarlyStopping
 from snnhpo_mpi.snn.training_log import TrainingLog, confusion
 from snnhpo_mpi.trial import Progress, State
@@ -33,25 +33,28 @@ def clock(*seconds: float) -> Callable[[], float]:
 
 def log_of(reports: list[Progress], now: Callable[[], float] = lambda: 0.0) -> TrainingLog:
     stopping = EarlyStopping(CONFIG, n_epoch_samples=8, n_classes=2)
-    return TrainingLog(5, stopping, 16, torch.device("cpu"), reports.append, now)
+    return TrainingLog(5, stopping, 16, "cpu", reports.append, now)
 
 
-def right(*flags: int) -> np.ndarray:
-    return np.array(flags)
+def learnt(*right: int) -> Learnt:
+    return Learnt(SPIKES, np.array(right) if right else None, {})
+
+
+SILENT = {"output": np.zeros(4, dtype=np.int64)}
 
 
 def test_running_accuracy_by_hand_over_two_epochs() -> None:
     log = log_of([])
     log.start_epoch()
     assert log.accuracy is None
-    log.observe(SPIKES, LABELS, None)
+    log.observe(learnt(), LABELS)
     assert log.accuracy is None
-    log.observe(SPIKES, LABELS, right(1, 0, 0, 0))
+    log.observe(learnt(1, 0, 0, 0), LABELS)
     assert log.accuracy == 1 / 4
     log.start_epoch()
     assert log.accuracy == 1 / 4  # of the epoch before
-    log.observe(SPIKES, LABELS, right(1, 1, 1, 0))
-    log.observe(SPIKES, LABELS, right(1, 1, 0, 0))
+    log.observe(learnt(1, 1, 1, 0), LABELS)
+    log.observe(learnt(1, 1, 0, 0), LABELS)
     assert log.accuracy == 5 / 8
     log.end_training()
     assert list(log.completed(LABELS, LABELS, 2).curves["train_accuracy"]) == [1 / 4, 5 / 8]
@@ -63,7 +66,7 @@ def test_progress_is_reported_once_a_second_and_not_with_every_batch() -> None:
     log = log_of(reports, clock(0.0, 0.4, 1.1, 1.1, 1.9, 2.2, 2.2))
     log.start_epoch()
     for flags in ((1, 1, 1, 1), (0, 0, 0, 0), (1, 1, 0, 0), (1, 1, 1, 1)):
-        log.observe(SPIKES, LABELS, right(*flags))
+        log.observe(learnt(*flags), LABELS)
     assert [report.n_samples for report in reports] == [8, 16]
     assert reports[0] == Progress(5, 1, 8, 16, accuracy=0.5, silent_rate={"output": 0.25}, spikes={"output": 1.5})
 
@@ -71,7 +74,7 @@ def test_progress_is_reported_once_a_second_and_not_with_every_batch() -> None:
 def test_a_completed_training_has_the_held_out_accuracy_as_its_objective() -> None:
     log = log_of([], clock(10.0, 10.5, 13.0, 17.0))  # start, one batch, end of training, end of scoring
     log.start_epoch()
-    log.observe(SPIKES, LABELS, right(1, 0, 1, 0))
+    log.observe(learnt(1, 0, 1, 0), LABELS)
     log.end_training()
     outcome = log.completed(np.array([0, 1, 1, 1]), LABELS, 2)
     assert (outcome.number, outcome.state, outcome.objectives) == (5, State.COMPLETED, {"accuracy": 0.75})
@@ -100,7 +103,7 @@ def test_the_confusion_matrix_has_a_row_a_true_class_and_a_column_for_no_answer(
 def test_a_stopped_training_has_its_running_accuracy_as_its_objective_and_no_score() -> None:
     log = log_of([])
     log.start_epoch()
-    log.observe({"output": np.zeros(4, dtype=np.int64)}, LABELS, right(1, 0, 0, 0))
+    log.observe(Learnt(SILENT, np.array([1, 0, 0, 0]), {}), LABELS)
     log.end_training()
     outcome = log.stopped()
     assert (outcome.state, outcome.objectives, outcome.constraints) == (State.STOPPED, {"accuracy": 0.25}, (0.5,))
@@ -113,7 +116,7 @@ def test_a_stopped_training_has_its_running_accuracy_as_its_objective_and_no_sco
 def test_a_training_stopped_before_any_prediction_has_the_objective_zero() -> None:
     log = log_of([])
     log.start_epoch()
-    log.observe({"output": np.zeros(4, dtype=np.int64)}, LABELS, None)
+    log.observe(Learnt(SILENT, None, {}), LABELS)
     log.end_training()
     assert (log.stopped().objective, log.stopped().n_scored) == (0, 0)
 
@@ -121,10 +124,10 @@ def test_a_training_stopped_before_any_prediction_has_the_objective_zero() -> No
 def test_the_running_accuracy_of_an_epoch_before_has_that_epochs_number_of_samples() -> None:
     log = log_of([])
     log.start_epoch()
-    log.observe(SPIKES, LABELS, right(1, 1, 1, 0))
-    log.observe(SPIKES, LABELS, right(0, 0, 0, 0))
+    log.observe(learnt(1, 1, 1, 0), LABELS)
+    log.observe(learnt(0, 0, 0, 0), LABELS)
     log.start_epoch()
-    log.observe(SPIKES, LABELS, None)
+    log.observe(learnt(), LABELS)
     resumed = log_of([])
     resumed.load_state_dict(log.state_dict())
     for one in (log, resumed):

@@ -30,6 +30,8 @@ def test_line_counts_what_passed_and_names_the_best_feasible_trial() -> None:
     assert tally_line(tally, 90) == "trials 4/10  feasible 1  failed 1  best 0.5000 (trial 0)  left 1 min 30 s"
     assert tally_line(tally, 9) == "trials 4/10  feasible 1  silent 1  failed 1  best 0.5000 (trial 0)  left 9 s"
     assert tally_line(tally, None).endswith("failed 1  running 1  best 0.5000 (trial 0)")
+    tally.stopped_as = "stopped"  # by something else than silence too
+    assert "  stopped 1  " in tally_line(tally, 9)
 
 
 def test_no_line_is_wider_than_a_terminal() -> None:

@@ -3,6 +3,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import fake_study
@@ -10,15 +11,18 @@ import numpy as np
 import pytest
 from mpi_families import Family, families
 
-from snnhpo_mpi import cli
+from snnhpo_mpi import cli, codec
 from snnhpo_mpi.analysis.repeats import repeats
 from snnhpo_mpi.analysis.summary import best_trials
-from snnhpo_mpi.config import StudyConfig
+from snnhpo_mpi.config import StdpSettings, StudyConfig
 from snnhpo_mpi.errors import ConfigError
-from snnhpo_mpi.record import read
+from snnhpo_mpi.record import Candidate, read
+from snnhpo_mpi.record.entries import Entry, Session, from_json
+from snnhpo_mpi.record.journal import Journal, scan
 from snnhpo_mpi.snn.data import digits
 from snnhpo_mpi.snn.load_network import load_network
 from snnhpo_mpi.space import Space
+from snnhpo_mpi.study.build import build_trainer
 from snnhpo_mpi.study.retrain import Wish, configure
 from snnhpo_mpi.trial import Trial
 
@@ -118,7 +122,7 @@ def test_a_complete_search_says_what_its_best_is_worth_and_then_its_last_line(ru
     code, said, _ = run("run", "toy.yaml")
     assert code == 0
     n = int(read(toy / "results" / "toy").feasible.sum())
-    assert f"(best of {n} scores)" in said and "`snnhpo retrain results/toy` says what it is" in said
+    assert f"(best of {n} scores)" in said and "`snnhpo retrain results/toy` measures it" in said
     assert said.splitlines()[-1].startswith("complete: 12 trials")
     assert run("retrain", "results/toy", "--repeats", "2")[0] == 0
     again = run("run", "toy.yaml", "--resume")[1]
@@ -134,11 +138,53 @@ def test_a_search_without_a_feasible_trial_has_nothing_to_train_again(run: Run, 
     assert code == 2 and "no feasible trial" in log
 
 
+def test_what_is_trained_again_stands_in_the_record_and_not_in_the_configuration(run: Run, searched: Path) -> None:
+    assert run("retrain", "results/toy", "--top", "2", "--repeats", "1")[0] == 0
+    (searched / "retrain" / "journal.jsonl").rename(searched / "kept")
+    of_snapshot = read(searched / "retrain")
+    (searched / "kept").rename(searched / "retrain" / "journal.jsonl")
+    (searched / "retrain" / "study.h5").unlink()
+    for data in (of_snapshot, read(searched / "retrain")):
+        assert "retrain" not in data.config
+        assert data.retraining is not None and data.retraining.networks is None
+        best = best_trials(read(searched), 2)
+        assert data.retraining.candidates == tuple(Candidate(one.number, one.objective, one.params) for one in best)
+
+
+def as_recorded_then(entry: Entry) -> Entry:
+    if not isinstance(entry, Session):
+        return entry
+    assert entry.retraining is not None
+    config = {**entry.config, "retrain": json.loads(codec.write(entry.retraining))}
+    return replace(entry, config=config, retraining=None)
+
+
+def test_a_retraining_of_an_earlier_program_opens_and_goes_on(run: Run, searched: Path) -> None:
+    assert run("retrain", "results/toy", "--repeats", "2")[0] == 0
+    folder = searched / "retrain"
+    (found,) = repeats(read(folder))
+    entries = [from_json(line.text) for line in scan(folder / "journal.jsonl")]
+    Journal.write_new(folder / "journal.jsonl", map(as_recorded_then, entries)).close()
+    (folder / "study.h5").unlink()
+    assert "candidates" in read(folder).config["retrain"]
+    assert repeats(read(folder)) == [found]
+    code, said, log = run("retrain", "results/toy", "--repeats", "3")
+    assert code == 0 and "2 trials done" in said, log
+    (after,) = repeats(read(folder))
+    assert after.values[:2] == found.values and len(after.values) == 3
+
+
+def test_a_search_does_not_go_on_in_the_folder_of_a_retraining(run: Run, searched: Path) -> None:
+    assert run("retrain", "results/toy", "--repeats", "2")[0] == 0
+    code, _, log = run("run", "toy.yaml", "--set", "study.name=retrain", "--results", "results/toy", "--resume")
+    assert code == 3 and "-retrain.candidates" in log
+
+
 def test_a_retrain_section_is_not_for_hands(run: Run, toy: Path) -> None:
     text = (toy / "toy.yaml").read_text() + "retrain: {candidates: [{number: 1, objective: 0.5, params: {}}]}\n"
     (toy / "toy.yaml").write_text(text)
     code, _, log = run("run", "toy.yaml")
-    assert code == 2 and "snnhpo retrain" in log
+    assert code == 2 and "retrain" in log and "unknown" in log
 
 
 @pytest.mark.mpi
@@ -155,8 +201,8 @@ def test_a_retraining_runs_under_mpiexec(family: Family, searched: Path) -> None
     assert f"{repeats(data)[0].mean:.4f}" in done.stdout
 
 
-def searched_networks(folder: Path) -> Path:
-    """A made-up search of Diehl & Cook networks, whose configuration is complete."""
+def searched_networks(folder: Path, without: tuple[str, ...] = ()) -> Path:
+    """A made-up search of Diehl & Cook networks, whose configuration is complete but for some keys of its trainer."""
     trainer = {
         "name": "stdp",
         "dataset": {"name": "digits5000", "train": 200, "held_out": 100},
@@ -169,22 +215,32 @@ def searched_networks(folder: Path) -> Path:
         "decoder": {"type": "categorical", "choices": ["all", "vote", "2gram", "3gram"]},
     }
     config = StudyConfig.model_validate(sections | {"trainer": trainer, "space": space})
-    return fake_study.written(folder, 30, configuration=config.model_dump(mode="json"))
+    whole = config.model_dump(mode="json")
+    kept = {key: value for key, value in whole["trainer"].items() if key not in without}
+    return fake_study.written(folder, 30, configuration=whole | {"trainer": kept})
 
 
 def test_epochs_data_and_stopping_are_those_of_a_final_training(tmp_path: Path) -> None:
     search = searched_networks(tmp_path / "s")
     (best,) = best_trials(read(search), 1)
-    config, text = configure(Wish(search, repeats=4, epochs=5))
-    assert config.retrain is not None
-    (candidate,) = config.retrain.candidates
+    task = configure(Wish(search, repeats=4, epochs=5))
+    config = task.config
+    assert task.retraining is not None
+    (candidate,) = task.retraining.candidates
     assert candidate.params == {**best.params, "epochs": 5}
     assert Space(config.space).decode(Space(config.space).encode(candidate.params))["epochs"] == 5
     assert (config.budget.trials, config.baseline) == (4, None)
     assert (config.stopping, config.saturation, config.chance) == ((), (), None)
     assert config.study.seed == 1  # the split is that of the search
-    assert text == fake_study.CONFIG_TEXT
-    assert configure(Wish(search))[0].retrain.candidates[0].params == best.params
+    assert task.document.text == fake_study.CONFIG_TEXT
+    again = configure(Wish(search)).retraining
+    assert again is not None and again.candidates[0].params == best.params
+
+
+def test_what_a_program_did_before_it_had_a_key_is_done_again(tmp_path: Path) -> None:
+    search = searched_networks(tmp_path / "s", without=("readout", "readout_samples"))
+    trainer = configure(Wish(search))[0].trainer
+    assert isinstance(trainer, StdpSettings) and (trainer.readout, trainer.readout_samples) == ("latest", 1000)
 
 
 @pytest.mark.parametrize("change", ["trainer.dataset.train=100", "trainer.dataset.held_out=50", "study.seed=2"])
@@ -199,14 +255,12 @@ def test_digits_that_the_search_has_seen_cannot_become_the_test(tmp_path: Path, 
 def test_a_network_is_tested_on_what_the_search_never_saw_and_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from snnhpo_mpi.snn.stdp.trainer import StdpTrainer
-
+    monkeypatch.setenv("SNNHPO_CACHE", str(tmp_path / "cache"))  # not that of the whole digits
     x, y = digits.read()
     monkeypatch.setattr(digits, "read", lambda: (x[::12], y[::12]))  # 417 of them
-    config, _ = configure(Wish(searched_networks(tmp_path / "s"), epochs=2, save=True))
-    assert config.retrain is not None
+    task = configure(Wish(searched_networks(tmp_path / "s"), epochs=2, save=True))
+    assert task.retraining is not None and task.retraining.networks == "networks"
     folder = tmp_path / "results" / "quickstart" / "retrain" / "networks"
-    config = config.model_copy(update={"retrain": config.retrain.model_copy(update={"networks": str(folder)})})
     learns = {
         "map_size": 60,
         "norm": 78.4,
@@ -215,14 +269,16 @@ def test_a_network_is_tested_on_what_the_search_never_saw_and_kept(
         "e_thresh": -52.0,
         "nu_pre": 1e-4,
     }
-    params = {**config.retrain.candidates[0].params, **learns}
-    outcome = StdpTrainer(config, "cpu", lambda progress: None).evaluate(Trial(0, params, 9))
+    params = {**task.retraining.candidates[0].params, **learns}
+    trainer = build_trainer(task.config, "cpu", lambda progress: None, final=True, networks=folder)
+    outcome = trainer.evaluate(Trial(0, params, 9))
     assert outcome.metrics["n_samples"] == 2 * 300
     table = np.asarray(outcome.curves["confusion"])
     assert table.sum() == 117  # the search's split left so many untouched
     assert outcome.objective == pytest.approx(np.trace(table) / 117)
     assert load_network(folder / "trial_000.pt").n_classes == 10
     blocks = re.findall(r"```python\n(.*?)```", Path("docs/results.md").read_text(), re.DOTALL)
+    monkeypatch.delenv("SNNHPO_CACHE")
     (script,) = [block for block in blocks if "load_network" in block]  # word for word
     ran = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert 0.1 < float(ran.stdout) < 1

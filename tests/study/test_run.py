@@ -12,7 +12,7 @@ import pytest
 
 from snnhpo_mpi.config import load
 from snnhpo_mpi.record import read
-from snnhpo_mpi.study.request import Request
+from snnhpo_mpi.study.request import Request, Task
 from snnhpo_mpi.study.run import run_search
 
 Program = Callable[..., subprocess.CompletedProcess[str]]
@@ -97,13 +97,15 @@ def test_two_runs_with_one_worker_and_the_same_seed_are_equal(snnhpo: Program, t
     assert trials("a") == trials("b")
 
 
+@pytest.mark.parametrize("settings", [["initial=4"], ["initial=8", "engine=library"]], ids=" ".join)
 def test_a_study_killed_and_resumed_is_the_uncut_one(
-    snnhpo: Program, toy: Path, environment: dict[str, str], trials: Trials
+    snnhpo: Program, toy: Path, environment: dict[str, str], trials: Trials, settings: list[str]
 ) -> None:
-    options = ("--set", "optimizer.name=scbo", "--set", "optimizer.initial=4")
+    changes = [f"optimizer.{setting}" for setting in ["name=scbo", *settings]]
+    options = tuple(word for change in changes for word in ("--set", change))
     assert snnhpo("run", "toy.yaml", "--results", "uncut", *options).returncode == 0
     process = start(toy, environment, *options, TOY_SECONDS="0.1")
-    wait_for_ended(toy, 6)
+    wait_for_ended(toy, 6 if len(settings) == 1 else 10)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     resumed = snnhpo("run", "toy.yaml", "--resume", *options)
@@ -342,7 +344,7 @@ def test_a_conclusion_that_fails_leaves_a_complete_study_complete(
     monkeypatch.chdir(toy)
     monkeypatch.setattr("sys.path", [*sys.path])
     said: list[str] = []
-    request = Request(lambda: load(Path("toy.yaml")), resume=True, conclude=lambda folder: str(1 // 0))
+    request = Request(lambda: Task(*load(Path("toy.yaml"))), resume=True, conclude=lambda folder: str(1 // 0))
     for _ in range(2):  # as it ends, and found complete
         assert run_search(request, said.append) == 0
     assert caplog.text.count("results/toy is complete; only its conclusion failed: ZeroDivisionError") == 2

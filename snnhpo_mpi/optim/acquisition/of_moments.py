@@ -19,12 +19,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from snnhpo_mpi.interfaces import Surrogate
+from snnhpo_mpi.interfaces import Box, Surrogate
 from snnhpo_mpi.optim.acquisition.log_cei import log_cei, log_cei_slopes
 from snnhpo_mpi.optim.gp.batched import Moments
 from snnhpo_mpi.optim.gp.conditioning import near
 from snnhpo_mpi.optim.gp.posterior import Posterior
+from snnhpo_mpi.optim.mixed_climb import climb_mixed
 from snnhpo_mpi.optim.observations import Told
+from snnhpo_mpi.optim.settings import DEFAULTS, LocalSearchSettings
 
 Array = NDArray[np.float64]
 
@@ -74,12 +76,14 @@ class OfMoments:
         outputs: the posteriors.
         coarse: the same, cheaper: candidates are screened and climb by them.
         best: the objective's mean at the incumbent, in units of the model.
+        search: settings of the climb.
     """
 
     formula: Formula
     outputs: Surrogate
     coarse: Surrogate
     best: float
+    search: LocalSearchSettings = DEFAULTS.local_search
 
     def __call__(self, Z: Array, coarse: bool = False) -> Array:
         """Values ``r``."""
@@ -93,9 +97,9 @@ class OfMoments:
         """The rows of X in order, the best first."""
         return X[np.argsort(-self(X), kind="stable")]
 
-    def merits(self) -> list[OfMoments]:
-        """What is climbed."""
-        return [self]
+    def climbed(self, X: Array, box: Box, n_evaluations: int) -> Array:
+        """Higher points of the box, from the starts X, by the cheaper models."""
+        return climb_mixed([self], X, box, n_evaluations, self.search)
 
     def value_and_gradient(self, Z: Array) -> tuple[Array, Array]:
         """Values ``r`` and gradients ``r x d``, of the cheaper models."""
@@ -107,7 +111,12 @@ class OfMoments:
 
 
 def of_moments(
-    formula: Formula, posteriors: list[Posterior | None], known: Told, center: Array, n_near: int
+    formula: Formula,
+    posteriors: list[Posterior | None],
+    known: Told,
+    center: Array,
+    n_near: int,
+    search: LocalSearchSettings = DEFAULTS.local_search,
 ) -> OfMoments:
     """An acquisition over the best feasible trial's mean, or over that of a better one that is pending.
 
@@ -120,6 +129,7 @@ def of_moments(
         known: the answers that they were made of.
         center: ``d``; candidates near it are screened and climb by the models of its neighbourhood.
         n_near: trials that make up the neighbourhood.
+        search: settings of the climb.
     """
     objective = posteriors[0]
     if objective is None or not known.feasible.any():
@@ -129,7 +139,7 @@ def of_moments(
         best = max(float(means.max()), best_believed(posteriors))
     used = [posterior for posterior in posteriors if posterior]
     coarse = Moments([near(posterior, center, n_near) for posterior in used], inverted=True)
-    return OfMoments(formula, Moments(used), coarse, best)
+    return OfMoments(formula, Moments(used), coarse, best, search)
 
 
 def best_believed(posteriors: list[Posterior | None]) -> float:

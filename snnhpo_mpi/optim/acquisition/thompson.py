@@ -21,9 +21,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from snnhpo_mpi.interfaces import Box
 from snnhpo_mpi.optim.gp.batched import OneByOne, Paths
 from snnhpo_mpi.optim.gp.posterior import Posterior
-from snnhpo_mpi.optim.settings import ThompsonSettings
+from snnhpo_mpi.optim.mixed_climb import climb_mixed
+from snnhpo_mpi.optim.settings import DEFAULTS, LocalSearchSettings, ThompsonSettings
 
 Array = NDArray[np.float64]
 
@@ -49,12 +51,14 @@ class Draw:
         coarse: values of the same in single precision.
         scored: whether the objective is there.
         settings: of what is climbed.
+        search: settings of the climb.
     """
 
     outputs: Functions
     coarse: Callable[[Array], Array]
     scored: bool
     settings: ThompsonSettings
+    search: LocalSearchSettings = DEFAULTS.local_search
 
     def values(self, Z: Array, coarse: bool = False) -> tuple[Array, Array]:
         """(F ``r``, G ``r x m``); without an objective F is the depth inside the feasible region."""
@@ -70,6 +74,10 @@ class Draw:
     def best_first(self, X: Array) -> Array:
         """The rows of X in order, the best first."""
         return X[order(*self.values(X))]
+
+    def climbed(self, X: Array, box: Box, n_evaluations: int) -> Array:
+        """Higher points of the box, from the starts X."""
+        return climb_mixed(self.merits(), X, box, n_evaluations, self.search)
 
     def merits(self) -> list[Depth | Penalised]:
         """What is climbed, one after the other: the penalised objective, or the depth while there is none."""
@@ -125,7 +133,11 @@ def temperature(n_pending: int, settings: ThompsonSettings) -> float:
 
 
 def draw(
-    posteriors: list[Posterior | None], rng: np.random.Generator, temperature: float, settings: ThompsonSettings
+    posteriors: list[Posterior | None],
+    rng: np.random.Generator,
+    temperature: float,
+    settings: ThompsonSettings,
+    search: LocalSearchSettings = DEFAULTS.local_search,
 ) -> Draw:
     """One joint draw; the outputs are independent.
 
@@ -134,6 +146,7 @@ def draw(
         rng: where it comes from.
         temperature: what its deviations from the means are multiplied by.
         settings: of what is climbed.
+        search: settings of the climb.
     """
     paths = [posterior.draw(rng, temperature) for posterior in posteriors if posterior]
-    return Draw(Paths(paths), OneByOne(paths), posteriors[0] is not None, settings)
+    return Draw(Paths(paths), OneByOne(paths), posteriors[0] is not None, settings, search)

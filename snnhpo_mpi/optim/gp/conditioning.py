@@ -38,10 +38,14 @@ def fit_anchor(X: Array, y: Array, groups: NDArray[np.intp], rng: np.random.Gene
         rng: of the random features and of the choice of points.
         settings: of the fit.
     """
-    n, most = len(X), settings.n_fitted
-    chosen = np.sort(rng.choice(n, most, replace=False)) if n > most else np.arange(n)
-    hyper = fit(X[chosen], y[chosen], groups, settings)
+    rows = chosen_rows(len(X), settings.n_fitted, rng)
+    hyper = fit(X[rows], y[rows], groups, settings)
     return factorize(X, hyper, settings.n_features, rng)
+
+
+def chosen_rows(n: int, most: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Which of n points hyperparameters are fitted to: all, or ``most`` by chance."""
+    return np.sort(rng.choice(n, most, replace=False)) if n > most else np.arange(n)
 
 
 def factorize(X: Array, hyper: Hyperparameters, n_features: int, rng: np.random.Generator) -> Fitted:

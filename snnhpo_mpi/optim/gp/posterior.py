@@ -99,6 +99,11 @@ class Posterior(Conditioned):
     residual: Array
     n_pending: int
 
+    @property
+    def lengthscales(self) -> Array:
+        """``d`` of the kernel."""
+        return self.kernel.lengthscales
+
     def mean_at_told(self) -> Array:
         """``n`` posterior means at what was told."""
         n = len(self.residual) - self.n_pending

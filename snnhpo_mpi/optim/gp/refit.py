@@ -14,12 +14,13 @@ from __future__ import annotations
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from snnhpo_mpi.optim.gp.conditioning import condition, fit_anchor
-from snnhpo_mpi.optim.gp.posterior import Fitted, Posterior
+from snnhpo_mpi.optim import fast
+from snnhpo_mpi.optim.engines import Engine
 from snnhpo_mpi.optim.observations import Told, failure_labels
 from snnhpo_mpi.optim.settings import RefitSettings, ScboSettings
 from snnhpo_mpi.optim.single_thread import single_threaded
@@ -82,15 +83,15 @@ class Anchor:
 
     n: int
     rows: NDArray[np.intp]
-    fitted: list[Fitted | None]
+    fitted: list[Any]
     seconds: float
 
 
 class Models:
     """All models of a study; the fits of the latest anchors are its only state."""
 
-    def __init__(self, groups: NDArray[np.intp], seed: int, settings: ScboSettings) -> None:
-        self._groups, self._seed = groups, seed
+    def __init__(self, groups: NDArray[np.intp], seed: int, settings: ScboSettings, engine: Engine = fast) -> None:
+        self._groups, self._seed, self._engine = groups, seed, engine
         self._gp, self._refit = settings.gp, settings.refit
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fits")
         self._fits: dict[int, Future[Anchor]] = {}
@@ -104,7 +105,7 @@ class Models:
         return self._anchor.seconds if self._anchor else 0.0
 
     @single_threaded()
-    def posteriors(self, told: Told, X_pending: Array, hurried: bool = False) -> list[Posterior | None]:
+    def posteriors(self, told: Told, X_pending: Array, hurried: bool = False) -> list[Any]:
         """Models of all outputs given what was told and what is pending; None where there is nothing to model.
 
         Args:
@@ -152,19 +153,16 @@ class Models:
         fitted = [self._fit(n, j, known, output) for j, output in enumerate(outputs(known))]
         return Anchor(n, rows, fitted, time.perf_counter() - started)
 
-    def _fit(self, anchor: int, j: int, known: Told, output: Output | None) -> Fitted | None:
+    def _fit(self, anchor: int, j: int, known: Told, output: Output | None) -> Any:
         if output is None:
             return None
         rng = generator(self._seed, FIT_KEY, anchor, j)
-        return fit_anchor(known.X[output.rows], output.y, self._groups, rng, self._gp)
+        return self._engine.fit_anchor(known.X[output.rows], output.y, self._groups, rng, self._gp)
 
-    def _posterior(
-        self, j: int, anchor: Anchor, known: Told, output: Output | None, X_pending: Array
-    ) -> Posterior | None:
+    def _posterior(self, j: int, anchor: Anchor, known: Told, output: Output | None, X_pending: Array) -> Any:
         if output is None:
             return None
         # An output without data at the anchor is fitted on what there is, again at each ask.
         fitted = anchor.fitted[j] or self._fit(anchor.n, j, known, output)
-        assert fitted is not None
         X_new = known.X[output.rows[len(fitted.X) :]]
-        return condition(fitted, X_new, output.y, X_pending)
+        return self._engine.condition(fitted, X_new, output.y, X_pending)

@@ -7,28 +7,26 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-import torch
 
 from snnhpo_mpi.config import DatasetSettings, EncodingSettings
 from snnhpo_mpi.config.datasets import DATASETS
 from snnhpo_mpi.errors import ConfigError
-from snnhpo_mpi.snn.data.binned import Rows, read_binned
+from snnhpo_mpi.snn.data.binned import read_binned
 from snnhpo_mpi.snn.data.folder import data_folder
-from snnhpo_mpi.snn.data.images import read_images, read_staged
-from snnhpo_mpi.snn.data.part import Part, Source
+from snnhpo_mpi.snn.data.images import read_staged
+from snnhpo_mpi.snn.data.part import Part, Rows, Source
 from snnhpo_mpi.snn.data.split import Indices, stratified_split
 
 log = logging.getLogger(__name__)
-Samples = torch.Tensor | Rows
-IMAGE_DIM = 4  # axes of images; recordings have one more
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
     """Samples and classes, split; recordings have their bits as a last axis (``encode``).
+
+    All samples of a data set are mapped from the cache of the node, and its processes share them.
 
     Attributes:
         train_x: ``N x C x H x W`` uint8.
@@ -39,10 +37,10 @@ class Split:
         sources: the files that were read.
     """
 
-    train_x: Samples
-    train_y: torch.Tensor
-    held_x: Samples
-    held_y: torch.Tensor
+    train_x: Rows
+    train_y: Indices
+    held_x: Rows
+    held_y: Indices
     n_classes: int
     sources: tuple[Source, ...] = ()
 
@@ -122,8 +120,6 @@ def refuse_unlike(train: Part, test: Part, n_classes: int) -> None:
 def _read(dataset: DatasetSettings, encoding: EncodingSettings | None, part: str) -> Part:
     """All samples of the training or the official test part."""
     try:
-        if DATASETS[dataset.name].package:
-            return read_images(dataset.name, Path(), part)
         if DATASETS[dataset.name].kind == "images":
             return read_staged(dataset.name, data_folder(dataset), part)
         assert encoding is not None
@@ -135,14 +131,8 @@ def _read(dataset: DatasetSettings, encoding: EncodingSettings | None, part: str
 def _as_split(train: Part, held: Part, train_rows: Indices, held_rows: Indices, n_classes: int) -> Split:
     """Rows of one or two parts."""
     sources = train.sources if held is train else (*train.sources, *held.sources)
-    train_y, held_y = torch.from_numpy(train.y)[train_rows], torch.from_numpy(held.y)[held_rows]
-    return Split(_rows(train.x, train_rows), train_y, _rows(held.x, held_rows), held_y, n_classes, sources)
-
-
-def _rows(x: torch.Tensor, rows: Indices) -> Samples:
-    """Some samples: a copy of images, a view of recordings, which other processes share."""
-    index = torch.from_numpy(rows)
-    return Rows(x, index) if x.dim() > IMAGE_DIM else x[index]
+    train_x, held_x = Rows(train.x, train_rows), Rows(held.x, held_rows)
+    return Split(train_x, train.y[train_rows], held_x, held.y[held_rows], n_classes, sources)
 
 
 def _n_classes(dataset: DatasetSettings, part: Part) -> int:

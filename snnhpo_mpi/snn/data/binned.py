@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from snnhpo_mpi.config import EncodingSettings
 from snnhpo_mpi.snn.data.cache import key_of, staged
@@ -19,30 +16,6 @@ from snnhpo_mpi.snn.data.folder import part_files
 from snnhpo_mpi.snn.data.part import Part, Source
 from snnhpo_mpi.snn.data.recordings import Recording, recordings, shape_of
 from snnhpo_mpi.snn.data.recordings_source import Copies, source_of
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Some samples of an array that is shared with other processes; indexing copies those asked for.
-
-    Attributes:
-        shared: ``N x C x H x W x P`` uint8, all samples.
-        rows: ``M``, which of them.
-    """
-
-    shared: Tensor
-    rows: Tensor
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, index: Tensor | slice) -> Tensor:
-        return self.shared[self.rows[index]]
-
-    @property
-    def shape(self) -> torch.Size:
-        """As a tensor's."""
-        return torch.Size((len(self.rows), *self.shared.shape[1:]))
 
 
 def read_binned(name: str, root: Path, encoding: EncodingSettings, part: str) -> Part:

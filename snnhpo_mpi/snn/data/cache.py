@@ -18,9 +18,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.host.atomic_write import atomic_write
 from snnhpo_mpi.host.scratch import CACHE, cache_folder, locked
 from snnhpo_mpi.snn.data.part import Part, Source
 
@@ -37,8 +37,8 @@ def staged(name: str, key: str, make: Make) -> Part:
     Args:
         name: of the data set.
         key: of what the samples are made from and how (``key_of``).
-        make: writes all samples, ``N x ...`` uint8, into the ``.npy`` file that it is given; returns ``N`` classes and
-            the files it read.
+        make: writes all samples, ``N x ...`` uint8, in NumPy's format into a file of the name that it is given; returns
+            ``N`` classes and the files it read.
 
     Raises:
         ConfigError: the samples cannot be written anywhere.
@@ -92,8 +92,7 @@ def _load(entry: Path) -> Part | None:
     """A whole entry, None if there is none or it is damaged."""
     try:
         told = json.loads(entry.with_suffix(".json").read_text(encoding="utf-8"))
-        # Copy on write: torch wants memory that it may write to, and the file stays as it is.
-        samples = np.load(entry.with_suffix(".npy"), mmap_mode="c", allow_pickle=False)
+        samples = np.load(entry.with_suffix(".npy"), mmap_mode="r", allow_pickle=False)
         classes = np.array(told["classes"], dtype=np.int64)
         sources = tuple(Source(**source) for source in told["sources"])
         if zlib.crc32(samples.reshape(-1).data) != told["crc32"]:
@@ -103,14 +102,15 @@ def _load(entry: Path) -> Part | None:
     except (OSError, ValueError, KeyError, TypeError) as error:
         log.warning("%s.npy: the cache entry is damaged and made anew: %s", entry, error)
         return None
-    return Part(torch.from_numpy(samples), classes, sources)
+    return Part(np.asarray(samples), classes, sources)
 
 
 def _write(entry: Path, make: Make) -> None:
     """Make an entry; it is there as a whole or not at all."""
-    beside = [entry.with_name(f"{entry.name}.{os.getpid()}.new.{kind}") for kind in ("npy", "json")]
-    samples, facts = beside
-    try:
+    with (
+        atomic_write(entry.with_suffix(".json"), by_many=True) as facts,  # left, and so replaced, last
+        atomic_write(entry.with_suffix(".npy"), by_many=True) as samples,
+    ):
         classes, sources = make(samples)
         told = {
             "classes": [int(label) for label in classes],
@@ -118,8 +118,3 @@ def _write(entry: Path, make: Make) -> None:
             "sources": [asdict(source) for source in sources],
         }
         facts.write_text(json.dumps(told), encoding="utf-8")
-        samples.replace(entry.with_suffix(".npy"))
-        facts.replace(entry.with_suffix(".json"))
-    finally:
-        for path in beside:
-            path.unlink(missing_ok=True)

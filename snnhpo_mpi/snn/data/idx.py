@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from snnhpo_mpi.config.datasets import DATASETS
@@ -49,7 +48,7 @@ def read_part(name: str, files: Sequence[Path], part: str) -> Part:
         )
     if part == "train":
         _refuse_gaps(files[1], labels)
-    return Part(torch.from_numpy(images[:, None]), labels.astype(np.int64), sources)
+    return Part(images[:, None], labels.astype(np.int64), sources)
 
 
 def _source(name: str, usual: str, file: Path, array: NDArray[np.uint8]) -> Source:

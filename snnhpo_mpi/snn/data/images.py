@@ -43,7 +43,8 @@ def read_staged(name: str, root: Path, part: str) -> Part:
 
     def make(path: Path) -> tuple[list[int], tuple[Source, ...]]:
         read_now = read_images(name, root, part)
-        np.save(path, read_now.x.numpy())
+        with path.open("wb") as file:  # to a name NumPy would add its own ending
+            np.save(file, read_now.x)
         return read_now.y.tolist(), read_now.sources
 
     return staged(name, key_of([name, part], part_files(name, root, part)), make)

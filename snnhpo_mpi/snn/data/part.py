@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 NOT_PUBLISHED = "not the published files"
+Samples = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +32,43 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class Rows:
+    """Some samples of an array that is shared with other processes; indexing copies those asked for.
+
+    Attributes:
+        shared: ``N x C x H x W ...`` uint8, all samples.
+        rows: ``M``, which of them.
+    """
+
+    shared: Samples
+    rows: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: NDArray[np.int64] | slice) -> Samples:
+        return self.shared[self.rows[index]]
+
+    def __array__(self, dtype: None = None, copy: bool | None = None) -> Samples:
+        """All of them, for ``np.asarray``."""
+        return self[:]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As an array's."""
+        return (len(self.rows), *self.shared.shape[1:])
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """Samples and classes, and where they come from.
 
     Attributes:
-        x: ``N x ...`` uint8.
+        x: ``N x C x H x W ...`` uint8.
         y: ``N`` classes.
         sources: the files that were read.
     """
 
-    x: Tensor
+    x: Samples
     y: NDArray[np.int64]
     sources: tuple[Source, ...]

@@ -9,10 +9,10 @@ Notation: B samples of a batch, N neurons.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from snnhpo_mpi.config import SaturationSettings
 from snnhpo_mpi.snn.early_stopping.monitor import Events, LayerMonitors, Monitor, Sequential
@@ -27,7 +27,7 @@ def saturation_monitors(settings: Sequence[SaturationSettings], n_epoch_samples:
 
 
 def saturated_samples(
-    settings: Sequence[SaturationSettings], fired: Mapping[str, Tensor], most: Mapping[str, int]
+    settings: Sequence[SaturationSettings], fired: Mapping[str, NDArray[Any]], most: Mapping[str, int]
 ) -> dict[str, Events]:
     """Which samples saturate each watched layer.
 
@@ -42,7 +42,7 @@ def saturated_samples(
     return {one.layer: saturated_shares(one, fired[one.layer], most[one.layer]) >= one.share for one in settings}
 
 
-def saturated_shares(settings: SaturationSettings, fired: Tensor, most: int) -> Shares:
+def saturated_shares(settings: SaturationSettings, fired: NDArray[Any], most: int) -> Shares:
     """Share of a layer's neurons that fire at their limit: ``B x N`` spikes -> ``B``."""
-    shares: Shares = (fired >= settings.limit * most).double().mean(1).cpu().numpy()
+    shares: Shares = (fired >= settings.limit * most).mean(1)
     return shares

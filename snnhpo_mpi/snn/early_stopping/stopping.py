@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 from snnhpo_mpi.config import StudyConfig
+from snnhpo_mpi.interfaces import Ints, Learnt
 from snnhpo_mpi.snn.early_stopping.chance import Chance
-from snnhpo_mpi.snn.early_stopping.monitor import Events, LayerMonitors
+from snnhpo_mpi.snn.early_stopping.monitor import LayerMonitors
 from snnhpo_mpi.snn.early_stopping.saturation import saturation_monitors
-from snnhpo_mpi.snn.early_stopping.silence import Counts, Silence
+from snnhpo_mpi.snn.early_stopping.silence import Silence
 from snnhpo_mpi.trial import Curve
-
-NONE: Mapping[str, Events] = MappingProxyType({})
 
 
 class EarlyStopping:
@@ -38,21 +36,12 @@ class EarlyStopping:
         for rule in self._rules.values():
             rule.start_epoch()
 
-    def observe(
-        self, counts: Mapping[str, Counts], labels: Counts, right: Counts | None, saturated: Mapping[str, Events] = NONE
-    ) -> None:
-        """Count a batch.
-
-        Args:
-            counts: layer -> ``B`` spikes of each sample.
-            labels: ``B`` classes.
-            right: ``B``, 1 where the sample was predicted rightly; None where no prediction was made.
-            saturated: layer -> ``B``, whether the sample saturates it; of the layers watched for it.
-        """
-        self.silence.observe(counts, labels)
-        self._saturation.observe(saturated, len(labels))
-        if right is not None:
-            self._chance.observe(right == 0)
+    def observe(self, learnt: Learnt, classes: Ints) -> None:
+        """Count what ``B`` samples of these classes did."""
+        self.silence.observe(learnt.counts, classes)
+        self._saturation.observe(learnt.saturated, len(classes))
+        if learnt.right is not None:
+            self._chance.observe(learnt.right == 0)
 
     def end_epoch(self) -> None:
         """Judge the whole epoch."""

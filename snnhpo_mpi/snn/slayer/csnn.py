@@ -107,13 +107,16 @@ def _pooled(side: int, pool: int) -> int:
     return (side + side % pool) // pool
 
 
-def initial_weight(layer: Layer) -> Tensor:
-    """Weights ``n_out x n_in x k x k``, as torch draws a convolution's, scaled so that rounding leaves half of them.
+def initial_weight(layer: Layer, initial_weights: str) -> Tensor:
+    """Weights ``n_out x n_in x k x k``, uniform within 1 / sqrt(inputs), as torch draws them for lava-dl's blocks.
 
-    Torch draws them uniformly within 1 / sqrt(inputs): so many inputs would round all of them to 0.
+    Of more than 1,024 inputs the rounding erases more than half of these, of more than 4,096 all. Where
+    ``initial_weights`` is ``scaled``, they are scaled up there so that half of them stay; ``library`` leaves them.
     """
     weight = torch.empty(layer.n_out, layer.n_in, *layer.kernel)
     torch.nn.init.kaiming_uniform_(weight, a=math.sqrt(5))
+    if initial_weights == "library":
+        return weight
     return max(1.0, WEIGHT_STEP * math.sqrt(weight[0].numel())) * weight
 
 
@@ -127,6 +130,7 @@ class Csnn(torch.nn.Module):
         monitored: layers whose spikes are counted: ``c1``, ``pool1``, ``c2``, ``pool2`` or ``output`` (and ``pool0``,
             ``hidden`` where the layout has them).
         layout: the experiment's variant.
+        initial_weights: library or scaled.
     """
 
     def __init__(
@@ -136,11 +140,12 @@ class Csnn(torch.nn.Module):
         params: Params,
         monitored: tuple[str, ...] = ("output",),
         layout: Layout = MNIST,
+        initial_weights: str = "scaled",
     ) -> None:
         super().__init__()
         self.monitored = monitored
         layers = layers_of(input_shape, n_classes, params, layout)
-        blocks = OrderedDict((layer.name, _block(layer, params)) for layer in layers)
+        blocks = OrderedDict((layer.name, _block(layer, params, initial_weights)) for layer in layers)
         self.blocks = torch.nn.ModuleDict(blocks)
 
     def forward(self, given: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
@@ -164,9 +169,9 @@ class Csnn(torch.nn.Module):
 class _Synapse(torch.nn.Module):
     """Learnt weights, rounded and clipped as the library does: ``n_out x n_in x k x k``."""
 
-    def __init__(self, layer: Layer) -> None:
+    def __init__(self, weight: Tensor) -> None:
         super().__init__()
-        self.weight = torch.nn.Parameter(initial_weight(layer))
+        self.weight = torch.nn.Parameter(weight)
 
     def rounded(self) -> Tensor:
         weight: Tensor = _Rounded.apply(self.weight)
@@ -188,8 +193,8 @@ class _Rounded(torch.autograd.Function):
 class Conv(_Synapse):
     """Unpadded convolution, whose neurons have dropout and one axonal delay a filter."""
 
-    def __init__(self, layer: Layer, neuron: Neuron, dropout: float) -> None:
-        super().__init__(layer)
+    def __init__(self, layer: Layer, weight: Tensor, neuron: Neuron, dropout: float) -> None:
+        super().__init__(weight)
         self.delay = AxonalDelay(layer.n_out, MAX_DELAY_STEPS)
         self._neuron, self._dropout = neuron, dropout
 
@@ -204,8 +209,8 @@ class Conv(_Synapse):
 class Dense(_Synapse):
     """All to all; with dropout and one axonal delay a neuron if it learns delays."""
 
-    def __init__(self, layer: Layer, neuron: Neuron, dropout: float) -> None:
-        super().__init__(layer)
+    def __init__(self, layer: Layer, weight: Tensor, neuron: Neuron, dropout: float) -> None:
+        super().__init__(weight)
         self.delay = AxonalDelay(layer.n_out, MAX_DELAY_STEPS) if layer.learns_delay else None
         self._neuron, self._dropout = neuron, dropout if layer.learns_delay else 0.0
 
@@ -242,9 +247,9 @@ def _drop(fired: Tensor, probability: float) -> Tensor:
     return fired * kept.div_(1 - probability)
 
 
-def _block(layer: Layer, params: Params) -> torch.nn.Module:
+def _block(layer: Layer, params: Params, initial_weights: str) -> torch.nn.Module:
     neuron = neuron_of(params)
     if layer.kind == "pool":
         return Pool(layer.kernel[0], neuron)
     kind = Conv if layer.kind == "conv" else Dense
-    return kind(layer, neuron, float(params["dropout"]))
+    return kind(layer, initial_weight(layer, initial_weights), neuron, float(params["dropout"]))

@@ -34,6 +34,7 @@ class LavaNetwork(torch.nn.Module):
         params: Params,
         monitored: tuple[str, ...] = ("output",),
         layout: Layout = MNIST,
+        initial_weights: str = "scaled",
     ) -> None:
         super().__init__()
         self.monitored = monitored
@@ -41,7 +42,7 @@ class LavaNetwork(torch.nn.Module):
         for layer in layers_of(input_shape, n_classes, params, layout):
             if layer.kind == "dense" and "flatten" not in blocks:
                 blocks["flatten"] = _blocks(params).Flatten()
-            blocks[layer.name] = _block(layer, params)
+            blocks[layer.name] = _block(layer, params, initial_weights)
         self.blocks = torch.nn.ModuleDict(blocks)
 
     def forward(self, given: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
@@ -67,9 +68,9 @@ class _Delay(slayer.axon.Delay):  # type: ignore[misc]  # lava-dl has no types
         return delayed
 
 
-def _block(layer: Layer, params: Params) -> torch.nn.Module:
+def _block(layer: Layer, params: Params, initial_weights: str) -> torch.nn.Module:
     """One layer; only what ``csnn`` draws is drawn from torch's generator."""
-    weight = None if layer.kind == "pool" else initial_weight(layer)
+    weight = None if layer.kind == "pool" else initial_weight(layer, initial_weights)
     delay = torch.rand(layer.n_out) if layer.learns_delay else None
     with torch.random.fork_rng(devices=[]):
         block = _library_block(layer, params)

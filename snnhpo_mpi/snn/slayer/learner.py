@@ -1,189 +1,249 @@
-"""One step of surrogate-gradient learning after another: on a GPU as one CUDA graph each.
+"""How a convolutional network learns by SLAYER's surrogate gradients: its part of the loop in ``snn/trainer.py``.
 
-A step of a small network is some hundred launches, for which a GPU would wait ten times as long as it computes.
-Sources: Shrestha & Orchard, NeurIPS 2018; lava-dl 0.6.0, ``slayer.loss``, which takes time last.
+Axis order is ours, ``B x T x C x H x W``; the output is ``B x T x K``. A step down the gradient: ``backpropagation``.
+Source: Shrestha & Orchard, NeurIPS 2018.
 
 Notation: B samples, T steps, C channels, H x W pixels, K classes.
 """
 
 from __future__ import annotations
 
-import functools
-import logging
-import math
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from snnhpo_mpi.snn.slayer.csnn import Csnn
-from snnhpo_mpi.snn.slayer.lava import slayer
-from snnhpo_mpi.snn.triton_available import fuses
+from snnhpo_mpi.config import EncodingSettings, SlayerSettings, StudyConfig
+from snnhpo_mpi.hyperparameters.firing import first_step, most_spikes
+from snnhpo_mpi.hyperparameters.networks import defaults
+from snnhpo_mpi.interfaces import Ints, Learnt
+from snnhpo_mpi.snn.checkpoint import RandomState
+from snnhpo_mpi.snn.data import Split
+from snnhpo_mpi.snn.data.part import Rows, Samples
+from snnhpo_mpi.snn.early_stopping.monitor import Events
+from snnhpo_mpi.snn.early_stopping.saturation import saturated_samples
+from snnhpo_mpi.snn.encode import encoded, spike_generator
+from snnhpo_mpi.snn.encodings import input_shape
+from snnhpo_mpi.snn.slayer.backpropagation import Backpropagation
+from snnhpo_mpi.snn.slayer.csnn import LAYOUTS, Csnn, Shape
+from snnhpo_mpi.snn.slayer.lava import LavaNetwork
+from snnhpo_mpi.snn.slayer.lava_kernels.cache import use_kernels
+from snnhpo_mpi.snn.slayer.own_network import check_architecture, counts_fault, load_architecture, own_defaults
 from snnhpo_mpi.trial import Params
 
-log = logging.getLogger(__name__)
-TRUE_RATE, FALSE_RATE = 0.2, 0.03  # spikes a step wanted of the right and of each wrong output neuron
-N_UNCAPTURED = 2  # batches before the capture: they compile kernels, and make the moments of the gradient
-Loss = Callable[[Tensor, Tensor], Tensor]
+SCORE_BATCH = 128  # samples scored at once
 
 
 @dataclass(frozen=True, slots=True)
-class _Step:
-    """What a step found, of before it.
+class SlayerTask:
+    """What all trials of a study share.
 
     Attributes:
-        predicted: ``B`` classes.
-        counts: layer -> ``B`` spikes of each sample.
-        fired: ``B x K``, spikes of each output neuron.
-        loss: a number.
-        slope: norm of its gradient.
+        config: a study whose trainer is ``slayer``.
+        split: its data.
+        device: where networks are, by torch's name.
     """
 
-    predicted: Tensor
-    counts: dict[str, Tensor]
-    fired: Tensor
-    loss: Tensor
-    slope: Tensor
+    config: StudyConfig
+    split: Split
+    device: str
 
+    @property
+    def settings(self) -> SlayerSettings:
+        """Of the trainer."""
+        assert isinstance(self.config.trainer, SlayerSettings)
+        return self.config.trainer
 
-class Learner:
-    """A network, and how it learns from a batch.
+    @property
+    def defaults(self) -> Params:
+        """Of all hyperparameters."""
+        own = own_defaults(self.settings.network) if ":" in self.settings.network else {}
+        return own | defaults("slayer", self.settings.network)
 
-    Whatever the loss, the class read is that of the output neuron with most spikes, the first of several.
-    """
+    @property
+    def input_shape(self) -> Shape:
+        """``C x H x W`` of an encoded sample."""
+        return input_shape(self.split.train_x.shape, self.settings.encoding)
 
-    def __init__(self, network: torch.nn.Module, params: Params) -> None:
-        """Start with fresh moments of the gradient.
+    def prepare(self) -> None:
+        """Load the library's kernels for the GPU, and try a network of the user's.
 
-        Args:
-            network: changes as it learns; spikes ``B x T x C x H x W`` -> output spikes ``B x T x K``, and per
-                monitored layer the spikes of each sample.
-            params: the hyperparameters of the ``csnn`` table.
+        Raises:
+            ConfigError: the kernels are not built, or the network is not what the configuration asks for.
         """
-        self.network = network
-        self._loss = loss_of(str(params["decoder"]))
-        # Others' networks may ask the device for values, which a graph cannot.
-        self._captures = type(network) is Csnn and fuses(next(network.parameters()))
-        self._optimizer = torch.optim.Adam(
-            network.parameters(), lr=float(params["learning_rate"]), capturable=self._captures
+        if self.settings.engine == "library":
+            use_kernels(self.device)  # lava-dl would compile them here and now; the fast engine needs none
+        if ":" in self.settings.network:
+            check_architecture(self.config, self.input_shape, self.split.n_classes)
+
+    def learner(self, params: Params, seed: int) -> SlayerLearner:
+        """A new network with these hyperparameters."""
+        return SlayerLearner(self, params, seed)
+
+
+class SlayerLearner:
+    """A network that learns by surrogate gradients, and its random numbers; see ``Learner``."""
+
+    def __init__(self, task: SlayerTask, params: Params, seed: int) -> None:
+        """Draw the initial weights."""
+        torch.manual_seed(seed)  # networks draw from torch's global generators, as lava-dl does
+        self._device = torch.device(task.device)
+        self._generator = spike_generator(seed, self._device)
+        self._task, self._settings = task, task.settings
+        self._layers = tuple(monitor.layer for monitor in task.config.stopping)
+        self.batch_size = self.look_every = int(params["batch_size"])
+        one, n_classes = self._settings, task.split.n_classes
+        network = build_network(
+            one.network, one.engine, task.input_shape, n_classes, params, self._layers, one.initial_weights
         )
-        self._n_seen: Counter[torch.Size] = Counter()
-        self._captured: _Captured | None = None
+        self._learning = Backpropagation(network.to(self._device), params)
+        self._random = RandomState(self._generator)
 
-    def state_dict(self) -> dict[str, Any]:
-        """The network and the moments of its gradient."""
-        return {"network": self.network.state_dict(), "optimizer": self._optimizer.state_dict()}
+    def order(self, epoch: int) -> Ints:
+        """See ``Learner``: drawn with all else that is random, so of any epoch's number."""
+        return torch.randperm(len(self._task.split.train_y)).numpy()
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Learn on from there, before the first batch; on another device if need be."""
-        self.network.load_state_dict(state["network"])
-        groups = [group | {"capturable": self._captures} for group in state["optimizer"]["param_groups"]]
-        self._optimizer.load_state_dict(state["optimizer"] | {"param_groups": groups})
-
-    def train(self, spikes: Tensor, classes: Tensor) -> tuple[Tensor, dict[str, Tensor], Tensor]:
-        """Predict a batch, and take one step down its loss.
-
-        Args:
-            spikes: ``B x T x C x H x W``, 0 or 1.
-            classes: ``B``.
-
-        Returns:
-            Predicted classes ``B``; layer -> ``B`` spikes of each sample; ``B x K`` spikes of each output neuron;
-            all of before the step, and good until the next.
+    def learn(self, rows: Ints) -> Learnt:
+        """See ``Learner``; of one batch.
 
         Raises:
             FloatingPointError: the loss or its gradient is not finite.
+            ValueError: a network of the user's returned something else than spikes and their counts.
         """
-        self.network.train()
-        step = self._run(spikes, classes)
-        # A gradient that is not a number can come with a finite loss: weights of NaN give no spikes.
-        if not math.isfinite((step.loss + step.slope).item()):
-            found = f"loss {step.loss.item():g}, norm of its gradient {step.slope.item():g}"
-            raise FloatingPointError(f"training diverged: {found}")
-        return step.predicted, step.counts, step.fired
+        classes = torch.from_numpy(self._task.split.train_y[rows])
+        samples = torch.from_numpy(self._task.split.train_x[rows]).to(self._device)
+        spikes = encoded(samples, self._settings.encoding, self._generator).to(torch.float32)
+        predicted, found, output = self._learning.train(spikes, classes.to(self._device))
+        counts = {layer: n.cpu() for layer, n in found.items()}
+        self._refuse_odd(output, counts, len(rows))
+        right = (predicted.cpu() == classes).long().numpy()
+        return Learnt({layer: counts[layer].numpy() for layer in self._layers}, right, self._saturated(output))
 
-    def _run(self, spikes: Tensor, classes: Tensor) -> _Step:
-        """A step; captured if batches of this size are the rule."""
-        if not self._captures:
-            return self._step(spikes, classes)
-        if self._captured is None and self._n_seen[spikes.shape] >= N_UNCAPTURED:
-            self._capture(spikes, classes)
-        if self._captured is not None and self._captured.fits(spikes):
-            return self._captured.step(spikes, classes)
-        self._n_seen[spikes.shape] += 1
-        return _aside(self._step, spikes, classes)
+    def _refuse_odd(self, output: Tensor, counts: Mapping[str, Tensor], n: int) -> None:
+        """Raise unless the ``B x K`` output of ``B`` samples and their counts on the CPU can be judged."""
+        n_classes = self._task.split.n_classes
+        if output.shape != (n, n_classes):
+            found = " x ".join(map(str, output.shape))
+            raise ValueError(
+                f"{self._settings.network}: the output must be samples x classes = {n} x {n_classes}, found {found}"
+            )
+        for layer in self._layers:
+            if fault := counts_fault(counts, layer, n):
+                raise ValueError(f"{self._settings.network}: {fault}")
 
-    def _capture(self, spikes: Tensor, classes: Tensor) -> None:
-        try:
-            self._captured = _Captured(self._step, spikes, classes)
-        except torch.cuda.OutOfMemoryError:
-            raise
-        except RuntimeError as error:  # something in it asks the device for a value
-            self._captures = False
-            log.warning("learning goes on, more slowly, without a CUDA graph: %s", str(error).partition("\n")[0])
+    def _saturated(self, output: Tensor) -> dict[str, Events]:
+        """``B``, whether the sample saturates the output, where that is watched."""
+        first = first_step(self._settings.network, "output")
+        most = {"output": most_spikes(self._settings.encoding.steps, 0, 1, first)}
+        return saturated_samples(self._task.config.saturation, {"output": output.cpu().numpy()}, most)
+
+    def refuse_divergence(self) -> None:
+        """See ``Learner``: ``learn`` raises itself."""
+
+    def end_epoch(self) -> None:
+        """See ``Learner``: nothing is counted by epochs."""
 
     def end_training(self) -> None:
-        """Give back the memory that a graph holds; the network is there to be read."""
-        self._captured = None
+        """See ``Learner``."""
+        self._learning.end_training()
 
-    def _step(self, spikes: Tensor, classes: Tensor) -> _Step:
-        self._optimizer.zero_grad()
-        output, counts = self.network(spikes)
-        loss = self._loss(output.transpose(1, 2), classes)
-        loss.backward()  # type: ignore[no-untyped-call]
-        slope = torch.nn.utils.get_total_norm([p.grad for p in self.network.parameters() if p.grad is not None])
-        self._optimizer.step()
-        fired = output.detach().sum(1)
-        return _Step(fired.argmax(1), counts, fired, loss.detach(), slope)
+    def predict(self, samples: Rows) -> Ints:
+        """See ``Learner``."""
+        reader = SlayerReader(self._learning.network, self._settings.encoding, self._device)
+        return reader.predict(samples, self._generator)
 
+    def saved(self) -> dict[str, Any]:
+        """See ``Learner``."""
+        return self._learning.network.state_dict()
 
-class _Captured:
-    """A step for batches of one size, as a CUDA graph; its results stay in one place."""
+    def state_dict(self) -> dict[str, Any]:
+        """See ``Learner``."""
+        return {**self._learning.state_dict(), "random": self._random.state_dict()}
 
-    def __init__(self, step: Callable[[Tensor, Tensor], _Step], spikes: Tensor, classes: Tensor) -> None:
-        self._spikes, self._classes = spikes.clone(), classes.clone()
-        self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph, stream=_side_stream(torch.cuda.current_device())):
-            self._found = step(self._spikes, self._classes)
-
-    def fits(self, spikes: Tensor) -> bool:
-        """Whether a batch has its size."""
-        return self._spikes.shape == spikes.shape
-
-    def step(self, spikes: Tensor, classes: Tensor) -> _Step:
-        """Learn from a batch."""
-        self._spikes.copy_(spikes)
-        self._classes.copy_(classes)
-        self._graph.replay()
-        return self._found
+    def load_state_dict(self, state: Mapping[str, Any], /) -> None:
+        """See ``Learner``."""
+        self._learning.load_state_dict(state)
+        self._random.load_state_dict(state["random"])
 
 
-def _aside(step: Callable[[Tensor, Tensor], _Step], spikes: Tensor, classes: Tensor) -> _Step:
-    """A step beside the default stream, as whatever precedes a capture must be."""
-    here, aside = torch.cuda.current_stream(), _side_stream(torch.cuda.current_device())
-    aside.wait_stream(here)
-    try:
-        with torch.cuda.stream(aside):
-            return step(spikes, classes)
-    finally:
-        here.wait_stream(aside)
+@dataclass(frozen=True, slots=True)
+class SlayerReader:
+    """A trained network; reads classes, without dropout, and learns nothing while it does."""
+
+    network: torch.nn.Module
+    encoding: EncodingSettings
+    device: torch.device
+
+    def classify(self, images: Samples, seed: int) -> Ints:
+        """As ``predict``; spikes, and whatever a network of the user's draws, follow from a seed."""
+        torch.manual_seed(seed)
+        return self.predict(images, spike_generator(seed, self.device))
+
+    def predict(self, images: Rows | Samples, generator: torch.Generator) -> Ints:
+        """Samples as ``data`` has them -> ``B`` classes."""
+        predicted = []
+        for first in range(0, len(images), SCORE_BATCH):
+            batch = torch.from_numpy(images[first : first + SCORE_BATCH]).to(self.device)
+            spikes = encoded(batch, self.encoding, generator).to(torch.float32)
+            predicted.append(read_classes(self.network, spikes).cpu().numpy())
+        return np.concatenate(predicted)
 
 
-@functools.cache
-def _side_stream(device: int) -> torch.cuda.Stream:
-    """The same for all trials: cuBLAS keeps memory for each stream that it was used on."""
-    stream: torch.cuda.Stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-    return stream
+def reader_of(saved: Mapping[str, Any], device: torch.device) -> SlayerReader:
+    """The reader of a saved network (its keys: ``saved``)."""
+    encoding = EncodingSettings.model_validate(saved["encoding"])
+    shape = input_shape((1, *saved["input_shape"]), encoding)
+    network = build_network(saved["network"], saved["engine"], shape, saved["n_classes"], saved["params"], ())
+    network.load_state_dict(saved["state"])
+    return SlayerReader(network.to(device), encoding, device)
 
 
-def loss_of(decoder: str) -> Loss:
-    """Output spikes ``B x K x T`` and classes ``B`` -> loss, summed over the batch."""
-    if decoder == "rate":
-        rate: Loss = slayer.loss.SpikeRate(true_rate=TRUE_RATE, false_rate=FALSE_RATE)
-        return rate
-    # The library's default takes the logarithm of a share of spikes: infinite when the right neuron is silent.
-    maximum: Loss = slayer.loss.SpikeMax(mode="softmax")
-    return maximum
+def build_network(
+    name: str,
+    engine: str,
+    shape: Shape,
+    n_classes: int,
+    params: Params,
+    layers: tuple[str, ...],
+    initial_weights: str = "scaled",
+) -> torch.nn.Module:
+    """A network of ours, by an engine, or of anybody's class.
+
+    Args:
+        name: of the configuration, or ``package.module:Class``.
+        engine: fast or library.
+        shape: ``C x H x W`` of the input.
+        n_classes: K.
+        params: its hyperparameters.
+        layers: whose spikes are counted.
+        initial_weights: of ours, library or scaled.
+
+    Raises:
+        ConfigError: the class is not there.
+    """
+    if ":" in name:
+        return load_architecture(name)(shape, n_classes, params, layers)
+    kind = Csnn if engine == "fast" else LavaNetwork
+    return kind(shape, n_classes, params, layers, LAYOUTS[name], initial_weights)
+
+
+@torch.no_grad()
+def read_classes(network: torch.nn.Module, spikes: Tensor) -> Tensor:
+    """``B x T x C x H x W`` -> ``B`` classes, without dropout.
+
+    Raises:
+        FloatingPointError: the output is not finite.
+        ValueError: the output has other samples or steps than the spikes.
+    """
+    network.eval()
+    output, _ = network(spikes)
+    if output.shape[:2] != spikes.shape[:2]:
+        found = " x ".join(map(str, output.shape))
+        raise ValueError(f"the output of {len(spikes)} samples of {spikes.shape[1]} steps is {found} in eval mode")
+    if not output.isfinite().all():
+        raise FloatingPointError("the output is not finite in eval mode")
+    predicted: Tensor = output.sum(1).argmax(1)
+    return predicted

@@ -33,7 +33,7 @@ import snnhpo_mpi.snn.slayer.lava  # noqa: F401  # lava-dl prints when it is fir
 from snnhpo_mpi.config import CategoricalParameter, IntParameter, SlayerSettings, StudyConfig
 from snnhpo_mpi.errors import ConfigError, said
 from snnhpo_mpi.hyperparameters.networks import LEARNER, defaults
-from snnhpo_mpi.snn.slayer.learner import Learner
+from snnhpo_mpi.snn.slayer.backpropagation import Backpropagation
 from snnhpo_mpi.trial import Params
 
 Shape = tuple[int, int, int]
@@ -149,7 +149,7 @@ def _breaches(
     if not any(parameter.requires_grad for parameter in network.parameters()):
         yield "it has no parameters that could learn: a torch.nn.Parameter or a layer of torch as an attribute is one"
         return
-    learner = Learner(network, params)  # as in a trial, before the first batch
+    learner = Backpropagation(network, params)  # as in a trial, before the first batch
     for n in (*TRAINED, 1) if _has_batch_of_one(config, params) else TRAINED:
         spikes = _some_spikes(n, sample)
         network.train()

@@ -1,4 +1,4 @@
-"""Diehl & Cook networks: two layers, the first of which learns its input by STDP, a sample or a batch at a time.
+"""Diehl & Cook networks: two layers, the first of which learns its input by STDP, a batch at a time.
 
     input - all to all, learnt by STDP -> excitatory <-> inhibitory
 
@@ -8,22 +8,26 @@ the more the farther away they are on a line (``diehl_cook_distance``: the gestu
 arXiv 2403.00450, section 4, with the sign that inhibits). Every synapse takes one step.
 
 The same as ``engines.bindsnet``, which is the library's own, without its full lateral matrices: their spikes are equal.
-On a CPU samples are presented one by one by compiled code, unless the weight changes of several are summed.
+A core that learns from one sample at a time has ``one_by_one``.
 
 Notation: B samples, T steps, M inputs, N excitatory neurons, and as many inhibitory ones. Time goes first in here.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from snnhpo_mpi.config import EncodingSettings
 from snnhpo_mpi.snn.stdp.engines.dense import DenseSteps
-from snnhpo_mpi.snn.stdp.equations import FORMS, INITIAL_WEIGHT, Form, equations, numbers, refuse_overflow
-from snnhpo_mpi.snn.stdp.two_layers import Response, Trains, TwoLayers
+from snnhpo_mpi.snn.stdp.equations import FORMS, INITIAL_WEIGHT, Form, Real, equations, numbers, refuse_overflow
+from snnhpo_mpi.snn.stdp.in_batches import InBatches, Response
+from snnhpo_mpi.snn.stdp.two_layers import Bytes, Trains
 from snnhpo_mpi.snn.triton_available import fuses
 from snnhpo_mpi.trial import Params
 
@@ -32,7 +36,7 @@ if TYPE_CHECKING:
     from snnhpo_mpi.snn.stdp.engines.triton import FusedSteps
 
 
-class DiehlCook(TwoLayers):
+class DiehlCook(InBatches):
     """One network."""
 
     def __init__(
@@ -57,31 +61,35 @@ class DiehlCook(TwoLayers):
         Raises:
             FloatingPointError: a hyperparameter is no finite number of this type.
         """
-        refuse_overflow(params, dtype)
+        super().__init__(device)
+        real: Real = np.float64 if dtype == torch.float64 else np.float32
+        refuse_overflow(params, real)
         value = numbers(params)
         n = int(value["map_size"])
         self._reset_interval = int(value.get("reset_interval", 0))
         self._norm = value["norm"]
         self._w = (INITIAL_WEIGHT * torch.rand(n_inputs, n)).to(device, dtype)
         self._theta = torch.zeros(n, device=device, dtype=dtype)
-        constants = equations(params, form, dt_ms, dtype)
+        constants = equations(params, form, dt_ms, real)
         self._steps = _engine(self.w)(constants, self.w, self.theta)
         self._one_by_one: CpuEngine | None = None
-        if device.type == "cpu":
+        if device.type == "cpu":  # where reading sample by sample is quicker
             from snnhpo_mpi.snn.stdp.engines.cpu import CpuEngine
 
-            self._one_by_one = CpuEngine(constants, self._norm, self._reset_interval, self.w, self.theta)
+            self._one_by_one = CpuEngine(
+                constants, self._norm, self._reset_interval, self.w.numpy(), self.theta.numpy()
+            )
         # The library normalises after each presentation only; a large norm would leave the first batch silent.
         self._normalize()
 
     @property
     def w(self) -> Tensor:
-        """See ``TwoLayers``."""
+        """See ``InBatches``."""
         return self._w
 
     @property
     def theta(self) -> Tensor:
-        """See ``TwoLayers``."""
+        """See ``InBatches``."""
         return self._theta
 
     @property
@@ -91,8 +99,9 @@ class DiehlCook(TwoLayers):
 
     def _present(self, spikes: Tensor, learning: bool) -> Response:
         """A presentation begins from rest, and again every ``reset_interval`` steps."""
-        if self._one_by_one is not None and (len(spikes) == 1 or not learning):
-            return self._one_by_one.respond(spikes, learning)
+        if self._one_by_one is not None and not learning:
+            rasters = self._one_by_one.respond(spikes.flatten(2).numpy(), learning, _Draws(None).integer())
+            return Response(*map(torch.from_numpy, rasters))
         steps = spikes.flatten(2).transpose(0, 1)
         interval = self._reset_interval or len(steps)
         shape = (*steps.shape[:2], len(self.theta))
@@ -104,27 +113,11 @@ class DiehlCook(TwoLayers):
                 self._normalize()
         return Response(*(spikes.transpose(0, 1) for spikes in record))
 
-    def train_with(self, spikes: Tensor, winners: Tensor) -> Response:
-        """``train`` on a CPU, sample by sample, with the winners of the library.
-
-        Args:
-            spikes: ``B x T x C x H x W`` bool.
-            winners: ``B x T``, the neuron that wins each step if it is over its threshold; -1 to draw it.
-        """
-        assert self._one_by_one is not None
-        return self._one_by_one.respond(spikes, True, winners.to(torch.int32).numpy())
-
-    def teach(self, samples: Tensor, encoding: EncodingSettings, generator: torch.Generator, batch_size: int) -> Trains:
-        """See ``TwoLayers``."""
-        if self._one_by_one is not None and batch_size == 1:
-            return self._one_by_one.show(samples, encoding, generator, learning=True)
-        return super().teach(samples, encoding, generator, batch_size)
-
-    def read(self, samples: Tensor, encoding: EncodingSettings, generator: torch.Generator) -> Trains:
+    def read(self, samples: Bytes, encoding: EncodingSettings) -> Trains:
         """See ``TwoLayers``."""
         if self._one_by_one is not None:
-            return self._one_by_one.show(samples, encoding, generator, learning=False)
-        return super().read(samples, encoding, generator)
+            return self._one_by_one.show(samples, encoding, _Draws(self._generator), learning=False)
+        return super().read(samples, encoding)
 
     def _normalize(self) -> None:
         """Scale the weights into each neuron to their sum."""
@@ -139,3 +132,19 @@ def _engine(w: Tensor) -> type[DenseSteps] | type[FusedSteps]:
     from snnhpo_mpi.snn.stdp.engines.triton import FusedSteps
 
     return FusedSteps
+
+
+@dataclass(frozen=True, slots=True)
+class _Draws:
+    """Random numbers of a generator of torch on a CPU; None for the global one."""
+
+    generator: torch.Generator | None
+
+    def uniform(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        """See ``cpu_input.Random``."""
+        drawn: NDArray[np.float32] = torch.rand(shape, generator=self.generator).numpy()
+        return drawn
+
+    def integer(self) -> int:
+        """See ``cpu_input.Random``."""
+        return int(torch.randint(2**63 - 1, (1,), generator=self.generator))

@@ -5,9 +5,9 @@
     trace       x <- exp(-dt / tc_trace) x, then 1 at a spike
     weights     w <- clamp(w - nu_pre s_x^T trace_y + nu_post trace_x^T s_y, 0, 1), summed over the batch
 
-The order of operations, and with it the rounding, is that of BindsNET 0.3.4 (``LIFNodes``, ``DiehlAndCookNodes``,
-``AdaptiveLIFNodes``, ``PostPre``); but there a threshold decays B times as slowly in batches of B. Source: Diehl &
-Cook, Front. Comput. Neurosci. 2015, sections 2.1 and 2.2.
+The order of operations, and with it the rounding of steps, is that of BindsNET 0.3.4 (``LIFNodes``,
+``DiehlAndCookNodes``, ``AdaptiveLIFNodes``, ``PostPre``); but there a threshold decays B times as slowly in batches of
+B. Source: Diehl & Cook, Front. Comput. Neurosci. 2015, sections 2.1 and 2.2.
 
 Notation: B samples, T steps, M inputs, N excitatory neurons, and as many inhibitory ones.
 """
@@ -17,11 +17,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from snnhpo_mpi.trial import Params
 
+Real = type[np.float32] | type[np.float64]  # of weights and potentials
 WEIGHT_MIN, WEIGHT_MAX = 0.0, 1.0
 INITIAL_WEIGHT = 0.3  # of the library: uniform on [0, 0.3], before normalisation
 
@@ -98,12 +99,12 @@ class Equations:
         return self.nu_pre > 0 or self.nu_post > 0
 
 
-def equations(params: Params, form: Form, dt_ms: float, dtype: torch.dtype) -> Equations:
-    """From hyperparameters to constants of a step, rounded as the library rounds them."""
+def equations(params: Params, form: Form, dt_ms: float, real: Real) -> Equations:
+    """From hyperparameters to constants of a step; what a step leaves is rounded to the nearest number of ``real``."""
     value = numbers(params)
 
     def left(tc_ms: float) -> float:
-        return float(torch.exp(-torch.tensor(dt_ms, dtype=dtype) / torch.tensor(tc_ms, dtype=dtype)))
+        return float(real(np.exp(-float(real(dt_ms) / real(tc_ms)))))
 
     def lif(layer: str) -> Lif:
         return Lif(
@@ -111,7 +112,7 @@ def equations(params: Params, form: Form, dt_ms: float, dtype: torch.dtype) -> E
             rest=value[f"{layer}_rest"],
             reset=value[f"{layer}_reset"],
             decay=left(value[f"{layer}_tc_decay"]),
-            n_blocked=_blocked_steps(value[f"{layer}_refrac"], dt_ms, dtype),
+            n_blocked=_blocked_steps(value[f"{layer}_refrac"], dt_ms, real),
         )
 
     return Equations(
@@ -135,26 +136,28 @@ def numbers(params: Params) -> dict[str, float]:
     return {name: float(number) for name, number in params.items() if not isinstance(number, str)}
 
 
-def refuse_overflow(params: Params, dtype: torch.dtype) -> None:
+def refuse_overflow(params: Params, real: Real) -> None:
     """Raise where a hyperparameter is no finite number in the type that the network computes with.
 
     Raises:
         FloatingPointError: names it.
     """
     for name, number in numbers(params).items():
-        if not torch.tensor(number, dtype=torch.float64).to(dtype).isfinite():
-            raise FloatingPointError(f"training diverged: {name} = {number:g} is no finite number in {dtype}")
+        with np.errstate(over="ignore"):
+            is_finite = np.isfinite(real(number))
+        if not is_finite:
+            raise FloatingPointError(f"training diverged: {name} = {number:g} is no finite number in {real.__name__}")
 
 
-def _blocked_steps(refrac_ms: float, dt_ms: float, dtype: torch.dtype) -> int:
+def _blocked_steps(refrac_ms: float, dt_ms: float, real: Real) -> int:
     """Steps after a spike without input: the library counts down by ``dt_ms`` for as long as the count is above 0."""
-    left, dt, steps = torch.tensor(refrac_ms, dtype=dtype), torch.tensor(dt_ms, dtype=dtype), 0
+    left, dt, steps = real(refrac_ms), real(dt_ms), 0
     while left > 0:
         left, steps = left - dt, steps + 1
     return steps
 
 
-def distance_inhibition(n: int, strength: float) -> Tensor:
+def distance_inhibition(n: int, strength: float) -> NDArray[np.float64]:
     """Inhibition between ``n`` neurons on a line: 0 of itself, ``strength`` between its ends, ``N x N`` [mV]."""
-    place = torch.arange(n, dtype=torch.float64)
-    return strength * (place[:, None] - place).abs() / max(n - 1, 1)
+    place = np.arange(n, dtype=np.float64)
+    return strength * np.abs(place[:, None] - place) / max(n - 1, 1)

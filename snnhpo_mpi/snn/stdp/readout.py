@@ -10,15 +10,15 @@ The running accuracy of a training is that of its latest samples, whichever is c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 import numpy as np
-import torch
 
 from snnhpo_mpi.snn.stdp.decode import (
     Decoder,
     Ints,
+    Known,
     NgramReadout,
     SpikeTrains,
     added,
@@ -26,7 +26,7 @@ from snnhpo_mpi.snn.stdp.decode import (
     decoder_of,
     decoder_state,
     fit_decoder,
-    join,
+    join_known,
     rate_readout,
 )
 
@@ -35,7 +35,6 @@ FIT_SAMPLES = 1000  # the latest training samples that the running decoder is fi
 REFIT_AFTER_LEAST, REFIT_AFTER_MOST = 250, 1000
 PUBLISHED_PIECE = 1201
 Kind = Literal["frozen", "latest", "published"]
-Known = tuple[SpikeTrains, Ints]  # spikes of samples and their classes
 
 
 class Readout:
@@ -67,18 +66,17 @@ class Readout:
         if self._sums is not None:
             self._sums.end_epoch()
 
-    def fit(self, show: Callable[[int], Known]) -> Decoder:
+    def fit(self, show: Callable[[int], Iterable[Known]]) -> Decoder:
         """The decoder for the score.
 
         Args:
-            show: presents so many training samples with learning off.
+            show: presents so many training samples with learning off, in parts one after another.
         """
         if self._sums is not None:
             return self._sums.fit()
         if self._kind == "latest":
             return self._running.fit(self._n_samples)
-        trains, classes = show(self._n_samples)
-        return fit_decoder(self._decoder, trains, classes, self._n_classes)
+        return fit_decoder(self._decoder, show(self._n_samples), self._n_classes)
 
     def state_dict(self) -> dict[str, Any]:
         """All that is known at an epoch's end."""
@@ -104,7 +102,7 @@ class RunningReadout:
             n_kept: latest samples that are remembered.
         """
         self._decoder, self._n_classes, self._n_kept = decoder, n_classes, n_kept
-        self._recent: list[tuple[SpikeTrains, Ints]] = []
+        self._recent: list[Known] = []
         self._fitted: Decoder | None = None
         self._n_known = self._n_seen = self._n_since_fit = 0
 
@@ -135,17 +133,16 @@ class RunningReadout:
         while first > 0 and n_taken < n_samples:
             first -= 1
             n_taken += len(self._recent[first][1])
-        trains, classes = zip(*self._recent[first:], strict=True)
-        return fit_decoder(self._decoder, join(trains), np.concatenate(classes), self._n_classes)
+        return fit_decoder(self._decoder, self._recent[first:], self._n_classes)
 
     def state_dict(self) -> dict[str, Any]:
         """The latest samples, just after a ``refit``."""
-        return {"recent": [_as_tensors(trains, classes) for trains, classes in self._recent], "n_seen": self._n_seen}
+        return {"recent": [_state_of(*known) for known in self._recent], "n_seen": self._n_seen}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Know the samples of a checkpoint and nothing else."""
         self._n_seen = state["n_seen"]
-        self._recent = [_from_tensors(**batch) for batch in state["recent"]]
+        self._recent = [_known_of(**batch) for batch in state["recent"]]
         self._n_known = sum(len(classes) for _, classes in self._recent)
         self.refit()
 
@@ -165,25 +162,25 @@ class PublishedReadout:
         """Take in samples; whole pieces count."""
         self._begun.append((trains, classes))
         while (n_begun := sum(len(known) for _, known in self._begun)) >= PUBLISHED_PIECE:
-            trains, classes = _joined(self._begun)
+            trains, classes = join_known(self._begun)
             self._learn(trains.part(0, PUBLISHED_PIECE), classes[:PUBLISHED_PIECE])
             self._begun = [(trains.part(PUBLISHED_PIECE, n_begun), classes[PUBLISHED_PIECE:])]
 
     def end_epoch(self) -> None:
         """Let the piece that was begun count."""
-        trains, classes = _joined(self._begun)
+        trains, classes = join_known(self._begun)
         if len(classes):
             self._learn(trains, classes)
         self._begun = []
 
     def _learn(self, trains: SpikeTrains, classes: Ints) -> None:
         if self._decoder in ("all", "vote"):
-            rates = class_rates(trains, classes, self._n_classes)
+            rates = class_rates([(trains, classes)], self._n_classes)
             self._rates = rates + self._rates if len(self._rates) else rates
         elif self._decoder in ("log", "svm"):
             self._last = trains, classes
         else:
-            found = fit_decoder(self._decoder, trains, classes, self._n_classes)
+            found = fit_decoder(self._decoder, [(trains, classes)], self._n_classes)
             assert isinstance(found, NgramReadout)
             self._ngrams = found if self._ngrams is None else added(self._ngrams, found)
 
@@ -192,40 +189,31 @@ class PublishedReadout:
         if self._ngrams is not None:
             return self._ngrams
         if self._last is not None:
-            return fit_decoder(self._decoder, *self._last, self._n_classes)
+            return fit_decoder(self._decoder, [self._last], self._n_classes)
         return rate_readout(self._decoder, self._rates)
 
     def state_dict(self) -> dict[str, Any]:
         """All sums, at an epoch's end."""
         return {
-            "rates": torch.from_numpy(self._rates),
+            "rates": self._rates,
             "ngrams": None if self._ngrams is None else decoder_state(self._ngrams),
-            "last": None if self._last is None else _as_tensors(*self._last),
+            "last": None if self._last is None else _state_of(*self._last),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from the sums of a checkpoint."""
-        self._rates = state["rates"].numpy()
+        self._rates = state["rates"]
         if state["ngrams"] is not None:
             ngrams = decoder_of(state["ngrams"])
             assert isinstance(ngrams, NgramReadout)
             self._ngrams = ngrams
         if state["last"] is not None:
-            self._last = _from_tensors(**state["last"])
+            self._last = _known_of(**state["last"])
 
 
-def _joined(parts: list[Known]) -> Known:
-    trains, classes = zip(*parts, strict=True)
-    return join(trains), np.concatenate(classes)
+def _state_of(trains: SpikeTrains, classes: Ints) -> dict[str, Any]:
+    return {"first": trains.first, "neuron": trains.neuron, "n_neurons": trains.n_neurons, "classes": classes}
 
 
-def _as_tensors(trains: SpikeTrains, classes: Ints) -> dict[str, Any]:
-    arrays = {"sample": trains.sample, "neuron": trains.neuron, "classes": classes}
-    sizes = {"n_samples": trains.n_samples, "n_neurons": trains.n_neurons}
-    return {name: torch.from_numpy(array) for name, array in arrays.items()} | sizes
-
-
-def _from_tensors(
-    sample: torch.Tensor, neuron: torch.Tensor, classes: torch.Tensor, n_samples: int, n_neurons: int
-) -> tuple[SpikeTrains, Ints]:
-    return SpikeTrains(sample.numpy(), neuron.numpy(), n_samples, n_neurons), classes.numpy()
+def _known_of(classes: Ints, **trains: Any) -> Known:
+    return SpikeTrains(**trains), classes

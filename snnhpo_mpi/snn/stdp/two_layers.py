@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from snnhpo_mpi.config import EncodingSettings
-from snnhpo_mpi.snn.encode import encoded
-from snnhpo_mpi.snn.stdp.decode import SpikeTrains, join
+from snnhpo_mpi.snn.stdp.decode import SpikeTrains
 
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """Spikes to a batch, ``B x T x N`` bool each."""
-
-    excitatory: Tensor
-    inhibitory: Tensor
+Bytes = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
 class Trains:
-    """Spikes to a batch, as lists on the CPU."""
+    """Spikes to some samples."""
 
     excitatory: SpikeTrains
     inhibitory: SpikeTrains
@@ -36,42 +30,42 @@ class Trains:
 
 
 class TwoLayers(ABC):
-    """A network; weights and thresholds are all that outlasts a batch."""
+    """A network; weights, thresholds and what it draws from are all that outlasts a presentation."""
 
     @property
     @abstractmethod
-    def w(self) -> Tensor:
-        """Learnt weights, ``M x N``."""
-
-    @property
-    @abstractmethod
-    def theta(self) -> Tensor:
-        """Rise of the excitatory thresholds [mV], ``N``."""
-
-    @property
-    @abstractmethod
-    def _has_finite_potentials(self) -> bool:
-        """Whether potentials were finite at the end of all presentations so far."""
+    def size(self) -> tuple[int, int]:
+        """Inputs and excitatory neurons."""
 
     @abstractmethod
-    def _present(self, spikes: Tensor, learning: bool) -> Response:
-        """Present a batch ``B x T x C x H x W``."""
+    def seed(self, seed: int) -> None:
+        """Draw all that is random as a trial of this seed does, once its weights are there."""
 
-    def train(self, spikes: Tensor) -> Response:
-        """Present a batch with learning on: weights and thresholds change at every step, norms at the end.
+    @abstractmethod
+    def teach(self, samples: Bytes, encoding: EncodingSettings, batch_size: int) -> Trains:
+        """Encode samples and train on them, in batches: weights change at every step, norms at the end of each.
 
         Args:
-            spikes: ``B x T x C x H x W`` bool.
+            samples: images or binned recordings, as ``data`` has them.
+            encoding: how they become spikes.
+            batch_size: samples whose weight changes are summed.
         """
-        return self._present(spikes, learning=True)
 
-    def score(self, spikes: Tensor) -> Response:
-        """Present a batch with weights and adaptive thresholds frozen.
+    @abstractmethod
+    def read(self, samples: Bytes, encoding: EncodingSettings) -> Trains:
+        """Encode samples and present them with weights and adaptive thresholds frozen; see ``teach``."""
 
-        Args:
-            spikes: ``B x T x C x H x W`` bool.
-        """
-        return self._present(spikes, learning=False)
+    @abstractmethod
+    def state_dict(self) -> dict[str, Any]:
+        """What outlasts a presentation: ``w`` and ``theta`` as arrays, and ``random``."""
+
+    @abstractmethod
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take the state of another network of this size; without ``random``, its weights and thresholds alone."""
+
+    @abstractmethod
+    def _what_is_not_finite(self) -> str | None:
+        """Weights, adaptive thresholds or membrane potentials, at the end of any presentation so far."""
 
     def refuse_divergence(self) -> None:
         """Raise if the network has left the finite numbers: such neurons never fire, or always do.
@@ -81,47 +75,5 @@ class TwoLayers(ABC):
         Raises:
             FloatingPointError: says what is not finite.
         """
-        for what, values in (("weights", self.w), ("adaptive thresholds", self.theta)):
-            if not values.isfinite().all():
-                raise FloatingPointError(f"training diverged: {what} are not finite")
-        if not self._has_finite_potentials:
-            raise FloatingPointError("training diverged: membrane potentials are not finite")
-
-    def teach(self, samples: Tensor, encoding: EncodingSettings, generator: torch.Generator, batch_size: int) -> Trains:
-        """Encode samples and train on them, in batches.
-
-        Args:
-            samples: images or binned recordings, uint8.
-            encoding: how they become spikes.
-            generator: on the device of the network.
-            batch_size: samples whose weight changes are summed.
-        """
-        return _joined([self._show(batch, encoding, generator, True) for batch in torch.split(samples, batch_size)])
-
-    def read(self, samples: Tensor, encoding: EncodingSettings, generator: torch.Generator) -> Trains:
-        """Encode samples and present them at once, with weights and adaptive thresholds frozen; see ``teach``."""
-        return self._show(samples, encoding, generator, False)
-
-    def _show(self, batch: Tensor, encoding: EncodingSettings, generator: torch.Generator, learning: bool) -> Trains:
-        response = self._present(encoded(batch.to(self.w.device), encoding, generator), learning)
-        return Trains(*(_trains(spikes) for spikes in (response.excitatory, response.inhibitory)))
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """What outlasts a batch."""
-        return {"w": self.w, "theta": self.theta}
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take weights and adaptive thresholds of another network of this size."""
-        self.w.copy_(state["w"])
-        self.theta.copy_(state["theta"])
-
-
-def _joined(parts: Sequence[Trains]) -> Trains:
-    """The samples of several parts, one after another; at least one part."""
-    return Trains(join([part.excitatory for part in parts]), join([part.inhibitory for part in parts]))
-
-
-def _trains(spikes: Tensor) -> SpikeTrains:
-    """Spikes ``B x T x N`` as a list of events on the CPU."""
-    sample, _, neuron = spikes.nonzero(as_tuple=True)
-    return SpikeTrains(sample.cpu().numpy(), neuron.cpu().numpy(), spikes.shape[0], spikes.shape[2])
+        if (what := self._what_is_not_finite()) is not None:
+            raise FloatingPointError(f"training diverged: {what} are not finite")

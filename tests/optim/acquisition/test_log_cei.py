@@ -22,6 +22,8 @@ def test_the_logarithm_of_the_gain_is_that_of_its_integral_and_has_no_step() -> 
     for u in (-4.0, -1.01, -0.99, 0.0, 2.5):
         gain = quad(lambda z, u=u: max(u + z, 0.0) * norm.pdf(z), -u, 40.0)[0]
         assert log_h(np.array([u]))[0] == pytest.approx(np.log(gain), rel=1e-6)
+    edge = log_h(np.array([-30.0 - 1e-9, -30.0 + 1e-9]))  # where the series begins
+    assert edge[0] - edge[1] == pytest.approx(-2e-9 * 30.07, abs=1e-8)
     u = np.linspace(-40.0, 3.0, 20_001)
     assert np.abs(np.diff(log_h(u), 2)).max() < 1e-4
     assert np.isfinite(log_h(np.array([-1e8, -1e150]))).all()

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-import torch
 
 from snnhpo_mpi.config import SaturationSettings
 from snnhpo_mpi.hyperparameters.firing import most_spikes
@@ -11,7 +10,7 @@ SATURATION = [SaturationSettings(layer="output", limit=0.9, share=0.5, beta=0.1)
 
 def test_a_neuron_saturates_at_its_refractory_limit() -> None:
     assert [most_spikes(100, refrac, 1.0) for refrac in (0, 1, 9, 200)] == [99, 50, 10, 1]
-    fired = torch.tensor([[10, 9, 3, 0], [10, 8, 0, 0], [0, 0, 0, 0]])
+    fired = np.array([[10, 9, 3, 0], [10, 8, 0, 0], [0, 0, 0, 0]])
     assert saturated_shares(SATURATION[0], fired, 10).tolist() == [0.5, 0.25, 0.0]
     assert saturated_samples(SATURATION, {"output": fired}, {"output": 10})["output"].tolist() == [True, False, False]
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from snnhpo_mpi.config import StudyConfig
+from snnhpo_mpi.interfaces import Learnt
 from snnhpo_mpi.snn.early_stopping.stopping import EarlyStopping
 
 
@@ -33,7 +34,8 @@ RULES = {
 
 def observe(rules: EarlyStopping, spikes: int = 1, is_saturated: bool = False, is_right: int = 1, n: int = 20) -> None:
     layers = {"excitatory": np.full(n, spikes)}
-    rules.observe(layers, np.zeros(n, np.int64), np.full(n, is_right), {"inhibitory": np.full(n, is_saturated)})
+    learnt = Learnt(layers, np.full(n, is_right), {"inhibitory": np.full(n, is_saturated)})
+    rules.observe(learnt, np.zeros(n, np.int64))
 
 
 @pytest.mark.parametrize(
@@ -74,7 +76,7 @@ def test_a_curve_says_what_its_layer_did() -> None:
 def test_without_rules_nothing_stops() -> None:
     rules = stopping()
     rules.start_epoch()
-    rules.observe({}, np.zeros(4, np.int64), None)
+    rules.observe(Learnt({}, None, {}), np.zeros(4, np.int64))
     assert (rules.should_stop, rules.constraints, rules.curves()) == (False, (), {})
 
 

@@ -73,6 +73,50 @@ def test_many_inputs_do_not_round_all_initial_weights_to_zero():
     assert 0.4 < (rounded != 0).float().mean() < 0.6
 
 
+WIDE = {"c1_filters": 40, "c1_k": 3, "c2_filters": 8, "c2_k": 12}  # c2 has 5,760 inputs
+
+
+def weights(kind: str, engine: str) -> dict[str, torch.Tensor]:
+    from snnhpo_mpi.snn.slayer.learner import build_network
+
+    torch.manual_seed(3)
+    network = build_network("csnn", engine, (1, 28, 28), 10, PARAMS | WIDE, (), kind)
+    return {name: weight.detach().flatten() for name, weight in learnt(network).items() if name.endswith("weight")}
+
+
+@pytest.mark.parametrize("engine", ["fast", "library"])
+def test_weights_of_the_library_are_those_that_its_own_blocks_draw(engine):
+    from snnhpo_mpi.snn.slayer.csnn import MNIST, layers_of
+    from snnhpo_mpi.snn.slayer.lava import slayer
+
+    neuron = {"threshold": 1.0, "threshold_step": 0.1, "current_decay": 0.25, "voltage_decay": 0.03,
+              "threshold_decay": 0.1, "refractory_decay": 0.1}  # fmt: skip
+    torch.manual_seed(3)
+    drawn = {}
+    for layer in layers_of((1, 28, 28), 10, PARAMS | WIDE, MNIST):
+        if layer.kind == "pool":  # its weights are fixed
+            continue
+        kind, size = (slayer.block.alif.Conv, layer.kernel) if layer.kind == "conv" else (slayer.block.alif.Dense, None)
+        block = kind(neuron, layer.n_in, layer.n_out, *([size] if size else []))
+        drawn[f"blocks.{layer.name}.weight"] = block.synapse.weight.detach().flatten()
+        if layer.learns_delay:
+            torch.rand(layer.n_out)  # the library draws delays when it sees the first spikes
+    ours = weights("library", engine)
+    assert ours.keys() == drawn.keys() and len(ours) == 3
+    for name, weight in ours.items():
+        assert torch.equal(weight, drawn[name]), name
+
+
+@pytest.mark.parametrize("engine", ["fast", "library"])
+def test_scaled_weights_differ_only_where_rounding_would_erase_most(engine):
+    plain, scaled = weights("library", engine), weights("scaled", engine)
+    for name in ("blocks.c1.weight", "blocks.output.weight"):  # 9 and 32 inputs
+        assert torch.equal(plain[name], scaled[name])
+    assert not (plain["blocks.c2.weight"].abs() >= 1 / 64).any()  # rounding to 32nds leaves nothing of them
+    torch.testing.assert_close(scaled["blocks.c2.weight"], plain["blocks.c2.weight"] * (5760**0.5 / 32))
+    assert torch.equal(weights("scaled", engine)["blocks.c2.weight"], scaled["blocks.c2.weight"])
+
+
 def test_a_batch_leaves_no_trace_in_the_neurons():
     net = network().eval()
     x = spikes()
@@ -162,10 +206,10 @@ def test_maps_of_one_neuron_learn_as_in_the_fast_engine(kernels):
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_twenty_updates_in_double_precision_give_lava_dls_spikes_and_weights(layout):
-    from snnhpo_mpi.snn.slayer.learner import Learner
+    from snnhpo_mpi.snn.slayer.backpropagation import Backpropagation
 
     networks, x, params = pair(layout, torch.float64, threshold=0.5, learning_rate=0.01)
-    learners = [Learner(network, params) for network in networks]
+    learners = [Backpropagation(network, params) for network in networks]
     classes = torch.tensor([0, 1, 2, 3])
     before = {name: parameter.detach().clone() for name, parameter in learnt(networks[0]).items()}
     for update in range(20):

@@ -13,13 +13,13 @@ def learnt(
     n_uncaptured: int, monkeypatch: pytest.MonkeyPatch, **changes: float | str
 ) -> tuple[list[list[float]], object]:
     """What batches gave, the last of each three smaller, and the learner after them."""
-    from snnhpo_mpi.snn.slayer import learner as module
+    from snnhpo_mpi.snn.slayer import backpropagation as module
     from snnhpo_mpi.snn.slayer.csnn import Csnn
 
     monkeypatch.setattr(module, "N_UNCAPTURED", n_uncaptured)
     torch.manual_seed(3)
     params = defaults("slayer", "csnn") | {"threshold": 0.5, "c1_filters": 4, "c2_filters": 6, **changes}
-    learner = module.Learner(Csnn((1, 12, 12), 3, params, ("c1", "output")).cuda(), params)
+    learner = module.Backpropagation(Csnn((1, 12, 12), 3, params, ("c1", "output")).cuda(), params)
     found = []
     for number in range(N_BATCHES):
         torch.manual_seed(number)
@@ -53,11 +53,11 @@ def test_a_captured_step_that_diverges_is_told(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_checkpoint_of_a_gpu_is_learnt_on_from_without_one() -> None:
+    from snnhpo_mpi.snn.slayer.backpropagation import Backpropagation
     from snnhpo_mpi.snn.slayer.csnn import Csnn
-    from snnhpo_mpi.snn.slayer.learner import Learner
 
     params = defaults("slayer", "csnn") | {"dropout": 0.0}
-    learner, other = (Learner(Csnn((1, 8, 8), 2, params), params) for _ in range(2))
+    learner, other = (Backpropagation(Csnn((1, 8, 8), 2, params), params) for _ in range(2))
     batch = torch.ones(2, 6, 1, 8, 8), torch.tensor([0, 1])
     learner.train(*batch)
     state = learner.state_dict()
@@ -72,7 +72,7 @@ def test_a_checkpoint_of_a_gpu_is_learnt_on_from_without_one() -> None:
 def test_a_step_that_cannot_be_captured_is_learnt_all_the_same(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from snnhpo_mpi.snn.slayer import learner as module
+    from snnhpo_mpi.snn.slayer import backpropagation as module
     from snnhpo_mpi.snn.slayer.csnn import Csnn
 
     def fail(*_: object) -> None:
@@ -82,7 +82,7 @@ def test_a_step_that_cannot_be_captured_is_learnt_all_the_same(
     monkeypatch.setattr(module, "_aside", lambda step, *batch: step(*batch))
     params = defaults("slayer", "csnn") | {"dropout": 0.0}
     torch.manual_seed(1)
-    pair = [module.Learner(Csnn((1, 8, 8), 2, params), params) for _ in range(2)]
+    pair = [module.Backpropagation(Csnn((1, 8, 8), 2, params), params) for _ in range(2)]
     pair[1].load_state_dict(pair[0].state_dict())
     pair[1]._captures = True
     for _ in range(5):

@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 from snnhpo_mpi.config import SaturationSettings, StudyConfig
 from snnhpo_mpi.hyperparameters.networks import defaults
@@ -27,9 +28,9 @@ def config(fixed=LIVELY, stopping=({"layer": "output", "alpha": 1, "beta": 0.9},
 
 
 def trainer(settings: StudyConfig | None = None):
-    from snnhpo_mpi.snn.slayer.trainer import SlayerTrainer
+    from snnhpo_mpi.study.build import build_trainer
 
-    return SlayerTrainer(settings or config(), "cpu", lambda progress: None)
+    return build_trainer(settings or config(), "cpu", lambda progress: None)
 
 
 def evaluate(settings: StudyConfig | None = None, seed: int = 4, **params):
@@ -91,17 +92,17 @@ def test_training_that_diverges_raises():
 
 
 def learner(**changes):
+    from snnhpo_mpi.snn.slayer.backpropagation import Backpropagation
     from snnhpo_mpi.snn.slayer.csnn import Csnn
-    from snnhpo_mpi.snn.slayer.learner import Learner
 
     params = defaults("slayer", "csnn") | LIVELY | {"c1_k": 3, "c2_k": 2, "dropout": 0.01} | changes
     torch.manual_seed(0)
-    return Learner(Csnn((1, 8, 8), 2, params), params)
+    return Backpropagation(Csnn((1, 8, 8), 2, params), params)
 
 
 @pytest.mark.parametrize("decoder", ["rate", "max"])
 def test_two_halves_of_an_image_are_told_apart_after_a_few_steps(decoder):
-    from snnhpo_mpi.snn.slayer.trainer import read_classes
+    from snnhpo_mpi.snn.slayer.learner import read_classes
 
     spikes = torch.zeros(2, 12, 1, 8, 8)
     spikes[0, :, :, :4], spikes[1, :, :, 4:] = 1, 1
@@ -113,7 +114,7 @@ def test_two_halves_of_an_image_are_told_apart_after_a_few_steps(decoder):
 
 
 def test_scoring_has_no_dropout_and_changes_nothing():
-    from snnhpo_mpi.snn.slayer.trainer import read_classes
+    from snnhpo_mpi.snn.slayer.learner import read_classes
 
     one = learner(dropout=0.9)
     spikes = torch.ones(6, 12, 1, 8, 8)
@@ -123,16 +124,44 @@ def test_scoring_has_no_dropout_and_changes_nothing():
 
 
 def test_rate_loss_is_the_squared_distance_to_the_wanted_rates():
-    from snnhpo_mpi.snn.slayer.learner import loss_of
+    from snnhpo_mpi.snn.slayer.backpropagation import loss_of
 
     silent = torch.zeros(2, 3, 10)
     assert loss_of("rate")(silent, torch.tensor([0, 2])).item() == pytest.approx(2 * (0.2**2 + 2 * 0.03**2))
 
 
 def test_max_loss_is_finite_when_the_right_neuron_is_silent():
-    from snnhpo_mpi.snn.slayer.learner import loss_of
+    from snnhpo_mpi.snn.slayer.backpropagation import loss_of
 
     spikes = torch.zeros(1, 3, 10)
     assert loss_of("max")(spikes, torch.tensor([0])).item() == pytest.approx(math.log(3))
     spikes[0, 1] = 1.0
     assert loss_of("max")(spikes, torch.tensor([0])).item() == pytest.approx(math.log(math.e + 2))
+
+
+@pytest.mark.parametrize(("kind", "largest"), [("library", 1152**-0.5), ("scaled", 1 / 32)])
+def test_the_network_of_a_trial_has_the_weights_that_the_configuration_asks_for(kind, largest, monkeypatch):
+    from snnhpo_mpi.snn.slayer import learner
+
+    drawn = []
+
+    def spied(*arguments):
+        network = build(*arguments)
+        drawn.append(float(network.blocks["c2"].weight.detach().abs().max()))
+        return network
+
+    build = learner.build_network
+    monkeypatch.setattr(learner, "build_network", spied)
+    wide = LIVELY | {"c1_filters": 128, "c1_k": 3, "c2_filters": 2, "c2_k": 3}  # c2 has 1,152 inputs
+    asked = config(fixed=wide)
+    evaluate(asked.model_copy(update={"trainer": asked.trainer.model_copy(update={"initial_weights": kind})}))
+    assert drawn == [pytest.approx(largest, rel=0.01)]
+
+
+def test_initial_weights_of_a_network_of_one_s_own_are_its_own_matter():
+    whole = config().model_dump(mode="json")
+    whole["trainer"] |= {"network": "mine:Net", "initial_weights": "scaled"}
+    StudyConfig.model_validate(whole)
+    whole["trainer"]["initial_weights"] = "library"
+    with pytest.raises(ValidationError, match="initial_weights is for our networks: one of your own draws its weights"):
+        StudyConfig.model_validate(whole)

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from snnhpo_mpi.hyperparameters.networks import defaults
+from snnhpo_mpi.snn.stdp.in_batches import Response
 
 pytestmark = pytest.mark.stdp
 N_INPUTS, N_STEPS = 36, 60
@@ -68,7 +69,8 @@ def test_training_on_batches_equals_the_librarys_own_loop(batch_size: int) -> No
             response = network.train(batch)
         else:  # the compiled code has random numbers of its own
             winners = winners_of(reference.monitors["Ae"].get("s").transpose(0, 1))
-            response = network._one_by_one.respond(batch, learning=False, winners=winners)
+            rasters = network._one_by_one.respond(batch.flatten(2).numpy(), learning=False, winners=winners)
+            response = Response(*map(torch.from_numpy, rasters))
         assert response.excitatory.sum() > 10 * batch_size
         assert torch.equal(response.excitatory.transpose(0, 1), reference.monitors["Ae"].get("s"))
         assert torch.equal(response.inhibitory.transpose(0, 1), reference.monitors["Ai"].get("s"))

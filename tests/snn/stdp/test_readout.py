@@ -7,6 +7,7 @@ import torch
 from pydantic import ValidationError
 
 from snnhpo_mpi.config import StdpSettings, StudyConfig
+from snnhpo_mpi.interfaces import Trainer
 from snnhpo_mpi.snn.checkpoint import Checkpoints
 from snnhpo_mpi.snn.stdp.decode import NgramReadout, SpikeTrains
 from snnhpo_mpi.snn.stdp.readout import PublishedReadout, Readout, RunningReadout
@@ -23,7 +24,8 @@ def activity(n_samples: int, seed: int) -> tuple[torch.Tensor, SpikeTrains, np.n
     sample, step = np.nonzero(rng.random((n_samples, N_STEPS)) < 0.5)
     raster = torch.zeros(n_samples, N_STEPS, N_NEURONS)
     raster[sample, step, neuron[sample, step]] = 1.0
-    return raster, SpikeTrains(sample, neuron[sample, step], n_samples, N_NEURONS), classes
+    per_sample = np.bincount(sample, minlength=n_samples)
+    return raster, SpikeTrains.of(per_sample, neuron[sample, step], N_NEURONS), classes
 
 
 def shown_in_parts(readout: PublishedReadout, epochs: list[tuple[SpikeTrains, np.ndarray]]) -> None:
@@ -86,7 +88,7 @@ def test_published_linear_readouts_know_the_last_piece_alone(epochs: Any) -> Non
     readout = PublishedReadout("log", N_CLASSES)
     shown_in_parts(readout, [(trains, classes) for _, trains, classes in epochs])
     _, trains, classes = epochs[1]
-    found, expected = readout.fit(), fit_decoder("log", trains.part(40, 50), classes[40:], N_CLASSES)
+    found, expected = readout.fit(), fit_decoder("log", [(trains.part(40, 50), classes[40:])], N_CLASSES)
     assert isinstance(found, LinearReadout) and isinstance(expected, LinearReadout)
     np.testing.assert_array_equal(found.fit.weights, expected.fit.weights)
 
@@ -122,35 +124,35 @@ def config(decoder: str, **trainer: Any) -> StudyConfig:
 
 @pytest.mark.stdp
 def test_frozen_shows_training_samples_again_without_learning_from_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    from snnhpo_mpi.snn.stdp.diehl_cook import DiehlCook
-    from snnhpo_mpi.snn.stdp.trainer import StdpTrainer
+    from snnhpo_mpi.snn.stdp.one_by_one import OneByOne
+    from snnhpo_mpi.study.build import build_trainer
 
     shown: list[int] = []
-    read = DiehlCook.read
+    read = OneByOne.read
 
-    def counting(self: DiehlCook, samples: torch.Tensor, *arguments: Any) -> Any:
-        before = self.w.clone(), self.theta.clone()
+    def counting(self: OneByOne, samples: np.ndarray, *arguments: Any) -> Any:
+        before = self.w.copy(), self.theta.copy()
         trains = read(self, samples, *arguments)
-        assert torch.equal(self.w, before[0]) and torch.equal(self.theta, before[1])
+        assert np.array_equal(self.w, before[0]) and np.array_equal(self.theta, before[1])
         shown.append(len(samples))
         return trains
 
-    monkeypatch.setattr(DiehlCook, "read", counting)
+    monkeypatch.setattr(OneByOne, "read", counting)
     for settings, expected in (({}, [60, 30]), ({"readout_samples": 25}, [25, 30]), ({"readout": "latest"}, [30])):
         shown.clear()
-        outcome = StdpTrainer(config("vote", **settings), "cpu", lambda progress: None).evaluate(Trial(0, {}, 1))
+        outcome = build_trainer(config("vote", **settings), "cpu", lambda progress: None).evaluate(Trial(0, {}, 1))
         assert shown == expected
         assert outcome.objective is not None
 
 
 @pytest.mark.stdp
 def test_as_published_a_network_without_an_answer_says_0() -> None:
-    from snnhpo_mpi.snn.stdp.trainer import StdpTrainer
+    from snnhpo_mpi.study.build import build_trainer
 
     for readout, column in (("published", 0), ("frozen", 10)):
         settings = config("all", readout=readout)
         dead = settings.model_copy(update={"fixed": settings.fixed | {"e_thresh": 1000.0}})
-        outcome = StdpTrainer(dead, "cpu", lambda progress: None).evaluate(Trial(0, {}, 1))
+        outcome = build_trainer(dead, "cpu", lambda progress: None).evaluate(Trial(0, {}, 1))
         table = np.array(outcome.curves["confusion"])
         assert table[:, column].sum() == table.sum() == 30
 
@@ -161,10 +163,10 @@ def test_as_published_a_network_without_an_answer_says_0() -> None:
 def test_a_cut_training_goes_on_to_the_same_score(
     readout: str, decoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from snnhpo_mpi.snn.stdp.trainer import StdpTrainer
+    from snnhpo_mpi.study.build import build_trainer
 
-    def trainer(folder: str) -> StdpTrainer:
-        return StdpTrainer(config(decoder, readout=readout), "cpu", lambda progress: None, tmp_path / folder)
+    def trainer(folder: str) -> Trainer:
+        return build_trainer(config(decoder, readout=readout), "cpu", lambda progress: None, tmp_path / folder)
 
     trial = Trial(0, {"nu_pre": 1e-4}, 1)
     uncut = trainer("uncut").evaluate(trial)

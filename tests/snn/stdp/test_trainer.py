@@ -39,9 +39,9 @@ def config(
 
 @pytest.fixture(scope="module")
 def trainer():
-    from snnhpo_mpi.snn.stdp.trainer import StdpTrainer
+    from snnhpo_mpi.study.build import build_trainer
 
-    return StdpTrainer(config(), "cpu", lambda progress: None)
+    return build_trainer(config(), "cpu", lambda progress: None)
 
 
 def told(outcome: Outcome) -> tuple[object, ...]:
@@ -86,19 +86,19 @@ def test_a_silent_inhibitory_layer_stops_training_too(trainer) -> None:
 
 
 def test_searched_values_go_before_fixed_ones_and_these_before_the_librarys() -> None:
-    from snnhpo_mpi.snn.stdp.trainer import StdpTrainer
+    from snnhpo_mpi.study.build import build_trainer
 
-    dead = StdpTrainer(config(train=32, fixed=PARAMS | {"e_thresh": 1000.0}), "cpu", lambda progress: None)
+    dead = build_trainer(config(train=32, fixed=PARAMS | {"e_thresh": 1000.0}), "cpu", lambda progress: None)
     assert dead.evaluate(Trial(0, {}, 7)).state is State.STOPPED
     assert dead.evaluate(Trial(0, {"e_thresh": -52.0}, 7)).state is State.COMPLETED
 
 
 def test_the_librarys_own_engine_gives_the_same_training() -> None:
-    from snnhpo_mpi.snn.stdp.trainer import StdpTrainer
+    from snnhpo_mpi.study.build import build_trainer
 
     settings = config(batch_size=8)
     library = settings.model_copy(update={"trainer": settings.trainer.model_copy(update={"engine": "library"})})
-    outcomes = [StdpTrainer(one, "cpu", lambda p: None).evaluate(Trial(0, PARAMS, 7)) for one in (settings, library)]
+    outcomes = [build_trainer(one, "cpu", lambda p: None).evaluate(Trial(0, PARAMS, 7)) for one in (settings, library)]
     # Scoring has random numbers of its own; training in batches is equal to the bit.
     assert outcomes[0].constraints == outcomes[1].constraints
     first, second = (dict(outcome.curves) for outcome in outcomes)
@@ -107,28 +107,30 @@ def test_the_librarys_own_engine_gives_the_same_training() -> None:
 
 
 def test_learning_reads_digits_far_above_chance() -> None:
-    from snnhpo_mpi.snn.stdp.trainer import StdpTrainer
+    from snnhpo_mpi.study.build import build_trainer
 
     params = {"map_size": 60, "strength_inh": 250.0, "nu_post": 5e-3}
-    outcome = StdpTrainer(config(400, 200, {"e_tc_decay": 100.0}), "cpu", lambda p: None).evaluate(Trial(0, params, 1))
+    outcome = build_trainer(config(400, 200, {"e_tc_decay": 100.0}), "cpu", lambda p: None).evaluate(
+        Trial(0, params, 1)
+    )
     assert outcome.objective is not None
     assert outcome.objective > 0.25
     assert outcome.metrics["train_accuracy"] > 0.2
 
 
 def test_the_network_of_the_trial_before_is_freed(trainer, monkeypatch: pytest.MonkeyPatch) -> None:
-    from snnhpo_mpi.snn.stdp import trainer as stdp
+    from snnhpo_mpi.snn.stdp import learner
 
     alive: list[int] = []
     weights: list[weakref.ref[object]] = []
 
-    class Watched(stdp.DiehlCook):
+    class Watched(learner.OneByOne):
         def __init__(self, *args: object) -> None:
             alive.append(sum(weight() is not None for weight in weights))
             super().__init__(*args)
             weights.append(weakref.ref(self.w))
 
-    monkeypatch.setattr(stdp, "DiehlCook", Watched)
+    monkeypatch.setattr(learner, "OneByOne", Watched)
     gc.disable()
     try:
         for number in range(3):
@@ -142,11 +144,11 @@ def test_the_network_of_the_trial_before_is_freed(trainer, monkeypatch: pytest.M
 def test_a_gpu_evaluates_like_the_cpu() -> None:
     import torch
 
-    from snnhpo_mpi.snn.stdp.trainer import StdpTrainer
+    from snnhpo_mpi.study.build import build_trainer
 
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
-    trainer = StdpTrainer(config(), "cuda:0", lambda progress: None)
+    trainer = build_trainer(config(), "cuda:0", lambda progress: None)
     outcome = trainer.evaluate(Trial(0, PARAMS, 7))
     assert outcome.state is State.COMPLETED
     assert told(outcome) == told(trainer.evaluate(Trial(1, PARAMS, 7)))
@@ -156,11 +158,11 @@ def test_a_gpu_evaluates_like_the_cpu() -> None:
 
 def test_progress_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     from snnhpo_mpi.snn import training_log as training
-    from snnhpo_mpi.snn.stdp.trainer import StdpTrainer
+    from snnhpo_mpi.study.build import build_trainer
 
     monkeypatch.setattr(training, "REPORT_EVERY_S", 0.0)
     heard: list[Progress] = []
-    StdpTrainer(config(train=64), "cpu", heard.append).evaluate(Trial(5, PARAMS | {"epochs": 2}, 7))
+    build_trainer(config(train=64), "cpu", heard.append).evaluate(Trial(5, PARAMS | {"epochs": 2}, 7))
     assert [(p.number, p.epoch, p.n_samples, p.n_samples_planned) for p in heard] == [
         (5, 1, 32, 128), (5, 1, 64, 128), (5, 2, 96, 128), (5, 2, 128, 128),
     ]  # fmt: skip
@@ -175,7 +177,7 @@ def test_running_readout_predicts_a_batch_from_those_before_it(monkeypatch: pyte
     readout = module.RunningReadout("all", 2, n_kept=4)
 
     def batch(*neurons: int) -> SpikeTrains:
-        return SpikeTrains(np.arange(len(neurons)), np.array(neurons), len(neurons), 4)
+        return SpikeTrains.of(np.ones(len(neurons), int), np.array(neurons), 4)
 
     assert readout.observe(batch(0, 1), np.array([0, 1])) is None
     right = readout.observe(batch(0, 0), np.array([0, 1]))
@@ -187,7 +189,7 @@ def test_running_readout_predicts_a_batch_from_those_before_it(monkeypatch: pyte
 
 
 def test_saturation_and_chance_stop_training_and_are_constraints() -> None:
-    from snnhpo_mpi.snn.stdp.trainer import StdpTrainer
+    from snnhpo_mpi.study.build import build_trainer
 
     settings = config()
     limits = {"saturation": [{"layer": "inhibitory", "share": 0.4, "limit": 0.5}], "chance": {"after_epochs": 1}}
@@ -195,7 +197,7 @@ def test_saturation_and_chance_stop_training_and_are_constraints() -> None:
     assert watching.constraint_names == (
         "silent_excitatory", "silent_inhibitory", "saturated_inhibitory", "at_chance",
     )  # fmt: skip
-    trainer = StdpTrainer(watching, "cpu", lambda progress: None)
+    trainer = build_trainer(watching, "cpu", lambda progress: None)
     assert len(trainer.evaluate(Trial(0, PARAMS, 7)).constraints) == 4
     wild = {"i_rest": -30.0, "i_thresh": -40.0, "i_refrac": 3}  # inhibitory neurons fire by themselves
     outcome = trainer.evaluate(Trial(1, PARAMS | wild, 7))
@@ -216,11 +218,11 @@ DIVERGES = {
 @pytest.mark.parametrize("engine", ["fast", "library"])
 @pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in DIVERGES.items() for value in values])
 def test_a_training_that_leaves_the_finite_numbers_fails_and_is_not_taken_for_silent(engine, name, value) -> None:
-    from snnhpo_mpi.snn.stdp.trainer import StdpTrainer
+    from snnhpo_mpi.study.build import build_trainer
 
     settings = config(64, 10, batch_size=8 if name == "theta_plus" else 1)
     settings = settings.model_copy(update={"trainer": settings.trainer.model_copy(update={"engine": engine})})
-    trainer = StdpTrainer(settings, "cpu", lambda progress: None)
+    trainer = build_trainer(settings, "cpu", lambda progress: None)
     with pytest.raises(FloatingPointError, match=r"training diverged: .*finite"):
         trainer.evaluate(Trial(0, PARAMS | {name: value}, 7))
 
@@ -233,8 +235,7 @@ def test_every_engine_tells_what_is_not_finite(engine, name) -> None:
     from snnhpo_mpi.hyperparameters.networks import defaults
     from snnhpo_mpi.snn.stdp.diehl_cook import DiehlCook
     from snnhpo_mpi.snn.stdp.engines.bindsnet import BindsnetNetwork
-    from snnhpo_mpi.snn.stdp.engines.dense import DenseSteps
-    from snnhpo_mpi.snn.stdp.equations import FORMS, equations
+    from snnhpo_mpi.snn.stdp.one_by_one import OneByOne
 
     params = (
         defaults("stdp", "diehl_cook")
@@ -242,14 +243,15 @@ def test_every_engine_tells_what_is_not_finite(engine, name) -> None:
         | ({"strength_inh": 3e38, "e_refrac": 0} if name == "v" else {})
     )
     kind = BindsnetNetwork if engine == "library" else DiehlCook
-    network = kind(params, 9, 1.0, torch.device("cpu"))
+    network = OneByOne(params, 9, 1.0, seed=0) if engine == "compiled" else kind(params, 9, 1.0, torch.device("cpu"))
     if engine == "dense":
-        constants = equations(params, FORMS["diehl_cook"], 1.0, torch.float32)
-        network._steps, network._one_by_one = DenseSteps(constants, network.w, network.theta), None
+        network._one_by_one = None
     spikes = torch.ones(3, 30, 1, 3, 3, dtype=torch.bool)
     with torch.inference_mode(), np.errstate(over="ignore", invalid="ignore"):
         network.refuse_divergence()
-        if name == "v":
+        if name == "v" and engine == "compiled":
+            network.engine.respond(spikes.flatten(2).numpy(), learning=False)
+        elif name == "v":
             network.score(spikes)
         else:
             getattr(network, name)[1] = np.nan

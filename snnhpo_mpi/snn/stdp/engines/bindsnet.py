@@ -9,6 +9,7 @@ Notation: B samples, T steps, M inputs, N excitatory neurons, and as many inhibi
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from bindsnet.encoding import PoissonEncoder
 from bindsnet.learning import PostPre
@@ -19,7 +20,7 @@ from bindsnet.network.topology import Connection
 from torch import Tensor
 
 from snnhpo_mpi.config import EncodingSettings
-from snnhpo_mpi.snn.encode import FULL
+from snnhpo_mpi.snn.encodings import FULL
 from snnhpo_mpi.snn.stdp.equations import (
     FORMS,
     INITIAL_WEIGHT,
@@ -30,18 +31,19 @@ from snnhpo_mpi.snn.stdp.equations import (
     numbers,
     refuse_overflow,
 )
-from snnhpo_mpi.snn.stdp.two_layers import Response, TwoLayers
+from snnhpo_mpi.snn.stdp.in_batches import InBatches, Response
 from snnhpo_mpi.trial import Params
 
 
-class BindsnetNetwork(TwoLayers):
+class BindsnetNetwork(InBatches):
     """One network."""
 
     def __init__(
         self, params: Params, n_inputs: int, dt_ms: float, device: torch.device, form: Form = FORMS["diehl_cook"]
     ) -> None:
         """Build the network, its weights drawn from torch's generator, as ``DiehlCook`` draws them."""
-        refuse_overflow(params, torch.get_default_dtype())
+        super().__init__(device)
+        refuse_overflow(params, np.float64 if torch.get_default_dtype() == torch.float64 else np.float32)
         self._finite = True
         value = numbers(params)
         n, self._dt_ms, kind = int(value["map_size"]), dt_ms, torch.get_default_dtype()
@@ -56,9 +58,9 @@ class BindsnetNetwork(TwoLayers):
             update_rule=PostPre if learns else None, nu=(value["nu_pre"], value["nu_post"]), reduction=torch.sum,
             wmin=WEIGHT_MIN, wmax=WEIGHT_MAX, w_dtype=kind,
         )  # fmt: skip
-        inhibition = distance_inhibition(n, value["strength_inh"]) if form.by_distance else None
-        if inhibition is None:
-            inhibition = value["strength_inh"] * (1 - torch.eye(n))
+        inhibition = value["strength_inh"] * (1 - torch.eye(n))
+        if form.by_distance:
+            inhibition = torch.from_numpy(distance_inhibition(n, value["strength_inh"]))
         excitation = value["strength_exc"] * torch.eye(n)
         self._add(source, "X")
         self._add(excitatory, "Ae")
@@ -74,13 +76,13 @@ class BindsnetNetwork(TwoLayers):
 
     @property
     def w(self) -> Tensor:
-        """See ``TwoLayers``."""
+        """See ``InBatches``."""
         w: Tensor = self._synapses.w.data
         return w
 
     @property
     def theta(self) -> Tensor:
-        """See ``TwoLayers``."""
+        """See ``InBatches``."""
         theta: Tensor = self._excitatory.theta
         return theta
 

@@ -1,29 +1,38 @@
 """A Diehl & Cook network's samples on a CPU: presented one by one, by compiled code (``cpu_steps``).
 
-Notation: B samples, P pixels, M inputs, T steps, N excitatory neurons, and as many inhibitory ones.
+Notation: B samples, M inputs, T steps, N excitatory neurons, and as many inhibitory ones.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from snnhpo_mpi.config import EncodingSettings
-from snnhpo_mpi.snn.encode import encoded, interval_table
-from snnhpo_mpi.snn.stdp.decode import SpikeTrains
-from snnhpo_mpi.snn.stdp.engines.cpu_steps import Choices, Constants, Layer, Samples, Spikes, present, room_for
+from snnhpo_mpi.snn.stdp.decode import SpikeTrains, join
+from snnhpo_mpi.snn.stdp.engines.cpu_input import NO_BITS, NO_IMAGES, NO_INTERVALS, Bytes, Random, shown, shown_bits
+from snnhpo_mpi.snn.stdp.engines.cpu_steps import (
+    Choices,
+    Constants,
+    Layer,
+    Reals,
+    Samples,
+    Spikes,
+    most_spikes,
+    present,
+    room_for,
+)
 from snnhpo_mpi.snn.stdp.engines.machine_code import compiled
-from snnhpo_mpi.snn.stdp.equations import FORMS, Equations, Lif
-from snnhpo_mpi.snn.stdp.two_layers import Response, Trains
+from snnhpo_mpi.snn.stdp.equations import FORMS, Equations, Lif, Real
+from snnhpo_mpi.snn.stdp.two_layers import Trains
 
-NO_IMAGES, NO_BITS = np.zeros((0, 0), np.uint8), np.zeros((0, 0, 0), np.uint8)
-NO_INTERVALS, NO_WINNERS = np.zeros((0, 0), np.uint32), np.zeros((0, 0), np.int32)
+NO_WINNERS = np.zeros((0, 0), np.int32)
+MOST_SPIKES = 2**20  # of a layer that there is room for at a time
+Rasters = tuple[NDArray[np.bool_], NDArray[np.bool_]]  # ``B x T x N`` of the excitatory and the inhibitory layer
 
 
 class CpuEngine:
@@ -33,7 +42,7 @@ class CpuEngine:
         has_finite_potentials: whether they were finite at the end of all calls.
     """
 
-    def __init__(self, constants: Equations, norm: float, reset_interval: int, w: Tensor, theta: Tensor) -> None:
+    def __init__(self, constants: Equations, norm: float, reset_interval: int, w: Reals, theta: Reals) -> None:
         """Compile, or load what was compiled.
 
         Args:
@@ -44,60 +53,74 @@ class CpuEngine:
             theta: of the same type.
         """
         self._eq, self._norm, self._reset_interval = constants, norm, reset_interval
-        self._w, self._theta = w.numpy(), theta.numpy()
-        self._code = compiled_for(w.dtype)
+        self._w, self._theta = w, theta
+        self._code = compiled_for(np.float64 if w.dtype == np.float64 else np.float32)
         self.has_finite_potentials = True
 
-    def show(self, samples: Tensor, encoding: EncodingSettings, generator: torch.Generator, learning: bool) -> Trains:
-        """Encode samples and present them; most encodings are drawn by the compiled code, seeded by the generator.
+    def show(self, samples: Bytes, encoding: EncodingSettings, random: Random, learning: bool) -> Trains:
+        """Encode samples and present them.
 
         Args:
-            samples: images or binned recordings, uint8.
+            samples: images or binned recordings.
             encoding: how they become spikes.
-            generator: all that is random here follows from it.
+            random: all that is random here follows from it.
             learning: whether weights and thresholds change.
         """
-        intervals = interval_table(encoding)
-        if intervals is not None:
-            shown = Samples(encoding.steps, samples.flatten(1).contiguous().numpy(), intervals, NO_BITS)
-        elif encoding.name == "events":
-            shown = Samples(encoding.steps, NO_IMAGES, NO_INTERVALS, samples.flatten(1, 3).contiguous().numpy())
-        else:
-            shown = _packed(encoded(samples, encoding, generator))
-        return Trains(*(self._trains(layer) for layer in self._run(shown, learning, generator, NO_WINNERS)))
+        parts = self._run(shown(samples, encoding, random), learning, random.integer(), NO_WINNERS)
+        excitatory, inhibitory = zip(*([self._trains(layer) for layer in layers] for layers in parts), strict=True)
+        return Trains(join(excitatory), join(inhibitory))
 
-    def respond(self, spikes: Tensor, learning: bool, winners: NDArray[np.int32] = NO_WINNERS) -> Response:
+    def respond(
+        self, spikes: NDArray[np.bool_], learning: bool, seed: int = 0, winners: NDArray[np.int32] = NO_WINNERS
+    ) -> Rasters:
         """Present spikes.
 
         Args:
-            spikes: ``B x T x C x H x W`` bool.
+            spikes: ``B x T x M``.
             learning: whether weights and thresholds change.
+            seed: of the choice among neurons over their threshold.
             winners: ``B x T``, the neurons that win where they are over their threshold; empty to draw all.
         """
-        layers = self._run(_packed(spikes), learning, torch.default_generator, winners)
-        return Response(*(_raster(layer, (*spikes.shape[:2], len(self._theta))) for layer in layers))
+        bits = np.packbits(np.moveaxis(spikes, 1, 2), axis=2)
+        parts = list(self._run(shown_bits(bits, spikes.shape[1]), learning, seed, winners))
+        return self._rasters([e for e, _ in parts], spikes), self._rasters([i for _, i in parts], spikes)
 
     def _run(
-        self, shown: Samples, learning: bool, generator: torch.Generator, winners: NDArray[np.int32]
-    ) -> tuple[Spikes, Spikes]:
-        """Present samples; the spikes of both layers."""
-        seed = int(torch.randint(2**63 - 1, (1,), generator=generator))
-        constants = _constants(self._eq, self._norm, self._reset_interval, shown.n_steps, learning, self._w.dtype)
-        room = room_for(constants, self._w.shape, shown)
-        self._code(self._w, self._theta, constants, shown, Choices(np.array([seed], np.uint64), winners), room)
-        self.has_finite_potentials &= bool(np.isfinite(room.state.v_e).all() and np.isfinite(room.state.v_i).all())
-        return room.excitatory, room.inhibitory
+        self, samples: Samples, learning: bool, seed: int, winners: NDArray[np.int32]
+    ) -> Iterator[tuple[Spikes, Spikes]]:
+        """Present samples; the spikes of both layers, in parts that there is room for."""
+        constants = _constants(self._eq, self._norm, self._reset_interval, samples.n_steps, learning, self._w.dtype)
+        choices = Choices(np.array([seed], np.uint64), winners)
+        n_samples = max(len(samples.images), len(samples.bits))
+        at_once = max(1, MOST_SPIKES // max(most_spikes(constants, len(self._theta), samples.n_steps)))
+        for first in range(0, n_samples, at_once):
+            part = slice(first, first + at_once)
+            now = samples._replace(images=samples.images[part], bits=samples.bits[part])
+            room = room_for(constants, self._w.shape, now)
+            self._code(self._w, self._theta, constants, now, choices._replace(winners=winners[part]), room)
+            self.has_finite_potentials &= bool(np.isfinite(room.state.v_e).all() and np.isfinite(room.state.v_i).all())
+            yield room.excitatory, room.inhibitory
 
     def _trains(self, spikes: Spikes) -> SpikeTrains:
         per_sample = np.diff(spikes.first)
-        sample = np.repeat(np.arange(len(per_sample)), per_sample)
-        return SpikeTrains(sample, spikes.neuron[: len(sample)].astype(np.int64), len(per_sample), len(self._theta))
+        return SpikeTrains.of(per_sample, spikes.neuron[: spikes.first[-1]], len(self._theta))
+
+    def _rasters(self, parts: Sequence[Spikes], like: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        return np.concatenate([_raster(part, (like.shape[1], len(self._theta))) for part in parts])
+
+
+def _raster(spikes: Spikes, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Spikes as ``B x T x N``, of which ``shape`` is the latter two."""
+    per_sample, n_spikes = np.diff(spikes.first), spikes.first[-1]
+    raster = np.zeros((len(per_sample), *shape), dtype=bool)
+    raster[np.repeat(np.arange(len(per_sample)), per_sample), spikes.step[:n_spikes], spikes.neuron[:n_spikes]] = True
+    return raster
 
 
 @functools.cache
-def compiled_for(dtype: torch.dtype) -> Callable[..., Any]:
+def compiled_for(real: Real) -> Callable[..., Any]:
     """The compiled presentation of networks of a type; the first process of a node takes many seconds to get it."""
-    weights, lif = torch.ones(1, 2, dtype=dtype).numpy(), Lif(0.0, -1.0, -1.0, 0.5, 0)
+    weights, lif = np.ones((1, 2), real), Lif(0.0, -1.0, -1.0, 0.5, 0)
     eq = Equations(lif, lif, 0.0, 0.5, 1.0, 0.0, 0.0, 0.5, 0.5, 0.0, 0.0, FORMS["diehl_cook"])
     nothing = Samples(1, NO_IMAGES, NO_INTERVALS, NO_BITS)
     constants = _constants(eq, 1.0, 0, 1, False, weights.dtype)
@@ -133,16 +156,3 @@ def _constants(
         learning=learning,
         learns=eq.learns,
     )
-
-
-def _packed(spikes: Tensor) -> Samples:
-    """Spikes ``B x T x C x H x W`` as bits."""
-    by_input = np.moveaxis(spikes.flatten(2).numpy(), 1, 2)
-    return Samples(spikes.shape[1], NO_IMAGES, NO_INTERVALS, np.packbits(by_input, axis=2))
-
-
-def _raster(spikes: Spikes, shape: tuple[int, int, int]) -> Tensor:
-    raster, n_spikes = np.zeros(shape, dtype=bool), spikes.first[-1]
-    sample = np.repeat(np.arange(shape[0]), np.diff(spikes.first))
-    raster[sample, spikes.step[:n_spikes], spikes.neuron[:n_spikes]] = True
-    return torch.from_numpy(raster)

@@ -161,16 +161,21 @@ class Room(NamedTuple):
 def room_for(c: Constants, shape: tuple[int, int], samples: Samples) -> Room:
     """Room for samples and a network ``M x N``; what is not written to costs no memory."""
     (m, n), n_steps, real = shape, samples.n_steps, type(c.norm)
-    n_samples = max(len(samples.images), len(samples.bits))
+    n_samples, most = max(len(samples.images), len(samples.bits)), most_spikes(c, n, n_steps)
     state: list[Any] = [np.zeros(n, real) for _ in range(6)] + [np.zeros(n, np.int32) for _ in range(9)]
     state += [np.zeros(m, np.int32), np.zeros(m, np.int32), np.zeros(n, np.float64)]
-    one_each = c.one_winner and c.i.rest < c.i.thresh  # else all inhibitory neurons may fire by themselves
     return Room(
         Input(np.empty(n_steps + 1, np.int32), *(np.empty(m * n_steps, np.int32) for _ in range(3))),
         State(*state),
-        _spikes(n_samples, n_steps * (1 if c.one_winner else n)),
-        _spikes(n_samples, n_steps * (1 if one_each else n)),
+        _spikes(n_samples, most[0]),
+        _spikes(n_samples, most[1]),
     )
+
+
+def most_spikes(c: Constants, n: int, n_steps: int) -> tuple[int, int]:
+    """How often the excitatory and the inhibitory layer, of ``n`` neurons each, can fire on a sample."""
+    one_each = c.one_winner and c.i.rest < c.i.thresh  # else all inhibitory neurons may fire by themselves
+    return n_steps * (1 if c.one_winner else n), n_steps * (1 if one_each else n)
 
 
 def _spikes(n_samples: int, at_most: int) -> Spikes:

@@ -47,7 +47,7 @@ class DenseSteps:
         self._eq, self._w, self._theta = constants, w, theta
         self.has_finite_potentials = torch.ones((), dtype=torch.bool, device=w.device)
         if constants.form.by_distance:
-            self._inhibition = distance_inhibition(len(theta), constants.strength_inh).to(w)
+            self._inhibition = torch.from_numpy(distance_inhibition(len(theta), constants.strength_inh)).to(w)
 
     def run(self, steps: Tensor, excitatory: Tensor, inhibitory: Tensor, learning: bool) -> None:
         """All steps from rest.

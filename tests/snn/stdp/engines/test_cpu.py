@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from snnhpo_mpi.hyperparameters.networks import defaults
-from snnhpo_mpi.snn.stdp.diehl_cook import DiehlCook
 from snnhpo_mpi.snn.stdp.equations import FORMS
+from snnhpo_mpi.snn.stdp.one_by_one import OneByOne
 
 CPU = torch.device("cpu")
 N_INPUTS, N_STEPS = 36, 60
@@ -58,20 +58,21 @@ def test_the_librarys_winners_give_its_spikes_and_weights(case: str) -> None:
     params = defaults("stdp", form) | SMALL | changes
     torch.manual_seed(3)
     reference = BindsnetNetwork(params, N_INPUTS, 1.0, CPU, FORMS[form])
-    torch.manual_seed(3)
-    network = DiehlCook(params, N_INPUTS, 1.0, CPU, FORMS[form], torch.float64)
-    assert network.w.dtype == reference.w.dtype == torch.float64
+    network = OneByOne(params, N_INPUTS, 1.0, seed=3, form=FORMS[form], real=np.float64)
+    network.w[:] = reference.w.numpy()  # the same numbers of more digits
+    assert reference.w.dtype == torch.float64
     n_fired = n_inhibitory = 0
     for sample in range(30):
         learning = sample % 5 < 4
         shown = spikes(1, sample, rate=0.25 if sample % 3 else 0.05)
         theirs = (reference.train if learning else reference.score)(shown)
-        ours = network._one_by_one.respond(shown, learning, winners_of(theirs.excitatory))
-        assert torch.equal(ours.excitatory, theirs.excitatory), sample
-        assert torch.equal(ours.inhibitory, theirs.inhibitory), sample
+        winners = winners_of(theirs.excitatory)
+        excitatory, inhibitory = network.engine.respond(shown.flatten(2).numpy(), learning, winners=winners)
+        assert np.array_equal(excitatory, theirs.excitatory), sample
+        assert np.array_equal(inhibitory, theirs.inhibitory), sample
         # The library keeps its learning rates in single precision.
-        torch.testing.assert_close(network.w, reference.w, atol=1e-6, rtol=0)
-        torch.testing.assert_close(network.theta, reference.theta, atol=1e-6, rtol=0)
-        n_fired += int(ours.excitatory.sum())
-        n_inhibitory += int(ours.inhibitory.sum())
+        np.testing.assert_allclose(network.w, reference.w, atol=1e-6, rtol=0)
+        np.testing.assert_allclose(network.theta, reference.theta, atol=1e-6, rtol=0)
+        n_fired += int(excitatory.sum())
+        n_inhibitory += int(inhibitory.sum())
     assert n_fired > 50
