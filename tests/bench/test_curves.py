@@ -82,7 +82,7 @@ def test_tabulated_trainings_are_found_again() -> None:
     The code that measured the table drew other spikes when it read the held-out digits (the datasheet says which). The
     first is trained without anything of the script.
     """
-    rows = pd.read_csv(FOLDER / "snn_stdp.csv.gz", float_precision="round_trip")
+    rows = pd.read_csv(FOLDER / "snn_stdp.csv.gz")
     points = pd.read_csv(FOLDER / "snn_stdp_curves.csv.gz")
     trainer = build_trainer(CONFIG, "cpu", lambda progress: None)
     # Those of one epoch take a second each.
