@@ -94,7 +94,13 @@ class Workers:
 
 
 def _master(
-    workers: Workers, waiting=(), time_left=lambda: None, record=None, failures=None, prune=lambda event: False, **settings
+    workers: Workers,
+    waiting=(),
+    time_left=lambda: None,
+    record=None,
+    failures=None,
+    prune=lambda event: False,
+    **settings,
 ):
     optimizer, record = CountingOptimizer(), record or MemoryRecord()
     for trial in waiting:
