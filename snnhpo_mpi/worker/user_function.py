@@ -57,7 +57,7 @@ class FunctionTrainer:
             ConfigError: as ``load_function``.
         """
         self._function = load_function(settings.function, prunes)
-        self._line, self._reports = line, takes_report(self._function)
+        self._line = line
         self._objective, self._constraint_names = objective, settings.constraints
         self._fixed = dict(fixed)
         self._device = device
@@ -73,11 +73,18 @@ class FunctionTrainer:
         """
         seed_generators(trial.seed)
         reports = FunctionReports(trial.number, *self._line)
-        given = {"report": reports} if self._reports else {}
-        result = self._function(self._fixed | dict(trial.params), trial.seed, self._device, **given)
+        params = self._fixed | dict(trial.params)
+        result = called(self._function, params, trial.seed, self._device, reports)
         outcome = outcome_of(trial.number, result, self._constraint_names, self._objective)
         is_pruned = reports.said_stop and outcome.state is State.COMPLETED
         return replace(outcome, state=State.PRUNED) if is_pruned else outcome
+
+
+def called(
+    function: Function, params: dict[str, Any], seed: int, device: str, report: Callable[[float, int], bool]
+) -> Mapping[str, Any]:
+    """What a function returns; ``report`` is given to one that takes it."""
+    return function(params, seed, device, **({"report": report} if takes_report(function) else {}))
 
 
 class FunctionReports:

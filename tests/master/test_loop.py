@@ -177,7 +177,7 @@ def test_a_decision_about_a_trial_that_has_ended_or_when_all_is_over_is_not_sent
 def test_nothing_is_sent_after_stop():
     def answer(rank: int, message: Message) -> list[Message | bytes]:
         match message:
-            case Run(trial):
+            case Run():
                 master.request_stop()
                 master.request_stop()  # at once
                 return []
