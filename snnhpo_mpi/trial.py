@@ -24,7 +24,7 @@ class State(StrEnum):
     STOPPED = "stopped"  # stopped early by a monitor; its objective is its running training accuracy
     PRUNED = "pruned"  # stopped because it could not win: not infeasible, and what it had shown is not its value
     FAILED = "failed"  # raised, ran out of memory or time, was killed, or returned nonsense
-    LOST = "lost"  # its worker fell silent and it could not be sent out again
+    LOST = "lost"  # its worker was lost as often as a trial is sent
 
 
 @dataclass(frozen=True, slots=True)

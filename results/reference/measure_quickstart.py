@@ -66,39 +66,57 @@ def worker_seconds(data: StudyData) -> float:
     return round(float(np.nansum(data.frame()["seconds"])), 1)
 
 
-def row(data: StudyData) -> dict[str, float | None]:
-    """What counts of one search and of the retraining of its best."""
+def samples(data: StudyData) -> NDArray[np.float64]:
+    """Presentations of each trial, the work that no busy machine changes: to learn, to fit the decoder, to score."""
+    dataset = data.config["trainer"]["dataset"]
+    return data.metrics["n_samples"] + np.where(data.completed, dataset["train"] + dataset["held_out"], 0)
+
+
+def row(data: StudyData) -> dict[str, float]:
+    """What counts of one search."""
     best = incumbents(data)
-    (again,) = repeats(read(data.folder / "retrain"))
-    said: dict[str, float | None] = {f"best_at_{n}": float(best[n - 1]) for n in AT if n <= len(best)}
-    return said | {
-        "best": float(best[-1]),
+    return {f"best_at_{n}": float(best[n - 1]) for n in AT} | {
         "baseline": float(data.objective[0]),
-        "retrained": again.mean,
-        "retrained_sd": again.sd,
-        "trials": len(best),
         "completed": int(data.completed.sum()),
+        "samples": float(samples(data).sum()),
         "worker_seconds": worker_seconds(data),
     }
 
 
+def retrained(data: StudyData) -> dict[str, float]:
+    """Mean test accuracy of its best, trained again; empty if it was not yet."""
+    if not is_whole(data.folder / "retrain"):
+        return {}
+    (again,) = repeats(read(data.folder / "retrain"))
+    return {} if again.mean is None else {"retrained": again.mean}
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether a study is there with all the trials that it was to have."""
+    return exists(folder) and int(read(folder).ended.sum()) == read(folder).config["budget"]["trials"]
+
+
 def searches(folder: Path) -> dict[int, dict[str, StudyData]]:
     """The whole pairs of a folder, by seed."""
-    found = {}
-    for seed in sorted(int(path.name) for path in (folder / OPTIMIZERS[0]).iterdir()):
-        places = {optimizer: folder / optimizer / str(seed) / "quickstart" for optimizer in OPTIMIZERS}
-        if all(exists(place / "retrain") and len(read(place / "retrain").objective) for place in places.values()):
-            found[seed] = {optimizer: read(place) for optimizer, place in places.items()}
-    return found
+    places = {
+        int(path.name): {optimizer: folder / optimizer / path.name / "quickstart" for optimizer in OPTIMIZERS}
+        for path in (folder / OPTIMIZERS[0]).iterdir()
+    }
+    return {
+        seed: {optimizer: read(place) for optimizer, place in pair.items()}
+        for seed, pair in sorted(places.items())
+        if all(map(is_whole, pair.values()))
+    }
 
 
 def say(folder: Path) -> None:
     """Print means over the seeds and paired differences; write a row a search."""
     pairs = searches(folder)
-    rows = {seed: {name: row(data) for name, data in pair.items()} for seed, pair in pairs.items()}
-    columns = [*next(iter(rows.values()))[OPTIMIZERS[0]]]
+    rows = {seed: {name: row(data) | retrained(data) for name, data in pair.items()} for seed, pair in pairs.items()}
+    every = [one for pair in rows.values() for one in pair.values()]
+    columns = [column for column in max(every, key=len) if all(column in one for one in every)]
     with TABLE.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, ["seed", "optimizer", *columns])
+        writer = csv.DictWriter(file, ["seed", "optimizer", *columns], extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         for seed, pair in rows.items():
             writer.writerows({"seed": seed, "optimizer": name, **one} for name, one in pair.items())
@@ -107,6 +125,11 @@ def say(folder: Path) -> None:
         first, second = (np.array([pair[name][column] for pair in rows.values()]) for name in OPTIMIZERS)
         said = "  ".join(f"{one.mean():9.4f} {one.std(ddof=1):7.4f}" for one in (first, second))
         print(f"{column:16} {said}  {paired(first - second)}")
+    equal = [at_equal_work(pair) for pair in pairs.values()]
+    first, second = (np.array([one[name] for one in equal]) for name in OPTIMIZERS)
+    print(
+        f"best when both had presented as many samples: {first.mean():.4f} {second.mean():.4f} {paired(first - second)}"
+    )
     quick = [trials_to_beat(pair) for pair in pairs.values()]
     print(f"trials of scbo until it was as good as random search at its end, by seed: {quick}")
 
@@ -116,6 +139,13 @@ def paired(differences: NDArray[np.float64]) -> str:
     n, mean = len(differences), differences.mean()
     half = student.ppf(0.975, n - 1) * differences.std(ddof=1) / n**0.5
     return f"{mean:+9.4f} ({mean - half:+.4f} to {mean + half:+.4f}), above 0 in {(differences > 0).sum()} of {n}"
+
+
+def at_equal_work(pair: dict[str, StudyData]) -> dict[str, float]:
+    """Best of both after as many samples as the search with fewer of them presented in all."""
+    work = {name: samples(data).cumsum() for name, data in pair.items()}
+    least = min(one[-1] for one in work.values())
+    return {name: float(incumbents(data)[work[name] <= least][-1]) for name, data in pair.items()}
 
 
 def trials_to_beat(pair: dict[str, StudyData]) -> int | None:

@@ -175,14 +175,19 @@ def figures(curves: Sequence[Curve]) -> str:
     return f"{' '.join(correlations)} | {silent:.3f} | {spent / whole:.2f} | {ten[0] - ten[-1]:.4f}"
 
 
-def near_losses(curves: Sequence[Curve], settings: PruningSettings) -> tuple[int, int]:
-    """How many of the ten best were stopped, and how many of those are within 0.001 of a finished trial's score."""
+def lost_of_ten(curves: Sequence[Curve], settings: PruningSettings) -> tuple[int, int]:
+    """How many of the ten best were stopped, and how many of those would not have beaten the best of that moment.
+
+    That is: not by more than 0.001, what counts as the same.
+    """
     run = bench.replay(curves, settings, 15)
     finals = np.array([curve.final for curve in curves])
+    finished, ended_at = np.array(run.finished), np.array(run.ended_at)
     ten = np.argsort(-np.nan_to_num(finals, nan=-np.inf), kind="stable")[:10]
-    best_kept = np.nanmax(finals[run.finished])
-    lost = [number for number in ten if not run.finished[number]]
-    return len(lost), sum(finals[number] <= best_kept + 0.001 for number in lost)
+    lost = [number for number in ten if not finished[number]]
+    known = finished & np.isfinite(finals)
+    then = [finals[known & (ended_at <= ended_at[number])].max() for number in lost]
+    return len(lost), sum(finals[number] <= best + bench.NEAR_BEST for number, best in zip(lost, then, strict=True))
 
 
 def write(path: Path, curves: Sequence[Curve]) -> None:
@@ -199,7 +204,7 @@ def rule_row(curves: Sequence[Curve], rule: str) -> str:
     settings = PruningSettings(rule="gain" if rule == "plain" else rule)
     with mock.patch.object(bench, "stops", chosen):
         result = bench.measure(curves, settings)
-        n_lost, n_near = near_losses(curves, settings)
+        n_lost, n_near = lost_of_ten(curves, settings)
     ratio = result["time_to_best_ratio"]
     loss = result["best_full"] - result["best_kept"]
     cells = f"{result['share_of_time']:.3f} | {loss:.4f} | {result['top10_kept']} | {n_near} of {n_lost}"

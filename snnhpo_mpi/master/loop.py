@@ -184,7 +184,8 @@ class Master:
     def _handle(self, rank: int, data: bytes) -> bool:
         """Act on a message; whether it was a result."""
         if not data:
-            self._leave(rank, "its connection broke", Standing.LOST)
+            if self._roster[rank].standing is not Standing.GONE:  # it said why it leaves
+                self._leave(rank, "its connection broke", Standing.LOST)
             return False
         try:
             message = decode(data)
@@ -327,7 +328,9 @@ class Master:
             self._backlog.give_back(number)
         elif self._backlog.lose(number):
             self._backlog.end(number)
-            error = f"rank {rank} ({worker.host}) was lost with it ({reason}), and as many others before"
+            error = (
+                f"its worker was lost {self._settings.max_sendings} times, last rank {rank} ({worker.host}): {reason}"
+            )
             self._events.append(Ended(Outcome(number, State.LOST, error=error), rank, time.time(), 0.0))
 
     def _welcome_back(self, rank: int, running: int | None) -> None:

@@ -51,7 +51,7 @@ class PruningSettings:
     rule: Rule = "none"
     spare: float = 0.05
     first: int = 12
-    chance: float = 0.15
+    chance: float = 0.13
     n_best: int = 10
     n_nearest: int = 25
     n_fitted: int = 30
@@ -141,7 +141,8 @@ class LearningCurves:
         n = len(self._rows)
         n_before = np.count_nonzero(self._positions[:n] < position, axis=1)
         there = np.flatnonzero(self._ends[:n] >= position)
-        return self._scores[there, n_before[there]]
+        found: Array = self._scores[there, n_before[there]]
+        return found
 
     def _row(self, number: int) -> int:
         row = self._rows.setdefault(number, len(self._rows))
@@ -157,7 +158,7 @@ class LearningCurves:
         row = self._row(number)
         at = self._lengths[row]
         if position <= self._ends[row]:
-            return  # a second time, by a trial that went back to its checkpoint
+            return  # a second time
         if at == self._positions.shape[1]:
             self._positions = np.pad(self._positions, ((0, 0), (0, at)), constant_values=np.inf)
             self._scores = np.pad(self._scores, ((0, 0), (0, at)), constant_values=np.nan)
@@ -185,10 +186,17 @@ def is_spare(number: int, share: float) -> bool:
 
 
 def stops(curves: LearningCurves, report: Interim, settings: PruningSettings) -> bool:
-    """Whether a trial is to stop after a report, which is its latest in ``curves``."""
-    score = report.score
-    if score is None or not _usable(score) or report.number < settings.first or is_spare(report.number, settings.spare):
+    """Whether a trial is to stop after a report.
+
+    A report that ``curves`` has not kept as the trial's latest decides nothing: it has no usable score, or it comes a
+    second time, from a trial that went back to its checkpoint.
+    """
+    if report.number < settings.first or is_spare(report.number, settings.spare):
         return False
+    positions, scores = curves.of(report.number)
+    if len(positions) == 0 or (positions[-1], scores[-1]) != (report.position, report.score):
+        return False
+    score = float(scores[-1])
     match settings.rule:
         case "gain":
             return gain(curves, report.number, report.position, score, settings)
@@ -216,7 +224,8 @@ def gain(curves: LearningCurves, number: int, position: float, score: float, set
     if np.count_nonzero(known) < settings.first:
         return False
     finals, ends = (values[known] for values in curves.finals_of(rows))
-    progress = min(1.0, position / float(np.mean(ends)))
+    usual_end = float(np.mean(ends))
+    progress = min(1.0, position / usual_end) if usual_end > 0.0 else 1.0
     bar = _bar(curves.finals, progress, settings)
     if score >= bar:
         return False

@@ -169,8 +169,9 @@ class Supervisor:
                 case Ready():
                     self._n_failures = 0
                     self._announce()
-                case Result():
-                    self._trial = None
+                case Result(outcome, _):
+                    if self._trial is not None and self._trial.number == outcome.number:
+                        self._trial = None  # else rank 0, which had thought this one lost, has sent another already
                     self._send(message)
                 case Report() | Reached():
                     self._send(message)

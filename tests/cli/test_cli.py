@@ -100,7 +100,7 @@ def test_an_unknown_format_is_refused_with_those_that_are_known(capsys: pytest.C
 
 
 @pytest.mark.parametrize(("kilobytes", "arguments"), [(200_000, "run toy.yaml"), (1_000_000, "run toy.yaml {scbo}"),
-                                                      (1_000_000, "check toy.yaml {stdp}")])  # fmt: skip
+                                                      (300_000, "check toy.yaml {stdp}")])  # fmt: skip
 def test_too_small_an_address_space_is_said_in_one_message(
     toy: Path, environment: dict[str, str], kilobytes: int, arguments: str
 ) -> None:

@@ -30,7 +30,7 @@ def lead(transport) -> int:
     optimizer = CountingOptimizer(lambda number: {"slow": "sleep:0.2", "big": "big"}.get(MODE, "fine"))
     record = MemoryRecord()
     if MODE == "optimizer raises":
-        optimizer.tell = lambda outcome: 1 / 0
+        optimizer.tell = lambda outcome, seconds: 1 / 0
     if MODE == "wrong config":
         dismiss(transport, 2)
         say("wrong config")

@@ -176,7 +176,7 @@ def improvement(pending: np.ndarray, feasible: bool = True, n: int = 24) -> tupl
     C = X[:, 1:2] - 0.7 if feasible else 1.0 + X[:, 1:2]
     told = Told(X, -((X[:, :1] - 0.6) ** 2), C, np.zeros(n, dtype=bool), np.ones(n))
     groups = np.array([0, 1, 2, 3, 3, 3])
-    outputs = [(told.Y - told.Y.mean()) / told.Y.std(), C[:, 0]]
+    outputs = [(told.Y[:, 0] - told.Y.mean()) / told.Y.std(), C[:, 0]]
     fits = [LIBRARY.fit_anchor(X, y, groups, np.random.default_rng(1), GP) for y in outputs]
     posteriors = [LIBRARY.condition(fit, X[:0], y, pending) for fit, y in zip(fits, outputs, strict=True)]
     return LIBRARY.improvement([*posteriors, None], told, X[0], np.random.default_rng(2), SETTINGS), told
@@ -263,11 +263,19 @@ def test_a_search_rebuilt_from_its_events_proposes_the_same_bits_and_touches_no_
 
 CHOICE = Space({"decoder": CategoricalParameter(type="categorical", choices=("all", "vote", "2gram", "3gram"))})
 ANSWERS = {
-    "failures": (MIXED, 1, lambda n: Outcome(n, State.COMPLETED, float(n), (-1.0,)) if n % 3 else failed(n)),
-    "no score": (MIXED, 2, lambda n: Outcome(n, State.STOPPED, 0.1, (0.4, 0.1 * n))),
-    "nothing feasible": (MIXED, 1, lambda n: Outcome(n, State.COMPLETED, float(n), (1.0 + n,))),
-    "extremes": (MIXED, 1, lambda n: Outcome(n, State.COMPLETED, 1e300 * (-1.0) ** n, (-1e300 if n % 2 else 1e300,))),
-    "choices alone": (CHOICE, 0, lambda n: Outcome(n, State.COMPLETED, float(n))),
+    "failures": (
+        MIXED,
+        1,
+        lambda n: Outcome(n, State.COMPLETED, {ACCURACY: float(n)}, (-1.0,)) if n % 3 else failed(n),
+    ),
+    "no score": (MIXED, 2, lambda n: Outcome(n, State.STOPPED, {ACCURACY: 0.1}, (0.4, 0.1 * n))),
+    "nothing feasible": (MIXED, 1, lambda n: Outcome(n, State.COMPLETED, {ACCURACY: float(n)}, (1.0 + n,))),
+    "extremes": (
+        MIXED,
+        1,
+        lambda n: Outcome(n, State.COMPLETED, {ACCURACY: 1e300 * (-1.0) ** n}, (-1e300 if n % 2 else 1e300,)),
+    ),
+    "choices alone": (CHOICE, 0, lambda n: Outcome(n, State.COMPLETED, {ACCURACY: float(n)})),
 }
 
 

@@ -175,6 +175,18 @@ def test_signs_of_life_name_the_running_trial(begin):
     assert beats[-1] == Beat(9)
 
 
+def test_a_trial_that_comes_while_another_runs_is_run_next(begin):
+    """Rank 0 had thought this rank lost while the first was on its way, and an old beat made it idle there again."""
+    master, _ = begin(WorkerSettings(beat_s=0.02))
+    master.say(Welcome("", 0.02))
+    master.hear(Ready)
+    master.say(_run("sleep:0.5", 1))
+    while master.hear(Beat)[-1] != Beat(1):
+        pass
+    master.say(_run("fine", 2))
+    assert [master.hear(Result)[-1].outcome.number for _ in range(2)] == [1, 2]
+
+
 def test_a_rank_whose_trainer_cannot_be_built_says_goodbye_and_waits_for_stop(begin):
     master, _ = begin(WorkerSettings(max_start_failures=2, retry_s=0.01), factory=broken_factory)
     master.say(Welcome("", 5.0))

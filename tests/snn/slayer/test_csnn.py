@@ -77,7 +77,7 @@ WIDE = {"c1_filters": 40, "c1_k": 3, "c2_filters": 8, "c2_k": 12}  # c2 has 5,76
 
 
 def weights(kind: str, engine: str) -> dict[str, torch.Tensor]:
-    from snnhpo_mpi.snn.slayer.trainer import build_network
+    from snnhpo_mpi.snn.slayer.learner import build_network
 
     torch.manual_seed(3)
     network = build_network("csnn", engine, (1, 28, 28), 10, PARAMS | WIDE, (), kind)

@@ -139,19 +139,23 @@ def test_max_loss_is_finite_when_the_right_neuron_is_silent():
     assert loss_of("max")(spikes, torch.tensor([0])).item() == pytest.approx(math.log(math.e + 2))
 
 
-@pytest.mark.parametrize("engine", ["fast", "library"])
-def test_the_networks_of_a_trial_have_the_weights_that_the_configuration_asks_for(engine):
-    asked = config()
-    wide = defaults("slayer", "csnn") | {"c1_filters": 128, "c2_filters": 2, "c1_k": 3, "c2_k": 3}  # c2: 1,152 inputs
-    largest = {}
-    for kind in ("library", "scaled"):
-        settings = asked.trainer.model_copy(update={"initial_weights": kind, "engine": engine})
-        network = trainer(asked.model_copy(update={"trainer": settings}))._network(wide)
-        block = network.blocks["c2"]
-        weight = block.weight if engine == "fast" else block.synapse.weight
-        largest[kind] = float(weight.detach().abs().max())
-    assert largest["library"] == pytest.approx(1152**-0.5, rel=0.01)
-    assert largest["scaled"] == pytest.approx(1 / 32, rel=0.01)
+@pytest.mark.parametrize(("kind", "largest"), [("library", 1152**-0.5), ("scaled", 1 / 32)])
+def test_the_network_of_a_trial_has_the_weights_that_the_configuration_asks_for(kind, largest, monkeypatch):
+    from snnhpo_mpi.snn.slayer import learner
+
+    drawn = []
+
+    def spied(*arguments):
+        network = build(*arguments)
+        drawn.append(float(network.blocks["c2"].weight.detach().abs().max()))
+        return network
+
+    build = learner.build_network
+    monkeypatch.setattr(learner, "build_network", spied)
+    wide = LIVELY | {"c1_filters": 128, "c1_k": 3, "c2_filters": 2, "c2_k": 3}  # c2 has 1,152 inputs
+    asked = config(fixed=wide)
+    evaluate(asked.model_copy(update={"trainer": asked.trainer.model_copy(update={"initial_weights": kind})}))
+    assert drawn == [pytest.approx(largest, rel=0.01)]
 
 
 def test_initial_weights_of_a_network_of_one_s_own_are_its_own_matter():
