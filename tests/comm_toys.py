@@ -127,6 +127,16 @@ class ToyTrainer:
                 return replace(good, state=State.PRUNED, metrics={"decided": float(at), "stopped_at": float(position)})
         return good
 
+    def keeps_asking(self, good: Outcome, _: str) -> Outcome:
+        """A thread that goes on asking whether the trial is to stop."""
+
+        def ask() -> None:
+            for _ in range(20_000):
+                self.pruned_at(good.number)
+
+        threading.Thread(target=ask, daemon=True).start()
+        return good
+
     def sleep(self, good: Outcome, seconds: str) -> Outcome:
         time.sleep(float(seconds))
         return good

@@ -34,7 +34,7 @@ class InterimReports:
             pruned_at: says whether the trial is to stop, and as of which report.
         """
         self._number, self._n_planned, self._send, self._pruned_at = number, n_planned, send, pruned_at
-        self._due = float(FIRST)
+        self._n_due = 0  # reports that were due so far
         self._n_right = self._n_predicted = 0  # since the latest report
         self._sent: dict[int, tuple[Interim, tuple[float, ...]]] = {}  # position -> report, constraints
 
@@ -46,7 +46,7 @@ class InterimReports:
 
     def is_due(self, n_samples: int) -> bool:
         """Whether the training has come so far that it is to report, and is not at its end."""
-        return self._due <= n_samples < self._n_planned
+        return round(FIRST * GROWTH**self._n_due) <= n_samples < self._n_planned
 
     def report(self, n_samples: int, seconds: float, stopping: EarlyStopping) -> None:
         """Send what the training shows after so many samples."""
@@ -61,8 +61,8 @@ class InterimReports:
         )
         self._sent[n_samples] = interim, stopping.constraints
         self._n_right = self._n_predicted = 0
-        while self._due <= n_samples:
-            self._due *= GROWTH
+        while self.is_due(n_samples):
+            self._n_due += 1
         self._send(interim)
 
     @property
@@ -73,16 +73,16 @@ class InterimReports:
     def as_decided(self, outcome: Outcome) -> Outcome:
         """The outcome of a pruned training with score and constraints as of the report that decided."""
         position = self._pruned_at(self._number)
-        if position is None or position not in self._sent:
+        decisive = None if position is None else self._sent.get(position)
+        if decisive is None or (score := decisive[0].score) is None:
             return outcome
-        interim, constraints = self._sent[position]
-        objectives = {} if interim.score is None else {ACCURACY: interim.score}
-        return replace(outcome, objectives=objectives, n_scored=interim.n_scored, constraints=constraints)
+        interim, constraints = decisive
+        return replace(outcome, objectives={ACCURACY: score}, n_scored=interim.n_scored, constraints=constraints)
 
     def state_dict(self) -> dict[str, Any]:
         """What is due and counted, for a checkpoint."""
-        return {"due": self._due, "n_right": self._n_right, "n_predicted": self._n_predicted}
+        return {"n_due": self._n_due, "n_right": self._n_right, "n_predicted": self._n_predicted}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a checkpoint."""
-        self._due, self._n_right, self._n_predicted = state["due"], state["n_right"], state["n_predicted"]
+        self._n_due, self._n_right, self._n_predicted = state["n_due"], state["n_right"], state["n_predicted"]

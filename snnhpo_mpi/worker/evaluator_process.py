@@ -74,6 +74,8 @@ class Channel:
         if os.getpid() != self._pid:
             os._exit(0)
         with self._lock:
+            if isinstance(message, Result):
+                self._running = None  # a thread that the trial left behind must not read what comes next
             self._socket.sendall(encode(message) + b"\n")
 
     def report(self, progress: Progress | Interim) -> None:
@@ -96,13 +98,13 @@ class Channel:
             assert isinstance(message, Run)
             self._running, self._pruned_at = message.trial.number, None
             yield message
-            with self._lock:  # a thread that the trial left behind must not read what comes next
-                self._running = None
 
     def pruned_at(self, number: int) -> int | None:
         """Position of the report after which a running trial is to stop; None if nobody has said so yet."""
+        if os.getpid() != self._pid:
+            return None  # a forked child
         with self._lock:
-            if number != self._running or os.getpid() != self._pid:
+            if number != self._running:
                 return None
             while self._pruned_at is None and (line := self._line(socket.MSG_DONTWAIT)) is not None:
                 message = decode(line)

@@ -240,7 +240,7 @@ def test_epochs_data_and_stopping_are_those_of_a_final_training(tmp_path: Path) 
 
 def test_what_a_program_did_before_it_had_a_key_is_done_again(tmp_path: Path) -> None:
     search = searched_networks(tmp_path / "s", without=("readout", "readout_samples"))
-    trainer = configure(Wish(search))[0].trainer
+    trainer = configure(Wish(search)).config.trainer
     assert isinstance(trainer, StdpSettings) and (trainer.readout, trainer.readout_samples) == ("latest", 1000)
 
 

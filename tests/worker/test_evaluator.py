@@ -100,6 +100,12 @@ def test_interim_results_come_all_and_before_the_result(shared):
     assert said[0].interim == Interim(4, 10, 0.5, 1.0, 5, {"excitatory": 0.1}, {"excitatory": 3.0})
 
 
+def test_a_thread_that_a_trial_left_behind_takes_no_trial_from_the_next(shared):
+    for number in range(10):
+        shared.run(_trial("keeps_asking", number))
+        assert _until(shared, Result)[0].outcome.number == number
+
+
 def test_a_word_that_crosses_the_result_of_its_trial_is_nobody_s(shared):
     shared.run(_trial("sleep:0.3", 4))
     shared.prune(Prune(4, 10))  # a trial that does not look
