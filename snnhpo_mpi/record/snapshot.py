@@ -88,8 +88,9 @@ def load(path: Path) -> tuple[Table, int]:
                 if group in file:
                     _read_columns(file[group], group, columns, choices)
             header, sessions, workers = _read_facts(file)
-            if schema == 1:
-                columns, choices = upgraded(columns, sessions[-1].began.config if sessions else {})
+            if header.schema == 1:
+                columns, texts = upgraded(columns, sessions[-1].began.config if sessions else {})
+                choices |= texts
             row = {int(number): i for i, number in enumerate(columns.get("trials/number", ()))}
             return Table(header, columns, row, choices, sessions, workers), int(file.attrs["journal_bytes"])
     except FileNotFoundError:
@@ -242,9 +243,10 @@ def _read_columns(
 def _read_facts(file: h5py.File) -> tuple[Header, tuple[SessionSpan, ...], tuple[WorkerSeen, ...]]:
     attrs = file.attrs
     names = tuple(json.loads(attrs["constraint_names"]))
-    objectives = tuple(json.loads(attrs["objective_names"])) if "objective_names" in attrs else (ACCURACY,)
+    is_named = "objective_names" in attrs  # else it is of schema 1, or of 2 before objectives had names: read alike
+    objectives = tuple(json.loads(attrs["objective_names"])) if is_named else (ACCURACY,)
     study_id, name, created = str(attrs["study_id"]), str(attrs["name"]), float(attrs["created"])
-    header = Header(study_id, name, names, created, int(attrs["schema"]), objectives)
+    header = Header(study_id, name, names, created, int(attrs["schema"]) if is_named else 1, objectives)
     sessions = tuple(_read_session(file[f"sessions/{i}"].attrs, header) for i in range(_n_groups(file, "sessions")))
     workers = tuple(_read_worker(file[f"workers/{i}"].attrs) for i in range(_n_groups(file, "workers")))
     return header, sessions, workers

@@ -37,7 +37,7 @@ def conclusion(data: StudyData) -> str:
 
 
 def last_words(data: StudyData) -> str:
-    """What is said at the end of a run: the result, and what it is worth."""
+    """What is said at the end of a run: the result, and how far it can be trusted."""
     if is_retraining(data):
         return _of_retraining(data)
     return "\n".join(_result(summarise(data), data.folder, retrainings(data)))
@@ -96,7 +96,7 @@ def doubt(summary: Summary, folder: Path | None = None) -> str:
     """Why the best score of many is not to be believed, and what is to be done about it."""
     noisy = "" if summary.best and summary.best.n else "where seeds change the score, "
     command = f"snnhpo retrain {folder}" if folder else "snnhpo retrain"
-    return f"{noisy}the best of many is too good by chance: `{command}` says what it is"
+    return f"{noisy}the best of many is too good by chance: `{command}` measures it"
 
 
 def retrained_line(data: StudyData, one: Repeats) -> str:

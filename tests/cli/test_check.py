@@ -39,7 +39,7 @@ def test_the_cost_counts_the_epochs_of_an_average_trial(
 ) -> None:
     assert cli.main(["check", "configs/quickstart.yaml", "--set", f"space.epochs={epochs}"]) == 0
     samples = float(capsys.readouterr().out.partition("presents ")[2].split()[0].replace(",", ""))
-    assert samples == pytest.approx(mean * 1000 + 500, rel=0.01)
+    assert samples == pytest.approx(mean * 2000 + 1000, rel=0.01)
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,14 @@ def test_it_opens_with_every_choice_in_its_own_type(folder: Path, lost: str) -> 
     assert list(map(exact, found)) == list(map(exact, whole[: len(found)]))
 
 
+def test_a_snapshot_of_schema_2_from_before_objectives_had_names_is_read_alike(folder: Path) -> None:
+    with h5py.File(folder / "study.h5", "r+") as file:
+        file.attrs["schema"] = 2
+    assert list(map(exact, read(folder).events())) == list(map(exact, read(KEPT).events()))
+    assert np.array_equal(read(folder).objective, read(KEPT).objective, equal_nan=True)
+    assert np.isfinite(read(folder).objective[0])
+
+
 @pytest.mark.parametrize("lost", ["nothing", "study.h5", "journal.jsonl"])
 def test_it_is_resumed_to_its_end(folder: Path, lost: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if lost != "nothing":

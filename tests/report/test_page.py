@@ -219,7 +219,7 @@ def retrained(search: Path, n_candidates: int = 1) -> None:
 def test_a_retraining_is_in_the_report_of_its_search_apart_from_held_out_data(tmp_path: Path) -> None:
     search = fake_study.written(tmp_path / "s", 40)
     before = page.render_page(read(search))
-    assert "trained again" not in before and "too good by chance: snnhpo retrain says what it is" in before
+    assert "trained again" not in before and "too good by chance: snnhpo retrain measures it" in before
     retrained(search)
     data = read(search)
     html = page.render_page(data)

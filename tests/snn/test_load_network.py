@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,18 @@ def slayer() -> tuple[Any, Any, dict[str, Any]]:
     for _ in range(30):
         learner.train(encoded(IMAGES, ENCODING, spike_generator(1, CPU)).float(), CLASSES)
     return SlayerReader(learner.network, ENCODING, CPU), learner.network.state_dict(), params
+
+
+@pytest.mark.stdp
+@pytest.mark.parametrize("no_answer", [-1, 0])
+def test_a_sample_without_an_answer_is_read_as_it_was_scored(no_answer: int, tmp_path: Path) -> None:
+    reader, _, params = stdp()
+    reader = replace(reader, no_answer=no_answer)  # 0 with readout: published
+    split = Split(ROWS, CLASSES.numpy(), ROWS, CLASSES.numpy(), 3)
+    save_network(tmp_path / "network.pt", config("stdp"), params, split, reader.state())
+    dark = np.zeros_like(IMAGES.numpy())
+    assert load_network(tmp_path / "network.pt").classify(dark, 7).tolist() == [no_answer] * len(dark)
+    assert reader.classify(dark, 7).tolist() == [no_answer] * len(dark)
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,7 @@ def test_a_complete_search_says_what_its_best_is_worth_and_then_its_last_line(ru
     code, said, _ = run("run", "toy.yaml")
     assert code == 0
     n = int(read(toy / "results" / "toy").feasible.sum())
-    assert f"(best of {n} scores)" in said and "`snnhpo retrain results/toy` says what it is" in said
+    assert f"(best of {n} scores)" in said and "`snnhpo retrain results/toy` measures it" in said
     assert said.splitlines()[-1].startswith("complete: 12 trials")
     assert run("retrain", "results/toy", "--repeats", "2")[0] == 0
     again = run("run", "toy.yaml", "--resume")[1]

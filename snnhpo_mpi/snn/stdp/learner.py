@@ -24,7 +24,7 @@ from snnhpo_mpi.snn.data.part import Rows, Samples
 from snnhpo_mpi.snn.early_stopping.monitor import Events
 from snnhpo_mpi.snn.early_stopping.saturation import saturated_samples
 from snnhpo_mpi.snn.encodings import input_shape
-from snnhpo_mpi.snn.stdp.decode import Decoder, Ints, Known, decoder_of, decoder_state
+from snnhpo_mpi.snn.stdp.decode import ABSTAIN, Decoder, Ints, Known, decoder_of, decoder_state
 from snnhpo_mpi.snn.stdp.equations import FORMS, Form
 from snnhpo_mpi.snn.stdp.one_by_one import OneByOne
 from snnhpo_mpi.snn.stdp.readout import Readout
@@ -120,7 +120,8 @@ class StdpLearner:
         """See ``Learner``: fit the decoder, for which training samples are shown again in an order of their own."""
         shown = self.order(int(self._params["epochs"]) + 1)
         decoder = self._readout.fit(lambda n: self._read(shown[:n]))
-        self._reader = StdpReader(self._network, decoder, self._settings.encoding)
+        no_answer = 0 if self._settings.readout == "published" else ABSTAIN
+        self._reader = StdpReader(self._network, decoder, self._settings.encoding, no_answer)
 
     def _read(self, rows: Ints) -> Iterator[Known]:
         """Spikes of some training samples with learning off, and their classes."""
@@ -133,8 +134,7 @@ class StdpLearner:
     def predict(self, samples: Rows) -> Ints:
         """See ``Learner``."""
         assert self._reader is not None
-        predicted = self._reader.predict(samples)
-        return np.maximum(predicted, 0) if self._settings.readout == "published" else predicted  # no answer: class 0
+        return self._reader.predict(samples)
 
     def saved(self) -> dict[str, Any]:
         """See ``Learner``."""
@@ -153,11 +153,19 @@ class StdpLearner:
 
 @dataclass(frozen=True, slots=True)
 class StdpReader:
-    """A trained network with its decoder; reads classes, and learns nothing while it does."""
+    """A trained network with its decoder; reads classes, and learns nothing while it does.
+
+    Attributes:
+        network: gives the spikes.
+        decoder: gives their classes.
+        encoding: of the samples.
+        no_answer: class of a sample for which nothing speaks: 0 in the published experiments, else ``ABSTAIN``.
+    """
 
     network: TwoLayers
     decoder: Decoder
     encoding: EncodingSettings
+    no_answer: int = ABSTAIN
 
     def classify(self, images: Samples, seed: int) -> Ints:
         """As ``predict``; all that is random follows from a seed."""
@@ -165,7 +173,7 @@ class StdpReader:
         return self.predict(images)
 
     def predict(self, images: Rows | Samples) -> Ints:
-        """Samples as ``data`` has them -> ``B`` classes, ``ABSTAIN`` where nothing speaks for any.
+        """Samples as ``data`` has them -> ``B`` classes, ``no_answer`` where nothing speaks for any.
 
         Raises:
             FloatingPointError: the network has left the finite numbers.
@@ -176,12 +184,14 @@ class StdpReader:
             batch = images[first : first + batch_size]
             predicted.append(self.decoder.predict(self.network.read(batch, self.encoding).excitatory))
         self.network.refuse_divergence()
-        return np.concatenate(predicted)
+        classes = np.concatenate(predicted)
+        return np.where(classes == ABSTAIN, self.no_answer, classes)
 
     def state(self) -> dict[str, Any]:
         """What was learnt, for ``reader_of``."""
         network = self.network.state_dict()
-        return {"network": {name: network[name] for name in ("w", "theta")}, "decoder": decoder_state(self.decoder)}
+        learnt = {"network": {name: network[name] for name in ("w", "theta")}, "decoder": decoder_state(self.decoder)}
+        return {**learnt, "no_answer": self.no_answer}
 
 
 def samples_at_once(network: TwoLayers, encoding: EncodingSettings) -> int:
@@ -201,7 +211,8 @@ def reader_of(saved: Mapping[str, Any], device: str) -> StdpReader:
     else:
         network = _in_batches("fast", saved["params"], n_inputs, encoding.dt_ms, device, form)
     network.load_state_dict(saved["state"]["network"])
-    return StdpReader(network, decoder_of(saved["state"]["decoder"]), encoding)
+    state = saved["state"]
+    return StdpReader(network, decoder_of(state["decoder"]), encoding, state.get("no_answer", ABSTAIN))
 
 
 def build_network(settings: StdpSettings, params: Params, n_inputs: int, device: str, seed: int) -> TwoLayers:
