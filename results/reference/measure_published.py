@@ -19,17 +19,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from snnhpo_mpi.snn.stdp.trainer import _shuffled as shuffled
-from snnhpo_mpi.snn.stdp.trainer import build_network
 
 from snnhpo_mpi.config import StdpSettings, StudyConfig, load_config
-from snnhpo_mpi.hyperparameters.networks import STDP_DECODERS, defaults
+from snnhpo_mpi.hyperparameters.networks import STDP_DECODERS
 from snnhpo_mpi.record import read as read_record
 from snnhpo_mpi.snn.data import Split, load
-from snnhpo_mpi.snn.encode import spike_generator
-from snnhpo_mpi.snn.stdp.decode import Decoder, fit_decoder, join
-from snnhpo_mpi.snn.stdp.readout import PUBLISHED_PIECE, Known, PublishedReadout
+from snnhpo_mpi.snn.stdp.decode import Decoder, Known, fit_decoder, join
+from snnhpo_mpi.snn.stdp.learner import StdpTask, build_network
+from snnhpo_mpi.snn.stdp.readout import PUBLISHED_PIECE, PublishedReadout
 from snnhpo_mpi.study.build import build_trainer
 from snnhpo_mpi.trial import ParamValue, Trial, trial_seed
 
@@ -39,6 +36,7 @@ FOLDER = HERE / "published"
 TRACE = {"e_tc_trace": 20.0}  # [ms], which the published search did not vary
 PUBLISHED_RULE = [f"stopping.{monitor}.{key}" for monitor in (0, 1) for key in ("rule=published", "check_every=1200")]
 N_HELD = 12_000
+AT_ONCE = {"trained": 32, "frozen": 256, "held": 256}  # samples, as in a trial
 SIZES = (1_000, 10_000, 20_000, 48_000)
 RULES = {"published": PUBLISHED_RULE, "sequential": []}
 
@@ -120,8 +118,7 @@ def readouts(seed: int, only: Sequence[int]) -> None:
         if (number, seed, STDP_DECODERS[-1], "frozen", SIZES[-1]) in lines:
             continue
         trial = trial_of(log[number], config)
-        with torch.inference_mode():
-            spikes, seconds = spikes_of(trial, config, split)
+        spikes, seconds = spikes_of(trial, config, split)
         for decoder in STDP_DECODERS:
             for readout, n in [("published", 0), *((kind, n) for kind in ("latest", "frozen") for n in SIZES)]:
                 if (number, seed, decoder, readout, n) in lines:
@@ -142,32 +139,32 @@ def readouts(seed: int, only: Sequence[int]) -> None:
 
 
 def spikes_of(trial: Trial, config: StudyConfig, split: Split) -> tuple[dict[str, Known], dict[str, float]]:
-    """Train as ``StdpTrainer`` does, and show training and held-out samples with learning off.
+    """Train as ``StdpLearner`` does, and show training and held-out samples with learning off.
 
     Returns:
         Excitatory spikes and classes of the whole training, of the training samples shown again and of the held-out
         ones; CPU seconds of each.
     """
     assert isinstance(config.trainer, StdpSettings)
-    torch.manual_seed(trial.seed)
-    generator = spike_generator(trial.seed, torch.device("cpu"))
-    params = defaults("stdp", config.trainer.network) | config.fixed | dict(trial.params)
-    network = build_network(config.trainer, params, split.train_x[0].numel(), torch.device("cpu"))
-    encoding, n = config.trainer.encoding, len(split.train_y)
-    epochs = [shuffled(n, trial.seed, epoch) for epoch in range(1, int(params["epochs"]) + 2)]
+    task, encoding = StdpTask(config, split, "cpu"), config.trainer.encoding
+    params = {**task.defaults, **config.fixed, **trial.params}
+    network = build_network(config.trainer, params, split.train_x[0].size, "cpu", trial.seed)
+    order = task.learner(params, trial.seed).order
+    epochs = [order(epoch) for epoch in range(1, int(params["epochs"]) + 2)]
     shown = {
-        "trained": (split.train_x, split.train_y, torch.cat(epochs[:-1]), True),
-        "frozen": (split.train_x, split.train_y, epochs[-1], False),
-        "held": (split.held_x, split.held_y, torch.arange(len(split.held_y)), False),
+        "trained": (split.train_x, split.train_y, np.concatenate(epochs[:-1])),
+        "frozen": (split.train_x, split.train_y, epochs[-1]),
+        "held": (split.held_x, split.held_y, np.arange(len(split.held_y))),
     }
     spikes, seconds = {}, {}
-    for name, (x, y, which, learns) in shown.items():
+    for name, (x, y, which) in shown.items():
         started = time.process_time()
-        trains = [
-            (network.teach(x[part], encoding, generator, 1) if learns else network.read(x[part], encoding, generator))
-            for part in torch.split(which, 32 if learns else 256)
-        ]
-        spikes[name] = join([one.excitatory for one in trains]), y[which].numpy()
+        parts = np.split(which, range(AT_ONCE[name], len(which), AT_ONCE[name]))
+        if name == "trained":
+            trains = [network.teach(x[part], encoding, 1) for part in parts]
+        else:
+            trains = [network.read(x[part], encoding) for part in parts]
+        spikes[name] = join([one.excitatory for one in trains]), y[which]
         seconds[name] = time.process_time() - started
     return spikes, seconds
 
@@ -188,7 +185,7 @@ def fit(decoder: str, readout: str, n: int, spikes: dict[str, Known], n_classes:
                     published.observe(trains.part(begin, end), classes[begin:end])
                 published.end_epoch()
             return published.fit()
-    return fit_decoder(decoder, trains, classes, n_classes)
+    return fit_decoder(decoder, [(trains, classes)], n_classes)
 
 
 def tables() -> None:
@@ -255,7 +252,6 @@ if __name__ == "__main__":
     parser.add_argument("--run", type=Path, default=Path("results/published"), help="folder of the search's record")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change the configuration")
     asked = parser.parse_args()
-    torch.set_num_threads(1)
     match asked.what:
         case "rows":
             rows(asked.rule, asked.seed, asked.rows, asked.set)

@@ -24,12 +24,15 @@ from snnhpo_mpi.bench.problems import Problem
 from snnhpo_mpi.bench.surrogate import Forest, Kernel, Mean, Regressor, Smooth
 from snnhpo_mpi.bench.tabulated import FIRST_POSITION, FOLDER, Table, n_train, read_table, size_of
 from snnhpo_mpi.config import StdpSettings
+from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.snn.early_stopping.silence import monitor_of
 from snnhpo_mpi.trial import ACCURACY, Outcome, Params, State, Trial
 
 Array = NDArray[np.float64]
 MODELS = ("mean", "forest", "smooth")
 N_INITIAL = 20
+N_REPEATED = 3  # trainings of a configuration from which its luck is known
+MOST_ODDS = 4.0  # log odds of a silent sample beyond which a layer is as good as dead or never silent
 LOOK_EVERY = 32  # samples between two looks of the monitors of STDP
 # What a group of standardised quantities counts for where a leaf of the forest is split.
 WEIGHTS = {"score": 3.0, "running": 1.0, "silent": 1.0, "spikes": 0.3, "cost": 0.5}
@@ -100,22 +103,36 @@ class Luck:
 
 
 def luck_of(table: Table) -> Luck:
-    """From the repeated configurations of a table."""
+    """From the repeated configurations of a table.
+
+    Raises:
+        ConfigError: it has none.
+    """
     numbers, counts = np.unique(table.configuration, return_counts=True)
-    groups = [np.flatnonzero(table.configuration == number) for number in numbers[counts >= 3]]
-
-    def within(values: Array, which: Sequence[NDArray[np.int64]]) -> float:
-        return math.sqrt(np.mean([values[group].var(ddof=1) for group in which])) if which else 0.0
-
-    expected = [table.score[group].mean() * (1.0 - table.score[group].mean()) for group in groups]
-    share = np.mean([table.score[group].var(ddof=1) / max(e, 1e-9) for group, e in zip(groups, expected, strict=True)])
+    groups = [np.flatnonzero(table.configuration == number) for number in numbers[counts >= N_REPEATED]]
+    if not groups:
+        raise ConfigError(f"{table.config.study.name}: no configuration of the table was trained {N_REPEATED} times")
+    means = np.array([table.score[group].mean() for group in groups])
     silence = {}
     for layer, shares in table.silent.items():
-        last = shares[:, -1]
-        between = [group for group in groups if 0.02 < last[group].mean() < 0.98]
-        clipped = np.clip(last, 1e-3, 1.0 - 1e-3)
-        silence[layer] = within(np.log(clipped / (1.0 - clipped)), between)
-    return Luck(1.0 / max(float(share), 1e-6), silence, within(np.log(table.train_seconds), groups))
+        odds = _log_odds(shares[:, -1])
+        silence[layer] = _within(odds, [group for group in groups if abs(odds[group].mean()) < MOST_ODDS])
+    return Luck(
+        n_effective=float((means * (1.0 - means)).mean()) / _within(table.score, groups) ** 2,
+        silence=silence,
+        seconds=_within(np.log(table.train_seconds), groups),
+    )
+
+
+def _log_odds(shares: Array) -> Array:
+    """Of shares that are kept off 0 and 1 by a thousandth."""
+    kept = np.clip(shares, 1e-3, 1.0 - 1e-3)
+    return np.asarray(np.log(kept / (1.0 - kept)))
+
+
+def _within(values: Array, groups: Sequence[NDArray[np.int64]]) -> float:
+    """Standard deviation within groups, pooled; 0 without groups."""
+    return math.sqrt(np.mean([values[group].var(ddof=1) for group in groups])) if groups else 0.0
 
 
 @dataclass(frozen=True, slots=True)

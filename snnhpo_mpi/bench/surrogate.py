@@ -24,7 +24,7 @@ from scipy.linalg import cho_factor, cho_solve
 from sklearn.ensemble import ExtraTreesRegressor
 
 Array = NDArray[np.float64]
-N_TREES, MIN_LEAF, TRIED_SHARE = 100, 2, 0.7
+N_TREES, TRIED_SHARE = 100, 1.0
 
 
 class Regressor(Protocol):
@@ -42,7 +42,7 @@ class Forest:
         """Grow them; ``weights`` ``q``: what a standardised quantity counts for where a leaf is split."""
         scale = weights / np.maximum(Y.std(0), 1e-9)
         self._mean, self._scale = Y.mean(0), scale
-        forest = ExtraTreesRegressor(N_TREES, min_samples_leaf=MIN_LEAF, max_features=TRIED_SHARE, random_state=0)
+        forest = ExtraTreesRegressor(N_TREES, max_features=TRIED_SHARE, random_state=0)
         self._trees = [tree.tree_ for tree in forest.fit(X, (Y - self._mean) * scale).estimators_]
 
     def __call__(self, Z: Array) -> Array:

@@ -77,7 +77,8 @@ def read_table(name: str, folder: Path = FOLDER) -> Table:
     files = [folder / f"{name}{ending}" for ending in (".yaml", ".csv.gz", "_curves.csv.gz")]
     if missing := [file for file in files if not file.exists()]:
         raise ConfigError(f"problem {name}: its table {missing[0].name} is not in {folder.name}/ of the package")
-    config, rows, points = load_config(files[0]), pd.read_csv(files[1]), pd.read_csv(files[2])
+    config = load_config(files[0])
+    rows, points = (pd.read_csv(file) for file in files[1:])
     rows = rows[rows["state"] == "completed"].reset_index(drop=True)
     space, layers = Space(config.space), [one.layer for one in config.stopping]
     X = np.stack([space.encode({name: row[name] for name in space.names}) for row in rows.to_dict("records")])

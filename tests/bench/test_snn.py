@@ -124,8 +124,8 @@ def test_every_model_has_a_problem_of_its_own(model: str) -> None:
 
 
 def test_a_search_runs_on_it_in_simulated_time_without_torch_having_trained() -> None:
-    result = run_benchmark("snn_stdp", "random", budget=60, pending=15, seeds=[0])
-    assert result["feasible_share"] > 0.0  # type: ignore[operator]
+    result = run_benchmark("snn_stdp", "random", budget=40, pending=15, seeds=[0])
+    assert result["optimum"] == make_problem("snn_stdp").optimum
     assert result["virtual_hours"][0] > 0.0  # type: ignore[index]
 
 

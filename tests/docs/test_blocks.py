@@ -141,6 +141,7 @@ def test_every_python_block_has_a_test() -> None:
         ".frame()",
         "h5py.File",
         "Scbo(",
+        "snn_stdp",
     )
     for place, code in blocks("python"):
         compile(code, place, "exec")
@@ -204,3 +205,8 @@ def test_the_optimizer_is_used_as_the_page_says(quickstart: Path) -> None:
     ran(block("python", ".frame()", "python.md") + "assert len(trials) == 8", quickstart)
     whole = block("python", "ThreadPoolExecutor", "python.md")
     ran(whole + "assert len(scores) >= 30 and max(scores.values()) > 0.89", quickstart)
+
+
+@pytest.mark.parametrize("words", ["make_problem", "SnnProblem"])
+def test_the_benchmark_is_used_as_the_page_says(words: str, tmp_path: Path) -> None:
+    ran(block("python", words, "benchmark.md"), tmp_path)

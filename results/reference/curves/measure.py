@@ -17,7 +17,7 @@ import numpy as np
 
 from snnhpo_mpi.bench.tabulated import FIRST_POSITION, POSITIONS_PER_OCTAVE, K
 from snnhpo_mpi.config import MonitorSettings, StudyConfig
-from snnhpo_mpi.interfaces import Trainer
+from snnhpo_mpi.interfaces import Ints, Learnt, Trainer
 from snnhpo_mpi.snn.early_stopping.chance import AboveChance
 from snnhpo_mpi.snn.early_stopping.monitor import Monitor, Sequential
 from snnhpo_mpi.snn.early_stopping.silence import PUBLISHED_CHECKS, monitor_of
@@ -51,11 +51,11 @@ def watched() -> Iterator[list[Look]]:
     looks: list[Look] = []
     observe, began = EarlyStopping.observe, time.process_time()
 
-    def keep(self: EarlyStopping, counts: Any, labels: Any, right: Any, saturated: Any = None) -> None:
-        own = {layer: np.array(one) for layer, one in counts.items()}
-        looks.append(Look(own, None if right is None else np.array(right), dict(saturated or {}), 0.0))
-        observe(self, counts, labels, right, saturated or {})
-        looks[-1] = Look(*(getattr(looks[-1], name) for name in Look.__slots__[:3]), time.process_time() - began)
+    def keep(self: EarlyStopping, learnt: Learnt, classes: Ints) -> None:
+        counts = {layer: np.array(one) for layer, one in learnt.counts.items()}
+        right = None if learnt.right is None else np.array(learnt.right)
+        observe(self, learnt, classes)
+        looks.append(Look(counts, right, dict(learnt.saturated), time.process_time() - began))
 
     with mock.patch.multiple(EarlyStopping, observe=keep, should_stop=property(lambda self: False)):
         yield looks

@@ -42,7 +42,9 @@ def _input_spikes(config: StudyConfig) -> float:
     """Mean spikes that a training sample is encoded to."""
     trainer = config.trainer
     images = load(trainer.dataset, config.study.seed, trainer.encoding).train_x
-    return float(encoded(images, trainer.encoding, spike_generator(0, torch.device("cpu"))).sum() / len(images))
+    generator = spike_generator(0, torch.device("cpu"))
+    parts = (torch.from_numpy(images[rows]) for rows in np.array_split(np.arange(len(images)), 30))
+    return sum(float(encoded(part, trainer.encoding, generator).sum()) for part in parts) / len(images)
 
 
 def _training(config: StudyConfig, row: Row, n_inputs: float) -> Row:
