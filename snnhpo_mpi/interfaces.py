@@ -10,7 +10,7 @@ Signs are those of ``trial.py``: objectives are maximised, a constraint holds wh
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,10 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnhpo_mpi.space import Space
-from snnhpo_mpi.trial import Outcome, Proposal, Trial
+from snnhpo_mpi.trial import Interim, Outcome, Progress, Proposal, Trial
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Report = Callable[[Progress | Interim], None]
+"""Takes what a trainer says of the running trial. Never waits."""
+PrunedAt = Callable[[int], int | None]
+"""Number of the running trial -> position of the report after which it is to stop; None while nobody says so. Never
+waits."""
 
 
 class Optimizer(Protocol):

@@ -18,6 +18,7 @@ from typing import Any
 
 from snnhpo_mpi.comm.transport import LocalWorkers, local_transports
 from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.interfaces import PrunedAt, Report
 from snnhpo_mpi.master.ending import Ending
 from snnhpo_mpi.master.loop import Master, MasterSettings
 from snnhpo_mpi.master.proposer import Proposer
@@ -92,8 +93,8 @@ class MemoryRecord:
 class ToyTrainer:
     """Does what the trial says."""
 
-    def __init__(self, report: Callable[[Progress | Interim], None]) -> None:
-        self.report = report
+    def __init__(self, report: Report, *, pruned_at: PrunedAt) -> None:
+        self.report, self.pruned_at = report, pruned_at
 
     def evaluate(self, trial: Trial) -> Outcome:
         x = float(trial.params["x"])
@@ -115,6 +116,25 @@ class ToyTrainer:
         for position in (10, 20):
             layers = {"silent_rate": {"excitatory": 0.1}, "spikes": {"excitatory": 3.0}}
             self.report(Interim(good.number, position, 0.5, 0.1 * position, 5, **layers))
+        return good
+
+    def reaches_until_pruned(self, good: Outcome, _: str) -> Outcome:
+        """Reports at 10, 20, ... and then looks for a word; after 20 s nobody has said it."""
+        for position in range(10, 4000, 10):
+            self.report(Interim(good.number, position, 0.5, 0.1))
+            time.sleep(0.05)
+            if (at := self.pruned_at(good.number)) is not None:
+                return replace(good, state=State.PRUNED, metrics={"decided": float(at), "stopped_at": float(position)})
+        return good
+
+    def keeps_asking(self, good: Outcome, _: str) -> Outcome:
+        """A thread that goes on asking whether the trial is to stop."""
+
+        def ask() -> None:
+            for _ in range(20_000):
+                self.pruned_at(good.number)
+
+        threading.Thread(target=ask, daemon=True).start()
         return good
 
     def sleep(self, good: Outcome, seconds: str) -> Outcome:
@@ -299,29 +319,29 @@ class ToyTrainer:
         return replace(good, curves={"long": [0.1] * 150_000, "short": [1.0, 2.0]})
 
 
-def misconfigured_factory(report: Callable[[Progress], None]) -> ToyTrainer:
+def misconfigured_factory(report: Report, *, pruned_at: PrunedAt) -> ToyTrainer:
     raise ConfigError("trainer.function: toy.py has no function nothing")
 
 
-def broken_factory(report: Callable[[Progress], None]) -> ToyTrainer:
+def broken_factory(report: Report, *, pruned_at: PrunedAt) -> ToyTrainer:
     raise FileNotFoundError("no data set here")
 
 
-def slow_factory(report: Callable[[Progress], None]) -> ToyTrainer:
+def slow_factory(report: Report, *, pruned_at: PrunedAt) -> ToyTrainer:
     time.sleep(60)
-    return ToyTrainer(report)
+    return ToyTrainer(report, pruned_at=pruned_at)
 
 
-def flaky_factory(report: Callable[[Progress], None]) -> ToyTrainer:
+def flaky_factory(report: Report, *, pruned_at: PrunedAt) -> ToyTrainer:
     """Fails the first time only."""
     tried = Path(os.environ["FLAKY_FACTORY"])
     if not tried.exists():
         tried.touch()
         raise OSError("file system not mounted yet")
-    return ToyTrainer(report)
+    return ToyTrainer(report, pruned_at=pruned_at)
 
 
-def exiting_factory(report: Callable[[Progress], None]) -> ToyTrainer:
+def exiting_factory(report: Report, *, pruned_at: PrunedAt) -> ToyTrainer:
     os._exit(9)
 
 
@@ -342,6 +362,7 @@ class Search:
     time_left: Callable[[], float | None] = lambda: None
     delay_s: float = 0.0
     on_event: Callable[[Master, Event], None] = lambda master, event: None
+    prune: Callable[[Event], bool] = lambda event: False
 
     def run(self) -> Ending:
         self.optimizer = CountingOptimizer(self.behaviour, self.delay_s)
@@ -351,6 +372,12 @@ class Search:
         ends = local_transports(1 + self.n_workers)
         with LocalWorkers(ends[1:], lambda end: run_worker(end, lambda config: self.evaluator, self.worker)):
             self.master = Master(
-                ends[0], Proposer(self.optimizer), self.record, self.settings, self.waiting, self.time_left
+                ends[0],
+                Proposer(self.optimizer),
+                self.record,
+                self.settings,
+                self.waiting,
+                self.time_left,
+                prune=self.prune,
             )
             return self.master.run()

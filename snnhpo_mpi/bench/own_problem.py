@@ -19,7 +19,7 @@ from snnhpo_mpi.bench.problems import Problem
 from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.space import Space
 from snnhpo_mpi.trial import Outcome, State, Trial
-from snnhpo_mpi.worker.user_function import Function, import_file, outcome_of, seed_generators, unfit
+from snnhpo_mpi.worker.user_function import Function, called, import_file, outcome_of, seed_generators, unfit
 
 DEVICE = "cpu"
 N_INITIAL = 20  # as in a search
@@ -96,7 +96,8 @@ def _space(target: str, given: object) -> Space:
 def _evaluated(trial: Trial, function: Function, names: tuple[str, ...] | None) -> Outcome:
     seed_generators(trial.seed)
     try:
-        return outcome_of(trial.number, function(dict(trial.params), trial.seed, DEVICE), names)
+        result = called(function, dict(trial.params), trial.seed, DEVICE, lambda score, position: False)
+        return outcome_of(trial.number, result, names)
     except Exception as error:  # a failed trial, as in a search
         return Outcome(trial.number, State.FAILED, error=_said(error))
 

@@ -4,7 +4,7 @@ A message is ``{"<type>": {<fields>}}``, by the program's codec. A supervisor an
 same messages, one a line.
 
     worker -> master    Hello, Ready, Report, Reached, Result, Beat, Goodbye, Stopped
-    master -> worker    Welcome, Run, Beat, Stop
+    master -> worker    Welcome, Run, Prune, Beat, Stop
 """
 
 from __future__ import annotations
@@ -51,6 +51,14 @@ class Run:
     """Evaluate this trial."""
 
     trial: Trial
+
+
+@dataclass(frozen=True, slots=True)
+class Prune:
+    """The trial cannot win: stop it, as of its report at this position. Nobody's if it has ended meanwhile."""
+
+    number: int
+    position: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +120,7 @@ class Stopped:
     """The answer to Stop, and a worker's last message."""
 
 
-Message = Hello | Welcome | Ready | Run | Report | Reached | Result | Beat | Goodbye | Stop | Stopped
+Message = Hello | Welcome | Ready | Run | Prune | Report | Reached | Result | Beat | Goodbye | Stop | Stopped
 
 
 _KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in get_args(Message)}

@@ -317,6 +317,17 @@ class ChanceSettings(Settings):
     """From the end of this epoch on, a running training accuracy not above chance (at 99 %) stops the training."""
 
 
+class PruningSettings(Settings):
+    """Stop a trial that cannot win, by what it reports while it trains."""
+
+    rule: Literal["none", "gain", "asha", "median"] = "none"
+    """``gain`` predicts the final score by what finished trials still gained from there on; ``asha`` lets a quarter of
+    the trials pass each rung, a rung being four times as far as the one before; ``median`` stops what is worse than
+    the median of the finished trials."""
+    spare: Annotated[float, _within("spare")] = 0.05
+    """Share of the trials that finish whatever they report, so that what is learnt of gains stays honest."""
+
+
 class WorkerSettings(Settings):
     """What a worker rank gets."""
 
@@ -465,6 +476,8 @@ class StudyConfig(Settings):
     """Saturated layers that stop a training, a list."""
     chance: ChanceSettings | None = None
     """Whether a network that learns nothing is stopped."""
+    pruning: PruningSettings = PruningSettings()
+    """Whether trials that cannot win are stopped, and by which rule."""
     workers: WorkerSettings = WorkerSettings()
     """What each worker rank gets."""
     record: RecordSettings = RecordSettings()

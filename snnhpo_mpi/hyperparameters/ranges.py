@@ -81,6 +81,7 @@ RANGES: Mapping[str, Range] = MappingProxyType(
         "limit": _SHARE,
         "share": _SHARE,
         "after_epochs": _count(100_000),
+        "spare": Range(float, 0, 1, below=True),
         # The search space's own bounds.
         "integer": Range(int, -EXACT, EXACT),
         "real": Range(float, -sys.float_info.max, sys.float_info.max),

@@ -18,6 +18,7 @@ from snnhpo_mpi.comm.messages import (
     Hello,
     Message,
     MessageError,
+    Prune,
     Reached,
     Ready,
     Report,
@@ -99,6 +100,7 @@ class Master:
         time_left: Callable[[], float | None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
         failures: Failures | None = None,
+        prune: Callable[[Event], bool] = lambda event: False,
     ) -> None:
         """Hand in the parts.
 
@@ -111,6 +113,8 @@ class Master:
             time_left: seconds until the job ends, None if nobody knows; called about once a second.
             clock: steady seconds; another one where a benchmark imitates days.
             failures: counts those that end the search, and knows the earlier runs'; none do by default.
+            prune: given every event in the order of the record, says whether it is a report after which its trial is to
+                stop; knows the events of earlier runs.
         """
         self._clock = clock
         self._transport, self._proposer, self._record, self._settings = transport, proposer, record, settings
@@ -120,6 +124,7 @@ class Master:
         self._events: list[Event] = []
         self._held: tuple[int, bytes] | None = None  # a message for the next turn
         self._failures = Failures(None) if failures is None else failures
+        self._prune = prune
         self._beat_s = min(settings.beat_s, settings.heartbeat_timeout_s / 4)
         self._stopping = Stopping(time_left, settings.stop_before_end_s, settings.closing_s, settings.time_is_budget)
         self._beat_at = float("-inf")
@@ -270,14 +275,18 @@ class Master:
         return True
 
     def _commit(self) -> None:
-        """The disk first, then the model."""
+        """The disk first, then the model, and trials that cannot win."""
         if not self._events:
             return
         events, self._events = self._events, []
         self._record.append(*events)
         for event in events:
-            if isinstance(event, Ended):
-                self._proposer.post_tell(event.outcome, event.seconds, self._clock())
+            is_to_stop = self._prune(event)
+            match event:
+                case Reported(interim, rank) if is_to_stop and self._roster[rank].running == event.number:
+                    self._send(rank, Prune(interim.number, interim.position))
+                case Ended(outcome, seconds=seconds):
+                    self._proposer.post_tell(outcome, seconds, self._clock())
 
     def _replenish(self) -> None:
         """Keep proposals ahead: one for each idle worker that no waiting trial serves, and the pool."""
@@ -355,6 +364,7 @@ class Master:
         if self._held is not None:
             self._handle(*self._held)
         self._commit()
+        self._prune = lambda event: False  # a worker is sent nothing after Stop
         lost = {worker.rank for worker in self._roster if worker.standing is Standing.LOST}
         dismiss(self._transport, ending.exit_code, self._settings.closing_s, self._handle, lost)
         self._commit()

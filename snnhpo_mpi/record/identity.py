@@ -33,6 +33,7 @@ CHANGES: tuple[tuple[str, Change, str], ...] = (
     ("record", Change.FREE, ""),
     ("objectives", Change.REFUSED, _OBJECTIVE),
     ("optimizer", Change.ACCEPT, "further trials would be proposed in another way"),
+    ("pruning", Change.ACCEPT, "further trials would be stopped by another rule"),
     ("baseline.name", Change.ACCEPT, "trial 0 would go by another name"),
     ("baseline", Change.REFUSED, "trial 0 was evaluated already, as the baseline or as an ordinary trial"),
     ("space", Change.REFUSED, "the search space changed, so the trials no longer fit"),
@@ -58,6 +59,8 @@ FORMERLY: Mapping[str, Mapping[str, Any]] = {
 """By trainer, what a program did that did not have the key yet, whatever the default of today is."""
 FORMERLY_ASKED: Mapping[str, Any] = {"engine": "fast"}
 """Of the optimizer, what a program did that did not have the key yet."""
+FORMERLY_PRUNED: Mapping[str, Any] = {"rule": "none", "spare": 0.05}
+"""What a program did that had no pruning yet."""
 FREE_FORM = ("fixed", "space", "baseline.params")  # their keys are the user's; all others are the program's
 
 
@@ -126,6 +129,7 @@ def completed(config: Mapping[str, Any]) -> dict[str, Any]:
     trainer, optimizer = config["trainer"], config["optimizer"]
     return {
         "objectives": [ACCURACY],
+        "pruning": dict(FORMERLY_PRUNED),
         **config,
         "trainer": {**FORMERLY.get(trainer["name"], {}), **trainer},
         "optimizer": {**FORMERLY_ASKED, **optimizer},

@@ -223,7 +223,8 @@ def _facts(summary: Summary, again: Sequence[Repeats]) -> list[tuple[str, Text]]
         return [*facts, ("workers", Text(f"busy {busy(summary)}"))]
     facts += _found(summary, again)
     if summary.silent_share is not None:
-        saved = f", {duration(summary.saved_seconds)} of training saved" if summary.saved_seconds else ""
+        also = " with the pruned ones" if summary.pruned else ""
+        saved = f", {duration(summary.saved_seconds)} of training saved{also}" if summary.saved_seconds else ""
         facts.append((summary.stopped_as, Text(f"{percent(summary.silent_share)} of the networks{saved}")))
     facts.append(("workers", Text(f"busy {busy(summary)}")))
     return facts

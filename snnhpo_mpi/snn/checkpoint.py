@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import torch
 
 FOLDER = "checkpoints"
-FORMAT = 3
+FORMAT = 4
 _CHECKSUM_BYTES = 4  # CRC-32, little-endian, behind the state
 
 log = logging.getLogger(__name__)

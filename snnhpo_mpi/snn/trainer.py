@@ -1,4 +1,4 @@
-"""The one training loop: train a network, stop it when it is silent or learns nothing, and score it on held-out data.
+"""The one training loop: train a network, stop it when it is silent or cannot win, and score it on held-out data.
 
 How a network is built and learns is its learner's (``stdp/learner.py``, ``slayer/learner.py``).
 """
@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from snnhpo_mpi.config import StudyConfig
-from snnhpo_mpi.interfaces import Ints, Learner
+from snnhpo_mpi.interfaces import Ints, Learner, PrunedAt, Report
 from snnhpo_mpi.snn.checkpoint import Checkpoints, Part
 from snnhpo_mpi.snn.data import Split
 from snnhpo_mpi.snn.early_stopping.stopping import EarlyStopping
+from snnhpo_mpi.snn.interim import InterimReports
 from snnhpo_mpi.snn.save_network import save_network
-from snnhpo_mpi.snn.training_log import Report, TrainingLog
+from snnhpo_mpi.snn.training_log import TrainingLog
 from snnhpo_mpi.trial import Outcome, Params, Trial
 
 
@@ -32,7 +33,8 @@ class NetworkTrainer:
         defaults: of all hyperparameters.
         build: a new learner, from a value of every hyperparameter and a seed.
         device: where it trains.
-        report: takes the progress of the running trial, about every second.
+        report: takes the progress of the running trial, about every second, and its interim results.
+        pruned_at: says whether it is to stop, as it cannot win.
         checkpoints: a training goes on from its own, which every epoch's end renews.
         networks: folder for the trained networks; None to forget them.
     """
@@ -43,6 +45,7 @@ class NetworkTrainer:
     build: Callable[[Params, int], Learner]
     device: str
     report: Report
+    pruned_at: PrunedAt
     checkpoints: Checkpoints
     networks: Path | None = None
 
@@ -58,14 +61,18 @@ class NetworkTrainer:
         params = {**self.defaults, **self.config.fixed, **trial.params}
         epochs, n_train = int(params["epochs"]), len(self.split.train_y)
         stopping = EarlyStopping(self.config, n_train, self.split.n_classes)
-        log = TrainingLog(trial.number, stopping, epochs * n_train, self.device, self.report)
+        interim = None
+        if self.config.pruning.rule != "none":
+            interim = InterimReports(trial.number, epochs * n_train, self.report, self.pruned_at)
+        log = TrainingLog(trial.number, stopping, epochs * n_train, self.device, self.report, interim=interim)
         learner = self.build(params, trial.seed)
         parts: dict[str, Part] = {"learner": learner, "log": log}
         self.checkpoints.restore(trial, parts)
         for epoch in range(log.epoch + 1, epochs + 1):
             log.start_epoch()
             self._train_epoch(learner, learner.order(epoch), log)
-            log.end_epoch()
+            if not log.pruned:  # else the epoch is not whole
+                log.end_epoch()
             if log.should_stop:
                 log.end_training()
                 return log.stopped()

@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from snnhpo_mpi.interfaces import Ints, Learnt
+from snnhpo_mpi.interfaces import Ints, Learnt, Report
 from snnhpo_mpi.snn.early_stopping.stopping import EarlyStopping
+from snnhpo_mpi.snn.interim import InterimReports
 from snnhpo_mpi.trial import ACCURACY, Outcome, Progress, State
 
 REPORT_EVERY_S = 1.0
-Report = Callable[[Progress], None]
 
 
 class TrainingLog:
@@ -42,6 +42,7 @@ class TrainingLog:
         device: str,
         report: Report,
         clock: Callable[[], float] = time.monotonic,
+        interim: InterimReports | None = None,
     ) -> None:
         """Start the clock.
 
@@ -52,11 +53,12 @@ class TrainingLog:
             device: where it trains: ``cpu``, or as torch calls it.
             report: takes the progress, about every second.
             clock: in seconds.
+            interim: what the trial shows on its way; None where nobody decides by that.
         """
         self.stopping = stopping
         self.n_samples = 0
         self._number, self._n_planned, self._device = number, n_planned, device
-        self._report, self._clock = report, clock
+        self._report, self._clock, self._interim = report, clock, interim
         self._accuracies: list[float] = []
         self._n_before = 0  # predictions behind the latest of them
         self._n_right = self._n_predicted = self.epoch = 0
@@ -81,7 +83,12 @@ class TrainingLog:
     @property
     def should_stop(self) -> bool:
         """Whether the training is to end here, and not to be scored."""
-        return self.stopping.should_stop
+        return self.stopping.should_stop or self.pruned
+
+    @property
+    def pruned(self) -> bool:
+        """Whether it was said that the trial cannot win; asks for the latest word."""
+        return self._interim is not None and self._interim.pruned
 
     @property
     def accuracy(self) -> float | None:
@@ -102,6 +109,10 @@ class TrainingLog:
         if learnt.right is not None:
             self._n_right += int(learnt.right.sum())
             self._n_predicted += len(learnt.right)
+        if self._interim is not None:
+            self._interim.observe(learnt)
+            if self._interim.is_due(self.n_samples):
+                self._interim.report(self.n_samples, self._clock() - self._started, self.stopping)
         if self._clock() - self._reported >= REPORT_EVERY_S:
             self._reported = self._clock()
             self._report(self._progress())
@@ -129,6 +140,7 @@ class TrainingLog:
             "seconds": self._clock() - self._started,
             "peak_memory_mb": self._peak_mb(),
             "stopping": self.stopping.state_dict(),
+            "interim": {} if self._interim is None else self._interim.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -140,6 +152,8 @@ class TrainingLog:
         self._started = self._clock() - state["seconds"]
         self._peak_memory_mb, self._resumed_after = state["peak_memory_mb"], self.epoch
         self.stopping.load_state_dict(state["stopping"])
+        if self._interim is not None and state["interim"]:
+            self._interim.load_state_dict(state["interim"])
 
     def end_training(self) -> None:
         """Stop the clock of training; what follows is scoring."""
@@ -147,9 +161,15 @@ class TrainingLog:
         self._train_seconds = self._clock() - self._started
 
     def stopped(self) -> Outcome:
-        """The outcome of a network that was stopped: not scored, its objective is its running training accuracy."""
+        """The outcome of a network that was stopped: not scored, its objective is its running training accuracy.
+
+        That of a pruned one is as of the report that decided, so that it does not depend on when the word arrived.
+        """
         metrics = self._metrics(score_seconds=0.0) | {"stopped_at": float(self.n_samples)}
-        return self._outcome(State.STOPPED, self._accuracies[-1], self.n_predicted, metrics)
+        if self.stopping.should_stop or self._interim is None:
+            return self._outcome(State.STOPPED, self._accuracies[-1], self.n_predicted, metrics)
+        outcome = self._outcome(State.PRUNED, self._accuracies[-1], self.n_predicted, metrics)
+        return self._interim.as_decided(outcome)
 
     def completed(self, predicted: Ints, classes: Ints, n_classes: int) -> Outcome:
         """The outcome of a network that has just read the held-out data.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
@@ -17,10 +17,10 @@ from snnhpo_mpi.config import (
     outside,
 )
 from snnhpo_mpi.errors import ConfigError
-from snnhpo_mpi.interfaces import Optimizer, Trainer
+from snnhpo_mpi.interfaces import Optimizer, PrunedAt, Report, Trainer
 from snnhpo_mpi.record import Candidate, read
 from snnhpo_mpi.space import Space
-from snnhpo_mpi.trial import ParamValue, Progress, trial_seed
+from snnhpo_mpi.trial import ParamValue, trial_seed
 
 if TYPE_CHECKING:
     from snnhpo_mpi.snn.data import Split
@@ -99,9 +99,10 @@ def _replayed(config: StudyConfig, space: Space) -> list[dict[str, ParamValue]]:
 def build_trainer(
     config: StudyConfig,
     device: str,
-    report: Callable[[Progress], None],
+    report: Report,
     checkpoints: Path | None = None,
     *,
+    pruned_at: PrunedAt = lambda number: None,
     final: bool = False,
     networks: Path | None = None,
 ) -> Trainer:
@@ -110,8 +111,9 @@ def build_trainer(
     Args:
         config: of the study.
         device: where it trains.
-        report: takes the progress of the running trial.
+        report: takes progress and interim results of the running trial.
         checkpoints: folder for them; None for none.
+        pruned_at: says whether the running trial is to stop.
         final: train on all training data, and score on test data that no search has seen.
         networks: folder for the trained networks; None to forget them.
 
@@ -120,11 +122,11 @@ def build_trainer(
     """
     match config.trainer:
         case StdpSettings() | SlayerSettings():
-            return _network_trainer(config, device, report, checkpoints, final, networks)
+            return _network_trainer(config, device, (report, pruned_at), checkpoints, final, networks)
         case PythonSettings():
             from snnhpo_mpi.worker.user_function import trainer_from
 
-            trainer = trainer_from(config, device)
+            trainer = trainer_from(config, device, report, pruned_at)
             if "torch" in sys.modules:  # the function works with it
                 from snnhpo_mpi.snn.device import checked
 
@@ -137,7 +139,7 @@ def build_trainer(
 def _network_trainer(
     config: StudyConfig,
     device: str,
-    report: Callable[[Progress], None],
+    line: tuple[Report, PrunedAt],
     checkpoints: Path | None,
     final: bool,
     networks: Path | None,
@@ -155,7 +157,7 @@ def _network_trainer(
     task = _task(config, split, device)
     task.prepare()
     kept = Checkpoints(checkpoints, config, device)
-    return NetworkTrainer(config, split, task.defaults, task.learner, device, report, kept, networks)
+    return NetworkTrainer(config, split, task.defaults, task.learner, device, *line, kept, networks)
 
 
 def _task(config: StudyConfig, split: Split, device: str) -> StdpTask | SlayerTask:

@@ -124,7 +124,8 @@ def check_data(config: StudyConfig, import_function: bool, final: bool = False) 
     if isinstance(trainer, PythonSettings):
         file = function_file(trainer.function)
         if import_function:
-            try_out("trainer.function", trainer.function, f"{__name__}:import_own", [trainer.function])
+            given = [trainer.function, config.pruning.rule != "none"]
+            try_out("trainer.function", trainer.function, f"{__name__}:import_own", given)
         elif file and not file.is_file():
             raise ConfigError(f"trainer.function: there is no file {file} (seen from {os.getcwd()})")  # noqa: PTH109
         return Found(f"from {trainer.function}" + ("" if import_function else " (not imported: --import does)"))
@@ -167,14 +168,14 @@ def try_network(config: str, sample: tuple[int, int, int], n_classes: int) -> No
     check_architecture(StudyConfig.model_validate_json(config), (sample[0], sample[1], sample[2]), n_classes)
 
 
-def import_own(function: str) -> None:
+def import_own(function: str, prunes: bool) -> None:
     """Import a user's function, whose module may do and raise anything; called in a process of its own.
 
     Raises:
         ConfigError: it cannot be imported.
     """
     try:
-        load_function(function)
+        load_function(function, prunes)
     except ConfigError:
         raise
     except (Exception, SystemExit) as error:

@@ -16,10 +16,12 @@ from snnhpo_mpi.interfaces import Optimizer
 from snnhpo_mpi.master.ending import Ending
 from snnhpo_mpi.master.failures import Failures
 from snnhpo_mpi.master.proposer import Proposer
+from snnhpo_mpi.optim.stopping import PruningSettings
 from snnhpo_mpi.record import StudyData, StudyRecord, exists, read
 from snnhpo_mpi.space import Space
 from snnhpo_mpi.study.check import Found
 from snnhpo_mpi.study.progress import Tally
+from snnhpo_mpi.study.pruning import Pruner
 from snnhpo_mpi.study.request import Request, Task
 from snnhpo_mpi.trial import Asked, Ended, Event, State, Trial, trial_seed
 
@@ -35,12 +37,14 @@ class Start:
         waiting: trials that were asked and have not ended; sent before any new one.
         tally: counts of the study.
         failures: those that end the search when they are too many.
+        pruner: knows everything recorded.
     """
 
     proposer: Proposer
     waiting: list[Trial]
     tally: Tally
     failures: Failures
+    pruner: Pruner
 
 
 def open_record(request: Request, task: Task, data: Found) -> StudyRecord:
@@ -95,13 +99,14 @@ def starting_point(config: StudyConfig, optimizer: Optimizer, record: StudyRecor
     """Where this run begins: at the end of the runs before it, or with a new study."""
     tally = Tally(config.budget.trials, past.retraining is not None, stopped_as(past.config))
     failures = Failures(_most_failures(config))
+    pruner = Pruner(PruningSettings(config.pruning.rule, config.pruning.spare))
     if not past.n_trials:
-        return Start(Proposer(optimizer), _begin(optimizer, record, config), tally, failures)
+        return Start(Proposer(optimizer), _begin(optimizer, record, config), tally, failures, pruner)
     asks_on = config.budget.trials is None or past.n_trials < config.budget.trials
-    proposer = _replay(optimizer, _counted(past.events(), tally, failures), asks_on)
+    proposer = _replay(optimizer, _counted(past.events(), tally, failures, pruner), asks_on)
     if failures.too_many:  # they ended the run before: the user who resumes it has removed the cause
         failures.forgive()
-    return Start(proposer, past.unfinished(), tally, failures)
+    return Start(proposer, past.unfinished(), tally, failures, pruner)
 
 
 def _most_failures(config: StudyConfig) -> int | None:
@@ -120,9 +125,10 @@ def _begin(optimizer: Optimizer, record: StudyRecord, config: StudyConfig) -> li
     return [baseline]
 
 
-def _counted(events: Iterable[Event], tally: Tally, failures: Failures) -> Iterator[Event]:
-    """The events, each ended trial counted."""
+def _counted(events: Iterable[Event], tally: Tally, failures: Failures, pruner: Pruner) -> Iterator[Event]:
+    """The events, each seen by the pruner and each ended trial counted."""
     for event in events:
+        pruner.note(event)
         if isinstance(event, Ended):
             tally.update(event)
             failures.note(event.outcome)

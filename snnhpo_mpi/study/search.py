@@ -124,7 +124,14 @@ def _search(search: Search) -> tuple[Ending, str]:
     settings = _master_settings(search, start, time_left(), time_is_budget)
     with _followed(search, start.tally, time_left) as record:
         master = Master(
-            search.transport, start.proposer, record, settings, start.waiting, time_left, failures=start.failures
+            search.transport,
+            start.proposer,
+            record,
+            settings,
+            start.waiting,
+            time_left,
+            failures=start.failures,
+            prune=start.pruner.note,
         )
         search.signals.pass_to(master.request_stop)
         ending = master.run()

@@ -20,6 +20,7 @@ from snnhpo_mpi.comm.messages import (
     Goodbye,
     Message,
     MessageError,
+    Prune,
     Reached,
     Ready,
     Report,
@@ -150,6 +151,12 @@ class Evaluator:
             self._socket.sendall(encode(Run(trial)) + b"\n")
         except OSError as error:  # it just ended, or sits there without reading
             self._condemn(f"the evaluator does not take a trial ({error})", grace_s=0.0)
+
+    def prune(self, message: Prune) -> None:
+        """Let the running trial stop; nothing happens if it is another one, or has ended."""
+        if self.phase is Phase.RUNNING and self._trial is not None and self._trial.number == message.number:
+            with contextlib.suppress(OSError):  # it just ended, or does not look: then it trains to its end
+                self._socket.sendall(encode(message) + b"\n")
 
     def poll(self) -> list[Message]:
         """What happened since the last call: Ready, reports, one Result a trial, Goodbye if it ended while starting."""

@@ -13,21 +13,28 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
-from snnhpo_mpi.comm.messages import Goodbye, Message, Reached, Ready, Report, Result, Run, decode, encode
+from snnhpo_mpi.comm.messages import Goodbye, Message, Prune, Reached, Ready, Report, Result, Run, decode, encode
 from snnhpo_mpi.errors import ConfigError, SnnhpoError
 from snnhpo_mpi.host.process_tuning import freeze_imports, tune_evaluator
 from snnhpo_mpi.host.signals import outlive_stop_signals
 from snnhpo_mpi.host.subprocesses import die_with
-from snnhpo_mpi.interfaces import Trainer
+from snnhpo_mpi.interfaces import PrunedAt, Trainer
+from snnhpo_mpi.interfaces import Report as TakesReport
 from snnhpo_mpi.trial import Interim, Progress, Trial
 from snnhpo_mpi.worker.outcomes import checked, raised, ruins_process, shortened
 from snnhpo_mpi.worker.surroundings import Surroundings
 
-TrainerFactory = Callable[[Callable[[Progress | Interim], None]], Trainer]
+
+class TrainerFactory(Protocol):
+    """Builds the trainer, in the evaluator process."""
+
+    def __call__(self, report: TakesReport, *, pruned_at: PrunedAt) -> Trainer:
+        """The trainer, from what takes its reports and what answers them."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +42,7 @@ class Order:
     """What a supervisor hands to a new evaluator.
 
     Attributes:
-        factory: builds the trainer from a function that takes progress and interim results; pickled by reference.
+        factory: builds the trainer; pickled by reference.
         n_constraints: values that an outcome must have.
         objectives: names of the objectives that it must have.
         report_every_s: progress reports that come sooner are dropped.
@@ -58,13 +65,17 @@ class Channel:
         self._pid = os.getpid()
         self._report_every_s = report_every_s
         self._reported = (-1, -1, 0.0)  # trial, epoch, when
-        self.lines = self._socket.makefile("rb")
+        self._received = b""
+        self._running: int | None = None  # number of the trial
+        self._pruned_at: int | None = None
 
     def send(self, message: Message) -> None:
         """Send one line; a forked child that ran on into here ends instead."""
         if os.getpid() != self._pid:
             os._exit(0)
         with self._lock:
+            if isinstance(message, Result):
+                self._running = None  # a thread that the trial left behind must not read what comes next
             self._socket.sendall(encode(message) + b"\n")
 
     def report(self, progress: Progress | Interim) -> None:
@@ -77,6 +88,42 @@ class Channel:
         if (progress.number, progress.epoch) != (number, epoch) or now - at >= self._report_every_s:
             self._reported = (progress.number, progress.epoch, now)
             self.send(Report(progress))
+
+    def runs(self) -> Iterator[Run]:
+        """The trials to evaluate, one after another; ends when the supervisor closes the line."""
+        while (line := self._line()) is not None:
+            message = decode(line)
+            if isinstance(message, Prune):
+                continue  # it crossed the result of its trial
+            assert isinstance(message, Run)
+            self._running, self._pruned_at = message.trial.number, None
+            yield message
+
+    def pruned_at(self, number: int) -> int | None:
+        """Position of the report after which a running trial is to stop; None if nobody has said so yet."""
+        if os.getpid() != self._pid:
+            return None  # a forked child
+        with self._lock:
+            if number != self._running:
+                return None
+            while self._pruned_at is None and (line := self._line(socket.MSG_DONTWAIT)) is not None:
+                message = decode(line)
+                if isinstance(message, Prune) and message.number == number:
+                    self._pruned_at = message.position
+            return self._pruned_at
+
+    def _line(self, flags: int = 0) -> bytes | None:
+        """The next line; None if there is none (now, where the flags say not to wait)."""
+        while b"\n" not in self._received:
+            try:
+                data = self._socket.recv(1 << 16, flags)
+            except BlockingIOError:
+                return None
+            if not data:
+                return None
+            self._received += data
+        line, _, self._received = self._received.partition(b"\n")
+        return line
 
 
 def main(fd: int, supervisor: int) -> NoReturn:
@@ -101,7 +148,7 @@ def main(fd: int, supervisor: int) -> NoReturn:
 
 def _serve(order: Order, channel: Channel) -> None:
     try:
-        trainer = order.factory(channel.report)
+        trainer = order.factory(channel.report, pruned_at=channel.pruned_at)
     except SnnhpoError as error:
         channel.send(Goodbye(shortened(str(error)), again=not isinstance(error, ConfigError)))
         return
@@ -112,10 +159,8 @@ def _serve(order: Order, channel: Channel) -> None:
     freeze_imports()
     surroundings = Surroundings()
     channel.send(Ready())
-    for line in channel.lines:
-        message = decode(line)
-        assert isinstance(message, Run)
-        result = _evaluate(trainer, message.trial, order)
+    for run in channel.runs():
+        result = _evaluate(trainer, run.trial, order)
         surroundings.restore()
         result = replace(result, evaluator_ends=result.evaluator_ends or order.one_trial)
         channel.send(result)

@@ -16,6 +16,7 @@ from snnhpo_mpi.comm.messages import (
     Hello,
     Message,
     MessageError,
+    Prune,
     Reached,
     Ready,
     Report,
@@ -125,6 +126,9 @@ class Supervisor:
                 self._trial = trial
                 if self._gave_up:  # crossed our goodbye, which gives it back
                     self._trial = None
+            case Prune():
+                if self._evaluator is not None:
+                    self._evaluator.prune(message)
             case Stop(exit_code):
                 self._exit_code = exit_code
                 self._transport.peers.discard(MASTER)  # it sends nothing after this

@@ -2,7 +2,8 @@
 
 The function is ``function(params: dict, seed: int, device: str)`` and returns
 ``{"objective": float, "constraints": [float, ...], "metrics": {name: float}}``; all but the objective may be left out.
-Constraints may also be given by name: ``{"silent": -0.1}``.
+Constraints may also be given by name: ``{"silent": -0.1}``. A function that takes an argument ``report`` may call
+``report(score, position)`` while it runs; when that is true, the trial cannot win and the function returns.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import importlib.util
 import inspect
 import random
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +23,41 @@ import numpy as np
 
 from snnhpo_mpi.config import PythonSettings, StudyConfig, expanded
 from snnhpo_mpi.errors import ConfigError
-from snnhpo_mpi.trial import ACCURACY, Outcome, Params, State, Trial
+from snnhpo_mpi.interfaces import PrunedAt, Report
+from snnhpo_mpi.trial import ACCURACY, Interim, Outcome, Params, State, Trial
 from snnhpo_mpi.worker.numbers import NotANumberError, as_float, metrics_of, shown
 
-Function = Callable[[dict[str, Any], int, str], Mapping[str, Any]]
+Function = Callable[..., Mapping[str, Any]]
 RESULT_KEYS = frozenset({"objective", "constraints", "metrics"})
 
 
 class FunctionTrainer:
     """Evaluates trials with a user's function."""
 
-    def __init__(self, settings: PythonSettings, fixed: Params, device: str, objective: str = ACCURACY) -> None:
-        self._function = load_function(settings.function)
+    def __init__(
+        self,
+        settings: PythonSettings,
+        fixed: Params,
+        device: str,
+        objective: str = ACCURACY,
+        line: tuple[Report, PrunedAt] = (lambda interim: None, lambda number: None),
+        prunes: bool = False,
+    ) -> None:
+        """Import the function.
+
+        Args:
+            settings: of the trainer.
+            fixed: hyperparameters that are not searched.
+            device: where it trains.
+            objective: the name that the study has for it.
+            line: takes the function's reports, and says whether the trial is to stop.
+            prunes: trials are stopped by their reports, so that the function must be able to make some.
+
+        Raises:
+            ConfigError: as ``load_function``.
+        """
+        self._function = load_function(settings.function, prunes)
+        self._line = line
         self._objective, self._constraint_names = objective, settings.constraints
         self._fixed = dict(fixed)
         self._device = device
@@ -46,14 +72,68 @@ class FunctionTrainer:
             Exception: whatever the function raises.
         """
         seed_generators(trial.seed)
-        result = self._function(self._fixed | dict(trial.params), trial.seed, self._device)
-        return outcome_of(trial.number, result, self._constraint_names, self._objective)
+        reports = FunctionReports(trial.number, *self._line)
+        params = self._fixed | dict(trial.params)
+        result = called(self._function, params, trial.seed, self._device, reports)
+        outcome = outcome_of(trial.number, result, self._constraint_names, self._objective)
+        is_pruned = reports.said_stop and outcome.state is State.COMPLETED
+        return replace(outcome, state=State.PRUNED) if is_pruned else outcome
 
 
-def trainer_from(config: StudyConfig, device: str) -> FunctionTrainer:
+def called(
+    function: Function, params: dict[str, Any], seed: int, device: str, report: Callable[[float, int], bool]
+) -> Mapping[str, Any]:
+    """What a function returns; ``report`` is given to one that takes it."""
+    return function(params, seed, device, **({"report": report} if takes_report(function) else {}))
+
+
+class FunctionReports:
+    """The argument ``report`` of a function, for one trial.
+
+    Attributes:
+        said_stop: whether a call was answered that the trial is to stop.
+    """
+
+    def __init__(self, number: int, send: Report, pruned_at: PrunedAt) -> None:
+        self._number, self._send, self._pruned_at = number, send, pruned_at
+        self._began, self._latest = time.perf_counter(), -1
+        self.said_stop = False
+
+    def __call__(self, score: float, position: int) -> bool:
+        """Report without waiting for an answer.
+
+        Args:
+            score: reached so far, on the scale of the objective.
+            position: samples, batches or epochs seen so far: the same unit in all trials.
+
+        Returns:
+            Whether the trial cannot win, by the reports that have been judged until now: then the function returns.
+
+        Raises:
+            TypeError, ValueError: the score is no number, or the position no whole number larger than the one before.
+        """
+        value, at = _number("the score of report(score, position)", score), _position(position, self._latest)
+        self._latest = at
+        self._send(Interim(self._number, at, time.perf_counter() - self._began, value))
+        self.said_stop |= self._pruned_at(self._number) is not None
+        return self.said_stop
+
+
+def _position(given: object, latest: int) -> int:
+    value = _number("the position of report(score, position)", given)
+    if not value.is_integer() or value <= latest:
+        after = "0 on" if latest < 0 else f"{latest + 1} on, as they grow"
+        raise ValueError(
+            f"the position of report(score, position) is a whole number from {after}; found {shown(given)}"
+        )
+    return int(value)
+
+
+def trainer_from(config: StudyConfig, device: str, report: Report, pruned_at: PrunedAt) -> FunctionTrainer:
     """The trainer of a ``trainer: python`` study."""
     assert isinstance(config.trainer, PythonSettings)
-    return FunctionTrainer(config.trainer, config.fixed, device, config.objectives[0])
+    prunes = config.pruning.rule != "none"
+    return FunctionTrainer(config.trainer, config.fixed, device, config.objectives[0], (report, pruned_at), prunes)
 
 
 def seed_generators(seed: int) -> None:
@@ -140,12 +220,16 @@ def function_file(target: str) -> Path | None:
     return expanded(source, "trainer.function") if source.endswith(".py") else None
 
 
-def load_function(target: str) -> Function:
+def load_function(target: str, prunes: bool = False) -> Function:
     """Import ``package.module:function`` or ``path/to/file.py:function``, both as seen from the working directory.
 
+    Args:
+        target: names it.
+        prunes: trials are stopped by what it reports.
+
     Raises:
-        ConfigError: it is not there, or cannot be called with (params, seed, device). What the import itself raises is
-            passed on.
+        ConfigError: it is not there, or cannot be called with (params, seed, device), or would have to report and
+            cannot. What the import itself raises is passed on.
     """
     source, _, name = target.rpartition(":")
     file = function_file(target)
@@ -155,6 +239,11 @@ def load_function(target: str) -> Function:
         raise ConfigError(f"trainer.function: {source} has no function {name}")
     if reason := unfit(function):
         raise ConfigError(f"trainer.function: {target} {reason}; it is called as {name}(params, seed, device)")
+    if prunes and not takes_report(function):
+        raise ConfigError(
+            f"pruning.rule: {target} has no argument report, by which its trials could be judged: write "
+            f"{name}(params, seed, device, report), or set pruning.rule to none"
+        )
     return function  # type: ignore[no-any-return]
 
 
@@ -172,10 +261,18 @@ def unfit(function: Any) -> str | None:
     except (TypeError, ValueError):  # a function of C code may not tell
         return None
     try:
-        signature.bind({}, 0, "cpu")
+        signature.bind({}, 0, "cpu", **({"report": None} if takes_report(function) else {}))
     except TypeError as error:
         return f"takes {signature}: {error}"
     return None
+
+
+def takes_report(function: Any) -> bool:
+    """Whether a function has an argument ``report``, with a default or without."""
+    try:
+        return "report" in inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return False
 
 
 def import_file(path: Path, key: str = "trainer.function") -> Any:

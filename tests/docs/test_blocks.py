@@ -132,8 +132,17 @@ def block(kind: str, words: str, page: str) -> str:
 
 
 def test_every_python_block_has_a_test() -> None:
-    ran = ("train_my_network", "def silent_share", "class TwoDense", "load_network", ".frame()", "h5py.File", "Scbo(")
-    ran += ("snn_stdp",)
+    ran = (
+        "train_my_network",
+        "train_an_epoch",
+        "def silent_share",
+        "class TwoDense",
+        "load_network",
+        ".frame()",
+        "h5py.File",
+        "Scbo(",
+        "snn_stdp",
+    )
     for place, code in blocks("python"):
         compile(code, place, "exec")
         assert any(words in code for words in ran), place
@@ -147,6 +156,21 @@ def test_the_function_is_one_that_the_program_calls(page: str) -> None:
     exec(block("python", "train_my_network", page), names)
     outcome = outcome_of(0, names["evaluate"]({"threshold": 1.0}, 3, "cpu"), ["silent"])
     assert (outcome.objective, outcome.constraints) == (0.9, (0.15,))
+
+
+def test_the_function_that_reports_returns_when_it_is_told_to(tmp_path: Path) -> None:
+    from snnhpo_mpi.config import PythonSettings
+    from snnhpo_mpi.trial import Interim, State, Trial
+    from snnhpo_mpi.worker.user_function import FunctionTrainer
+
+    network = "class Network:\n    def train_an_epoch(self): return 0.5\ndef build(**params): return Network()\n"
+    (tmp_path / "mine.py").write_text(network + block("python", "train_an_epoch", "own-network.md"))
+    sent: list[Interim] = []
+    line = (sent.append, lambda number: 7 if len(sent) == 7 else None)
+    settings = PythonSettings(name="python", function=f"{tmp_path}/mine.py:evaluate")
+    outcome = FunctionTrainer(settings, {}, "cpu", line=line, prunes=True).evaluate(Trial(0, {"threshold": 1.0}, 3))
+    assert (outcome.state, outcome.objective) == (State.PRUNED, 0.5)
+    assert [one.position for one in sent] == [1, 2, 3, 4, 5, 6, 7]
 
 
 def test_the_silent_share_is_that_of_the_samples() -> None:

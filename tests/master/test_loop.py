@@ -15,6 +15,7 @@ from snnhpo_mpi.comm.messages import (
     Goodbye,
     Hello,
     Message,
+    Prune,
     Reached,
     Ready,
     Report,
@@ -93,12 +94,20 @@ class Workers:
         return [(rank, message.trial.number) for rank, message in self.sent if isinstance(message, Run)]
 
 
-def _master(workers: Workers, waiting=(), time_left=lambda: None, record=None, failures=None, **settings):
+def _master(
+    workers: Workers,
+    waiting=(),
+    time_left=lambda: None,
+    record=None,
+    failures=None,
+    prune=lambda event: False,
+    **settings,
+):
     optimizer, record = CountingOptimizer(), record or MemoryRecord()
     for trial in waiting:
         optimizer.adopt(trial)
     parts = (workers, Proposer(optimizer), record, MasterSettings(**settings), waiting, time_left)
-    return Master(*parts, failures=failures), optimizer, record
+    return Master(*parts, failures=failures, prune=prune), optimizer, record
 
 
 def test_a_budget_is_spent_exactly_and_every_trial_ends_once():
@@ -125,6 +134,63 @@ def test_interim_results_of_a_running_trial_are_recorded_and_those_of_another_ar
     assert [(event.interim, event.rank) for event in reported] == [(Interim(n, 32, 1.5, 0.25, 20), 1) for n in range(3)]
     order = [(type(event).__name__, event.number) for event in record.events if event.number == 1]
     assert order == [("Asked", 1), ("Started", 1), ("Reported", 1), ("Ended", 1)]
+
+
+def test_a_trial_that_cannot_win_is_told_so_after_its_report_is_on_the_disk_and_ends_pruned():
+    record, seen = MemoryRecord(), []
+
+    def prune(event):
+        assert event in record.events
+        seen.append(event)
+        return isinstance(event, Reported) and event.number == 1 and event.interim.position >= 64
+
+    def answer(rank: int, message: Message) -> list[Message | bytes]:
+        match message:
+            case Run(trial) if trial.number == 1:
+                return [Reached(Interim(1, 32, 1.0, 0.1)), Reached(Interim(1, 64, 2.0, 0.1))]
+            case Prune(number):
+                return [Result(Outcome(number, State.PRUNED, {"accuracy": 0.1}), 2.5)]
+        return list(_fine(rank, message))
+
+    workers = Workers(2, answer)
+    master, optimizer, _ = _master(workers, budget=3, record=record, prune=prune)
+    assert master.run() is Ending.COMPLETE
+    assert [message for _, message in workers.sent if isinstance(message, Prune)] == [Prune(1, 64)]
+    assert record.outcomes[1].state is State.PRUNED
+    assert ("tell", 1) in optimizer.calls
+    assert seen == record.events  # all of them, in the order of the record
+
+
+def test_a_decision_about_a_trial_that_has_ended_or_when_all_is_over_is_not_sent():
+    def answer(rank: int, message: Message) -> list[Message | bytes]:
+        match message:
+            case Run(trial):
+                return [Reached(Interim(trial.number, 32, 1.0, 0.1)), _result(trial.number)]
+        return list(_fine(rank, message))
+
+    workers = Workers(2, answer)
+    master, _, record = _master(workers, budget=3, prune=lambda event: isinstance(event, Reported))
+    assert master.run() is Ending.COMPLETE
+    assert not [message for _, message in workers.sent if isinstance(message, Prune)]
+    assert {outcome.state for outcome in record.outcomes.values()} == {State.COMPLETED}
+
+
+def test_nothing_is_sent_after_stop():
+    def answer(rank: int, message: Message) -> list[Message | bytes]:
+        match message:
+            case Run():
+                master.request_stop()
+                master.request_stop()  # at once
+                return []
+            case Stop():
+                return [Reached(Interim(0, 32, 1.0, 0.1)), Stopped()]
+        return list(_fine(rank, message))
+
+    workers = Workers(2, answer)
+    master, _, record = _master(workers, budget=3, prune=lambda event: isinstance(event, Reported))
+    assert master.run() is Ending.INTERRUPTED
+    assert isinstance(workers.sent[-1][1], Stop)
+    assert [event.number for event in record.events if isinstance(event, Reported)] == [0]
 
 
 def test_what_a_trial_was_told_and_what_it_cost_are_no_diagnostics():

@@ -66,6 +66,14 @@ def test_a_study_begun_before_there_were_engines_goes_on_with_ours_and_not_unask
     resume(begun, library, accept_config=True)
 
 
+def test_a_study_begun_before_there_was_pruning_goes_on_without_it_and_not_unasked_with_it(tmp_path: Path) -> None:
+    before = {key: value for key, value in CONFIG.items() if key != "pruning"}
+    begun = fake_study.written(tmp_path / "s", 3, configuration=before)
+    resume(begun, CONFIG)
+    with pytest.raises(RecordError, match=r"-pruning\.rule: none\n\+pruning\.rule: gain"):
+        resume(begun, changed("pruning.rule", "gain"))
+
+
 @pytest.mark.parametrize(
     ("key", "value", "reason"),
     [
@@ -109,6 +117,8 @@ def test_what_would_mix_unlike_trials_is_refused_whatever_the_user_says(
     ("key", "value"),
     [
         ("optimizer.initial", 30),
+        ("pruning.rule", "gain"),
+        ("pruning.spare", 0.1),
         ("trainer.time_limit", 99.0),
         ("trainer.engine", "library"),
         ("trainer.dataset.path", "/elsewhere"),

@@ -1,5 +1,6 @@
 """The training loop, with a learner that only notes what it is asked."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,13 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from snnhpo_mpi.config import StudyConfig
+from snnhpo_mpi.config import ChanceSettings, StudyConfig
 from snnhpo_mpi.interfaces import Ints, Learnt
 from snnhpo_mpi.snn.checkpoint import Checkpoints
 from snnhpo_mpi.snn.data import Split
 from snnhpo_mpi.snn.data.part import Rows
+from snnhpo_mpi.snn.early_stopping.stopping import EarlyStopping
+from snnhpo_mpi.snn.interim import InterimReports
 from snnhpo_mpi.snn.trainer import NetworkTrainer
-from snnhpo_mpi.trial import Outcome, Params, Progress, State, Trial
+from snnhpo_mpi.trial import Interim, Outcome, Params, Progress, State, Trial
 
 N_TRAIN, K = 10, 2
 CLASSES = np.arange(N_TRAIN) % K
@@ -23,6 +26,7 @@ class Noting:
     """Learns nothing, in batches of two samples, of which monitors see two at once."""
 
     batch_size, look_every = 2, 4
+    pruned_at, word_comes = 0, 0  # position of the report that decides, and samples when rank 0 has answered
 
     def __init__(self, told: list[Any], silent_from: int = 10**6, dead: bool = False) -> None:
         self.told, self._silent_from, self._dead = told, silent_from, dead
@@ -61,7 +65,7 @@ class Noting:
         self.n_seen = state["n_seen"]
 
 
-def config(beta: float = 0.2, **rule: Any) -> StudyConfig:
+def config(beta: float = 0.2, pruning: str = "none", **rule: Any) -> StudyConfig:
     return StudyConfig.model_validate(
         {
             "study": {"name": "test"},
@@ -72,6 +76,7 @@ def config(beta: float = 0.2, **rule: Any) -> StudyConfig:
                 "encoding": {"steps": 5, "max_rate_hz": 100},
             },
             "stopping": [{"layer": "excitatory", "alpha": 1, "beta": beta, **rule}],
+            "pruning": {"rule": pruning},
             "fixed": {"epochs": 2},
             "space": {"norm": {"type": "float", "low": 1, "high": 2}},
         }
@@ -92,10 +97,16 @@ def trainer(learner: Noting, folder: Path | None, networks: Path | None, **rule:
         learner.told.append((dict(params), seed))
         return learner
 
-    def report(progress: Progress) -> None:
-        learner.told.append(progress.n_samples)
+    def report(news: Progress | Interim) -> None:
+        learner.told.append(news if isinstance(news, Interim) else news.n_samples)
 
-    return NetworkTrainer(study, split, defaults, build, "cpu", report, Checkpoints(folder, study, "cpu"), networks)
+    def pruned_at(number: int) -> int | None:
+        assert number == 3
+        shown = [told.position for told in learner.told if isinstance(told, Interim)]
+        return learner.pruned_at if learner.pruned_at in shown and learner.n_seen >= learner.word_comes else None
+
+    kept = Checkpoints(folder, study, "cpu")
+    return NetworkTrainer(study, split, defaults, build, "cpu", report, pruned_at, kept, networks)
 
 
 EPOCH = [[9, 8, 7, 6], [5, 4, 3, 2], [1, 0], "end of epoch"]
@@ -153,3 +164,95 @@ def test_a_network_is_kept_where_there_is_a_place_for_it(tmp_path: Path) -> None
     assert file.name == "trial_003.pt"
     saved = torch.load(file, weights_only=True)
     assert (saved["n_classes"], saved["params"]["norm"], saved["state"]["w"].tolist()) == (K, 1.5, [1.0, 1.0])
+
+
+def reports(learner: Noting) -> list[Interim]:
+    return [told for told in learner.told if isinstance(told, Interim)]
+
+
+@pytest.fixture
+def early(monkeypatch: pytest.MonkeyPatch) -> None:
+    """First report after 3 samples, the next ones after 6, 12, 24."""
+    monkeypatch.setattr("snnhpo_mpi.snn.interim.FIRST", 3)
+    monkeypatch.setattr("snnhpo_mpi.snn.interim.GROWTH", 2.0)
+
+
+def test_interim_results_come_at_growing_positions_with_the_score_since_the_one_before(early: None) -> None:
+    learner = Noting([])
+    outcome = trained(learner, pruning="gain")
+    # Parts end at 4, 8, 10, 14, 18, 20 samples; of each two rows one is right. The end itself is not reported.
+    assert [(one.position, one.score, one.n_scored) for one in reports(learner)] == [
+        (4, 0.5, 4),
+        (8, 0.5, 4),
+        (14, 0.5, 6),
+    ]
+    assert {one.number for one in reports(learner)} == {3}
+    assert reports(learner)[0].silent_rate == {"excitatory": 0.0} and reports(learner)[0].spikes == {"excitatory": 1.0}
+    assert [one.seconds for one in reports(learner)] == sorted(one.seconds for one in reports(learner))
+    assert outcome.state is State.COMPLETED
+
+
+def test_nothing_is_reported_where_nothing_is_pruned(early: None) -> None:
+    learner = Noting([])
+    trained(learner, pruning="none")
+    assert reports(learner) == []
+
+
+def test_a_long_training_can_be_judged_after_two_thousand_samples() -> None:
+    sent: list[Interim] = []
+    one = InterimReports(0, 96_000, sent.append, lambda number: None)  # type: ignore[arg-type]
+    stopping = EarlyStopping(config(), N_TRAIN, K)
+    for n_samples in range(32, 96_001, 32):
+        if one.is_due(n_samples):
+            one.report(n_samples, 0.0, stopping)
+    positions = [interim.position for interim in sent]
+    assert positions[:7] == [256, 384, 512, 736, 1024, 1440, 2016] and len(positions) == 18
+    assert sent[0].score is None and sent[0].n_scored is None
+
+
+@pytest.mark.parametrize("word_comes", [0, 18])
+def test_a_pruned_training_ends_as_of_the_report_that_decided_whenever_the_word_comes(
+    early: None, word_comes: int, tmp_path: Path
+) -> None:
+    learner = Noting([], silent_from=13)
+    learner.pruned_at, learner.word_comes = 8, word_comes
+    outcome = trained(learner, tmp_path, beta=0.5, pruning="gain", rule="published", check_every=9)
+    assert outcome.state is State.PRUNED
+    assert outcome.metrics["stopped_at"] == max(8, word_comes)
+    assert "end of training" not in learner.told and "accuracy" not in outcome.metrics
+    assert (outcome.objectives, outcome.n_scored) == ({"accuracy": 0.5}, 4)
+    assert outcome.constraints == (0.0 - 0.5,)
+
+
+def test_an_epoch_that_pruning_cuts_is_not_judged_as_a_whole(early: None) -> None:
+    learner = Noting([])
+    learner.pruned_at = 14
+    study = config(pruning="gain").model_copy(update={"chance": ChanceSettings(after_epochs=2)})
+    one = replace(trainer(learner, None, None), config=study)
+    outcome = one.evaluate(Trial(3, {"norm": 1.5}, 7))
+    assert (outcome.state, len(outcome.constraints)) == (State.PRUNED, 2)
+
+
+def test_a_silent_network_is_stopped_and_not_pruned(early: None) -> None:
+    learner = Noting([], silent_from=0)
+    learner.pruned_at = 4
+    assert trained(learner, beta=0.0, pruning="gain").state is State.STOPPED
+
+
+def test_a_training_that_goes_on_reports_what_the_uncut_one_does(early: None, tmp_path: Path) -> None:
+    uncut, cut, resumed = Noting([]), Noting([]), Noting([])
+    trained(uncut, pruning="gain")
+
+    def die(samples: Ints) -> Any:
+        raise KeyboardInterrupt
+
+    learn, cut.learn = cut.learn, lambda rows: die(rows) if cut.n_seen >= 14 else learn(rows)  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        trained(cut, tmp_path, pruning="gain")
+    trained(resumed, tmp_path, pruning="gain")
+
+    def shown(learner: Noting) -> list[tuple[int, float | None, int | None]]:
+        return [(one.position, one.score, one.n_scored) for one in reports(learner)]
+
+    assert shown(cut) == shown(uncut)
+    assert shown(resumed) == shown(uncut)[2:]  # after its checkpoint, at the end of the first epoch

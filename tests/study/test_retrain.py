@@ -209,7 +209,7 @@ def searched_networks(folder: Path, without: tuple[str, ...] = ()) -> Path:
         "encoding": {"steps": 10, "max_rate_hz": 500.0},
     }
     sections = {key: fake_study.CONFIG[key] for key in ("study", "budget", "optimizer", "stopping")}
-    sections |= {"saturation": [{"layer": "excitatory"}], "chance": {"after_epochs": 1}}
+    sections |= {"saturation": [{"layer": "excitatory"}], "chance": {"after_epochs": 1}, "pruning": {"rule": "gain"}}
     space = {
         **fake_study.CONFIG["space"],
         "decoder": {"type": "categorical", "choices": ["all", "vote", "2gram", "3gram"]},
@@ -231,6 +231,7 @@ def test_epochs_data_and_stopping_are_those_of_a_final_training(tmp_path: Path) 
     assert Space(config.space).decode(Space(config.space).encode(candidate.params))["epochs"] == 5
     assert (config.budget.trials, config.baseline) == (4, None)
     assert (config.stopping, config.saturation, config.chance) == ((), (), None)
+    assert config.pruning.rule == "none"
     assert config.study.seed == 1  # the split is that of the search
     assert task.document.text == fake_study.CONFIG_TEXT
     again = configure(Wish(search)).retraining
@@ -239,7 +240,7 @@ def test_epochs_data_and_stopping_are_those_of_a_final_training(tmp_path: Path) 
 
 def test_what_a_program_did_before_it_had_a_key_is_done_again(tmp_path: Path) -> None:
     search = searched_networks(tmp_path / "s", without=("readout", "readout_samples"))
-    trainer = configure(Wish(search))[0].trainer
+    trainer = configure(Wish(search)).config.trainer
     assert isinstance(trainer, StdpSettings) and (trainer.readout, trainer.readout_samples) == ("latest", 1000)
 
 

@@ -14,6 +14,7 @@ from snnhpo_mpi.config import load
 from snnhpo_mpi.record import read
 from snnhpo_mpi.study.request import Request, Task
 from snnhpo_mpi.study.run import run_search
+from snnhpo_mpi.trial import Ended, Reported
 
 Program = Callable[..., subprocess.CompletedProcess[str]]
 Trials = Callable[..., list[dict[str, object]]]
@@ -111,6 +112,57 @@ def test_a_study_killed_and_resumed_is_the_uncut_one(
     resumed = snnhpo("run", "toy.yaml", "--resume", *options)
     assert resumed.returncode == 0, resumed.stderr
     assert trials("results") == trials("uncut")
+
+
+REPORTING = """
+import os, time
+
+def evaluate(params, seed, device, report):
+    final = -((params["x"] - 0.7) ** 2) - (params["y"] - 0.2) ** 2
+    for step in range(1, 9):
+        if report(final - 1 / step, step):
+            break
+        time.sleep(float(os.environ.get("TOY_SECONDS", "0.04")))
+    return {"objective": final - 1 / step, "constraints": [params["x"] - 0.8]}
+"""
+
+
+def test_a_study_killed_and_resumed_prunes_the_trials_of_the_uncut_one(
+    snnhpo: Program, toy: Path, environment: dict[str, str]
+) -> None:
+    (toy / "toy.py").write_text(REPORTING)
+    options = ("--set", "pruning.rule=median", "--trials", "30")
+    assert snnhpo("run", "toy.yaml", "--results", "uncut", *options).returncode == 0
+    process = start(toy, environment, *options)
+    for n in (14, 20):  # cut twice
+        wait_for_ended(toy, n)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        process = start(toy, environment, "--resume", *options)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, output
+    uncut, resumed = (read(toy / results / "toy") for results in ("uncut", "results"))
+    assert list(resumed.state) == list(uncut.state)
+    n_pruned = list(uncut.state).count("pruned")
+    assert 3 < n_pruned < 18
+    assert f"{n_pruned} pruned" in snnhpo("status", "results/toy").stdout
+    assert set(resumed.state[:12]) == {"completed"}
+    for data in (uncut, resumed):
+        ended = set()
+        for event in data.events():
+            ended |= {event.number} if isinstance(event, Ended) else set()
+            assert not isinstance(event, Reported) or event.number not in ended
+    assert {*uncut.reports["position"][uncut.reports["number"] == 0]} == set(range(1, 9))
+
+
+def test_a_function_that_cannot_report_ends_a_search_that_would_prune_before_any_trial(
+    snnhpo: Program, toy: Path
+) -> None:
+    for command in (("check", "--import"), ("run",)):
+        done = snnhpo(command[0], "toy.yaml", *command[1:], "--set", "pruning.rule=gain")
+        assert done.returncode != 0
+        assert "pruning.rule: toy.py:evaluate has no argument report" in done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
 
 
 def test_an_interrupted_study_is_recorded_and_resumable(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from comm_toys import Search, broken_factory, exiting_factory, misconfigured_factory, slow_factory, toy_evaluator
 
-from snnhpo_mpi.comm.messages import Goodbye, Reached, Ready, Report, Result
+from snnhpo_mpi.comm.messages import Goodbye, Prune, Reached, Ready, Report, Result
 from snnhpo_mpi.host.subprocesses import without_mpi
 from snnhpo_mpi.trial import Interim, State, Trial
 from snnhpo_mpi.worker.evaluator import Evaluator, Phase
@@ -98,6 +98,25 @@ def test_interim_results_come_all_and_before_the_result(shared):
     assert [type(message) for message in said] == [Reached, Reached, Result]
     assert [message.interim.position for message in said[:2]] == [10, 20]
     assert said[0].interim == Interim(4, 10, 0.5, 1.0, 5, {"excitatory": 0.1}, {"excitatory": 3.0})
+
+
+def test_a_thread_that_a_trial_left_behind_takes_no_trial_from_the_next(shared):
+    for number in range(10):
+        shared.run(_trial("keeps_asking", number))
+        assert _until(shared, Result)[0].outcome.number == number
+
+
+def test_a_word_that_crosses_the_result_of_its_trial_is_nobody_s(shared):
+    shared.run(_trial("sleep:0.3", 4))
+    shared.prune(Prune(4, 10))  # a trial that does not look
+    shared.prune(Prune(4, 20))
+    assert _until(shared, Result)[0].outcome.state is State.COMPLETED
+    shared.prune(Prune(4, 20))
+    shared.run(_trial("reaches_until_pruned", 5))
+    time.sleep(0.2)
+    shared.prune(Prune(5, 30))
+    outcome = _until(shared, Result)[0].outcome
+    assert (outcome.state, outcome.metrics["decided"]) == (State.PRUNED, 30)
 
 
 @pytest.mark.parametrize(

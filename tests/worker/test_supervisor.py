@@ -11,6 +11,7 @@ from snnhpo_mpi.comm.messages import (
     Goodbye,
     Hello,
     Message,
+    Prune,
     Reached,
     Ready,
     Report,
@@ -103,6 +104,25 @@ def test_interim_results_pass_to_rank_0(begin):
     master.say(_run("reaches", 7))
     *reached, _ = master.hear(Result)
     assert [(type(message), message.interim.position) for message in reached] == [(Reached, 10), (Reached, 20)]
+
+
+def test_the_word_that_a_trial_cannot_win_reaches_it_while_it_runs_and_no_other_trial(begin):
+    master, _ = begin()
+    master.say(Prune(7, 10))  # before anything runs
+    master.say(Welcome("GPU 3", 5.0))
+    master.hear(Ready)
+    master.say(_run("reaches_until_pruned", 7))
+    master.hear(Reached)
+    master.say(Prune(6, 10))  # of a trial that has ended
+    master.say(Prune(7, 20))
+    master.say(Prune(7, 30))  # of its next report, before it has stopped
+    *_, result = master.hear(Result)
+    assert (result.outcome.number, result.outcome.state) == (7, State.PRUNED)
+    assert result.outcome.metrics["decided"] == 20
+    master.say(Prune(7, 20))  # too late
+    master.say(_run("fine", 8))
+    *_, result = master.hear(Result)
+    assert (result.outcome.number, result.outcome.state) == (8, State.COMPLETED)
 
 
 def test_it_stops_before_it_was_welcome(begin):

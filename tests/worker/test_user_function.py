@@ -1,4 +1,5 @@
 import math
+import re
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 from snnhpo_mpi.config import PythonSettings
 from snnhpo_mpi.errors import ConfigError
-from snnhpo_mpi.trial import State, Trial
+from snnhpo_mpi.trial import Interim, State, Trial
 from snnhpo_mpi.worker.user_function import FunctionTrainer, load_function, outcome_of
 
 SOURCE = """
@@ -181,3 +182,82 @@ def test_the_global_generators_are_seeded_by_the_trial(folder: Path) -> None:
     trainer = FunctionTrainer(PythonSettings(name="python", function="draws.py:evaluate"), {}, "cpu")
     first, other, again = (trainer.evaluate(Trial(n, {}, seed)).objective for n, seed in ((0, 5), (1, 6), (2, 5)))
     assert first == again != other
+
+
+REPORTING = """
+def evaluate(params, seed, device, report):
+    for step in range(1, 6):
+        if report(params["x"] * step, step * 10):
+            break
+    return {"objective": step, "constraints": [], "metrics": {"step": step}}
+
+def reports_at(positions):
+    def evaluate(params, seed, device, report=None):
+        for position in positions:
+            report(0.5, position)
+        return {"objective": 1.0}
+    return evaluate
+
+falling, half, words = reports_at([3, 3]), reports_at([0.5]), reports_at(["one"])
+from_0, numpy_like = reports_at([0, 1]), reports_at([1.0, 2.0])
+
+def no_number(params, seed, device, report):
+    report("good", 1)
+"""
+
+
+def reporting(
+    folder: Path, function: str = "evaluate", stops_after: int | None = None, prunes: bool = True
+) -> tuple[FunctionTrainer, list[Interim]]:
+    """A trainer, and the list of what it reports; from a number of reports on it is to stop."""
+    (folder / "reporting.py").write_text(REPORTING)
+    sent: list[Interim] = []
+
+    def pruned_at(number: int) -> int | None:
+        return sent[0].position if stops_after is not None and len(sent) >= stops_after else None
+
+    settings = PythonSettings(name="python", function=f"reporting.py:{function}")
+    return FunctionTrainer(settings, {}, "cpu", line=(sent.append, pruned_at), prunes=prunes), sent  # type: ignore[arg-type]
+
+
+def test_a_function_reports_and_returns_when_it_is_told_that_the_trial_cannot_win(folder: Path) -> None:
+    trainer, sent = reporting(folder, stops_after=3)
+    outcome = trainer.evaluate(Trial(7, {"x": 0.125}, seed=1))
+    assert [(one.number, one.position, one.score) for one in sent] == [(7, 10, 0.125), (7, 20, 0.25), (7, 30, 0.375)]
+    assert 0 <= sent[0].seconds <= sent[2].seconds
+    assert (outcome.state, outcome.objective, outcome.metrics) == (State.PRUNED, 3.0, {"step": 3.0})
+
+
+@pytest.mark.parametrize("prunes", [True, False])
+def test_a_function_that_nobody_stops_completes_and_its_reports_are_kept(folder: Path, prunes: bool) -> None:
+    trainer, sent = reporting(folder, prunes=prunes)
+    assert trainer.evaluate(Trial(7, {"x": 0.125}, seed=1)).state is State.COMPLETED
+    assert [one.position for one in sent] == [10, 20, 30, 40, 50]
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        ("falling", "the position of report(score, position) is a whole number from 4 on, as they grow; found 3"),
+        ("half", "the position of report(score, position) is a whole number from 0 on; found 0.5"),
+        ("words", "the position of report(score, position) is 'one', not a number"),
+        ("no_number", "the score of report(score, position) is 'good', not a number"),
+    ],
+)
+def test_a_report_that_is_none_fails_the_trial_with_the_reason(folder: Path, function: str, message: str) -> None:
+    trainer, _ = reporting(folder, function)
+    with pytest.raises((TypeError, ValueError), match=re.escape(message)):
+        trainer.evaluate(Trial(7, {"x": 0.5}, seed=1))
+
+
+@pytest.mark.parametrize(("function", "positions"), [("from_0", [0, 1]), ("numpy_like", [1, 2])])
+def test_positions_are_whole_numbers_from_0_on(folder: Path, function: str, positions: list[int]) -> None:
+    trainer, sent = reporting(folder, function)
+    trainer.evaluate(Trial(7, {"x": 0.5}, seed=1))
+    assert [one.position for one in sent] == positions
+
+
+def test_a_function_that_cannot_report_is_refused_where_trials_are_to_be_pruned(folder: Path) -> None:
+    assert callable(load_function("mine.py:evaluate"))
+    with pytest.raises(ConfigError, match=r"pruning\.rule: mine\.py:evaluate has no argument report.*set .* to none"):
+        load_function("mine.py:evaluate", prunes=True)

@@ -5,8 +5,9 @@ import torch
 from pydantic import ValidationError
 
 from snnhpo_mpi.config import SaturationSettings, StudyConfig
+from snnhpo_mpi.config.settings import PruningSettings
 from snnhpo_mpi.hyperparameters.networks import defaults
-from snnhpo_mpi.trial import State, Trial
+from snnhpo_mpi.trial import Interim, State, Trial
 
 pytestmark = pytest.mark.slayer
 SMALL = {"c1_filters": 2, "c1_k": 9, "c2_filters": 3, "c2_k": 5, "batch_size": 8, "learning_rate": 0.01}
@@ -69,6 +70,23 @@ def test_a_silent_network_is_stopped_early_and_not_scored():
     assert "accuracy" not in outcome.metrics and outcome.metrics["score_seconds"] == 0.0
     assert outcome.objective == outcome.metrics["train_accuracy"] == outcome.curves["train_accuracy"][-1]
     assert outcome.constraints == (pytest.approx(0.9),)
+
+
+def test_a_trial_that_cannot_win_is_stopped_by_its_running_accuracy(monkeypatch):
+    from snnhpo_mpi.study.build import build_trainer
+
+    monkeypatch.setattr("snnhpo_mpi.snn.interim.FIRST", 10)
+    heard = []
+
+    def report(news):
+        heard.extend([news] if isinstance(news, Interim) else [])
+
+    study = config().model_copy(update={"pruning": PruningSettings(rule="asha")})
+    made = build_trainer(study, "cpu", report, pruned_at=lambda number: 20 if len(heard) == 2 else None)
+    outcome = made.evaluate(Trial(7, {"tau_grad": 0.1, "epochs": 3}, 4))
+    assert [one.position for one in heard] == [16, 20]
+    assert (outcome.state, outcome.metrics["stopped_at"]) == (State.PRUNED, 20)
+    assert (outcome.objective, outcome.n_scored) == (heard[1].score, 4)
 
 
 def test_equal_seeds_give_equal_outcomes_even_in_one_process_after_another_trial():

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from snnhpo_mpi.config import StudyConfig
+from snnhpo_mpi.config.settings import PruningSettings
 from snnhpo_mpi.snn.stdp.decode import SpikeTrains
-from snnhpo_mpi.trial import Outcome, Progress, State, Trial
+from snnhpo_mpi.trial import Interim, Outcome, Progress, State, Trial
 
 pytestmark = pytest.mark.stdp
 MONITORS = (
@@ -138,6 +139,26 @@ def test_the_network_of_the_trial_before_is_freed(trainer, monkeypatch: pytest.M
     finally:
         gc.enable()
     assert alive == [0, 0, 0]
+
+
+def test_a_trial_that_cannot_win_is_stopped_by_what_its_running_decoder_reads() -> None:
+    from snnhpo_mpi.study.build import build_trainer
+
+    study = config(600).model_copy(update={"pruning": PruningSettings(rule="gain")})
+    heard: list[Interim] = []
+
+    def report(news: Progress | Interim) -> None:
+        heard.extend([news] if isinstance(news, Interim) else [])
+
+    def pruned_at(number: int) -> int | None:
+        return 512 if heard and heard[-1].position == 512 else None
+
+    outcome = build_trainer(study, "cpu", report, pruned_at=pruned_at).evaluate(Trial(3, PARAMS | {"epochs": 2}, 11))
+    assert [one.position for one in heard] == [256, 384, 512]
+    assert heard[-1].score is not None and heard[-1].n_scored == 128
+    assert set(heard[-1].silent_rate) == set(heard[-1].spikes) == {"excitatory", "inhibitory"}
+    assert (outcome.state, outcome.metrics["stopped_at"]) == (State.PRUNED, 512)
+    assert (outcome.objectives, outcome.n_scored) == ({"accuracy": heard[-1].score}, 128)
 
 
 @pytest.mark.gpu
