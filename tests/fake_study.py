@@ -34,6 +34,7 @@ CONFIG: dict[str, Any] = {
     "budget": {"trials": 60, "wall_time": None, "stop_before_end": 600.0},
     "objectives": ["accuracy"],
     "optimizer": {"name": "scbo", "engine": "fast", "initial": 12, "study": None},
+    "pruning": {"rule": "none", "spare": 0.05},
     "trainer": {
         "name": "stdp",
         "dataset": {"name": "digits5000", "train": 1000, "held_out": 500},
