@@ -29,7 +29,7 @@ def network(device: torch.device, form: str, n: int, dense: bool) -> DiehlCook:
     params = defaults("stdp", form) | {"map_size": n}
     made = DiehlCook(params, 784, 1.0, device, FORMS[form])
     if dense:
-        made._steps = DenseSteps(equations(params, FORMS[form], 1.0, torch.float32), made.w, made.theta)
+        made._steps = DenseSteps(equations(params, FORMS[form], 1.0, np.float32), made.w, made.theta)
     return made
 
 

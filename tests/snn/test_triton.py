@@ -2,6 +2,7 @@
 
 import logging
 
+import numpy as np
 import pytest
 import torch
 
@@ -41,7 +42,7 @@ def steps_of(
     """A network's weights, thresholds' rise and steps."""
     params = defaults("stdp", form) | {"map_size": w.shape[1], **changes}
     w, theta = w.clone(), w.new_zeros(w.shape[1])
-    return w, theta, kind(equations(params, other or FORMS[form], 1.0, torch.float32), w, theta)
+    return w, theta, kind(equations(params, other or FORMS[form], 1.0, np.float32), w, theta)
 
 
 def present(network: object, spikes: torch.Tensor, n: int, learning: bool) -> list[torch.Tensor]:
