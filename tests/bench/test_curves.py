@@ -75,13 +75,14 @@ def test_a_training_that_nothing_stops_has_the_constraints_of_its_last_epoch() -
     assert measure.stopped(CONFIG, seen, 320) == {"at": None, "score": 0.5, "constraints": [-0.1, -0.1]}
 
 
-@pytest.mark.xfail(strict=True, reason="the table was measured before sums were rounded otherwise: measure it again")
 def test_tabulated_trainings_are_found_again() -> None:
     """The same seed gives the same score, curve and moments of stopping; the first is trained without the script."""
     rows = pd.read_csv(FOLDER / "snn_stdp.csv.gz")
     points = pd.read_csv(FOLDER / "snn_stdp_curves.csv.gz")
     trainer = build_trainer(CONFIG, "cpu", lambda progress: None)
-    rows = rows[rows["decoder"].isin(["all", "vote"]) & (rows["epochs"] == 1)]  # those of one epoch take a second each
+    rows = rows[
+        ~rows["decoder"].isin(["log", "svm"]) & (rows["epochs"] == 1)
+    ]  # scikit-learn's sums differ by processor
     places = np.linspace(0, len(rows) - 1, N_RETRAINED).astype(int)
     unstopped = rows[rows["stop_sequential_excitatory"].isna() & rows["stop_sequential_inhibitory"].isna()]
     for number, (_, row) in enumerate([(0, unstopped.iloc[0]), *rows.iloc[places].iterrows()]):
