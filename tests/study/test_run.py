@@ -284,7 +284,7 @@ def test_status_is_read_while_the_study_runs(snnhpo: Program, toy: Path, environ
     assert status["state"] == "running"
     assert status["completed"] >= 3
     assert status["running"] >= 1
-    assert set(status["best"]) == {"number", "objective", "params", "standard_error", "n"}
+    assert set(status["best"]) == {"number", "objective", "objectives", "params", "standard_error", "n"}
 
 
 def test_the_baseline_is_trial_0(snnhpo: Program, toy: Path) -> None:
