@@ -26,7 +26,7 @@ def write_tables(config: StudyConfig, lines: Path, base: Path) -> None:
     _write([_training(config, row, n_inputs) for row in rows], base.with_name(f"{base.name}.csv.gz"))
     _write([point for row in rows for point in _curve(row)], base.with_name(f"{base.name}_curves.csv.gz"))
     searched = [row for row in rows if row["source"] != "repeat"]
-    _write([point for row in searched for point in _reports(config, row)], base.with_name(f"{base.name}_stopping.csv"))
+    _write([point for row in searched for point in _reports(row)], base.with_name(f"{base.name}_stopping.csv"))
 
 
 def _write(rows: list[Row], path: Path) -> None:
@@ -90,7 +90,7 @@ def _curve(row: Row) -> list[Row]:
     ]
 
 
-def _reports(config: StudyConfig, row: Row) -> list[Row]:
+def _reports(row: Row) -> list[Row]:
     """Rows for ``snnhpo bench stopping``: what a running trial reports, up to where its own monitors stop it.
 
     The score of a position is the share of right predictions over the second half of the samples seen, and in the end
@@ -107,7 +107,7 @@ def _reports(config: StudyConfig, row: Row) -> list[Row]:
         is_last = place + 1 == len(curve["samples"])
         points.append({
             "trial": row["trial"],
-            "epoch": _short(samples / config.trainer.dataset.train),
+            "epoch": samples,  # finer than an epoch: any position that grows will do
             "score": _short(row["score"]) if is_last else _short(right / predicted) if predicted else "nan",
             "seconds": round(curve["seconds"][place] - seconds + is_last * (row["seconds"] - row["train_seconds"]), 4),
             "feasible": int(end == np.inf and max(row["stopped"]["constraints"]) <= 0),
