@@ -22,8 +22,9 @@ class Draws:
 
     def __init__(self, seed: int) -> None:
         """Begin as ``torch.manual_seed`` does, which takes 32 bits of a seed."""
+        _, key, position, *_ = np.random.RandomState(seed & 0xFFFFFFFF).get_state(legacy=True)  # it seeds as torch does
         self._bits = np.random.MT19937()
-        self._bits._legacy_seeding(seed & 0xFFFFFFFF)
+        self.load_state_dict({"key": key, "position": position})
 
     def uniform(self, shape: tuple[int, ...]) -> Float32s:
         """Numbers from 0 to 1 - 2^-24, as ``torch.rand``."""

@@ -47,7 +47,9 @@ def _cumulated(intensity: float, encoding: EncodingSettings) -> NDArray[np.uint3
         case "bernoulli":
             assert encoding.max_probability is not None  # validated
             cumulated = 1.0 - (1.0 - intensity * encoding.max_probability) ** steps
-        case _:
+        case "poisson_intervals":
             cumulated = pdtr(steps, min(1.0 / rate, 1e300) if rate else 1e300) * (steps > 0)
+        case name:
+            raise AssertionError(f"{name} has no intervals")
     scaled: NDArray[np.float64] = np.minimum(cumulated * 2.0**32, 2.0**32 - 1)
     return scaled.astype(np.uint32)
