@@ -38,7 +38,7 @@ from linear_operator.utils.errors import NanError, NotPSDError
 from numpy.typing import NDArray
 
 from snnhpo_mpi.optim.gp.conditioning import chosen_rows
-from snnhpo_mpi.optim.gp.fit import N_SCALARS, Hyperparameters, centred, dimension_prior, start_at, unpack
+from snnhpo_mpi.optim.gp.fit import N_SCALARS, Hyperparameters, best_theta, centred, dimension_prior, unpack
 from snnhpo_mpi.optim.settings import GpSettings, Pair
 
 Array = NDArray[np.float64]
@@ -218,8 +218,6 @@ def fit_anchor(X: Array, y: Array, groups: Groups, rng: np.random.Generator, set
         settings: of the fit: priors, bounds, starts and numbers of steps are those of the fast engine.
     """
     rows, g = chosen_rows(len(X), settings.n_fitted, rng), int(groups.max()) + 1
-    if len(rows) < 2:
-        return Fitted(X, np.clip(dimension_prior(g, settings).mean, *_log_bounds(g, settings)), groups, settings)
 
     def improved(theta: Array, steps: int) -> tuple[float, Array]:
         model = gaussian_process(X[rows], y[rows], theta, groups, settings)
@@ -230,19 +228,7 @@ def fit_anchor(X: Array, y: Array, groups: Groups, rng: np.random.Generator, set
         return float(result.fval), found.numpy()
 
     with alone():
-        max_steps = settings.max_steps
-        tried = max_steps if len(rows) <= settings.n_thorough else min(settings.n_tried, max_steps)
-        best = min((improved(start_at(g, *start), tried) for start in settings.starts), key=lambda found: found[0])
-        if tried < max_steps:
-            best = improved(best[1], max_steps - tried)
-    return Fitted(X, best[1], groups, settings)
-
-
-def _log_bounds(g: int, settings: GpSettings) -> tuple[Array, Array]:
-    trend = settings.trend_bounds
-    scalars = [settings.variance_bounds, trend, trend, settings.noise_bounds]
-    lower, upper = np.log([settings.lengthscale_bounds] * g + scalars).T
-    return lower, upper
+        return Fitted(X, best_theta(improved, len(rows), g, settings), groups, settings)
 
 
 def condition(fitted: Fitted, X_new: Array, y: Array, X_pending: Array) -> Posterior:

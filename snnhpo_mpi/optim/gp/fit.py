@@ -14,12 +14,13 @@ Notation
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve, lapack
-from scipy.optimize import OptimizeResult, minimize
+from scipy.optimize import minimize
 
 from snnhpo_mpi.optim.gp.kernel import Kernel, matern, matern_slope, scaled_distance
 from snnhpo_mpi.optim.settings import GpSettings
@@ -76,24 +77,43 @@ def fit(X: Array, y: Array, groups: NDArray[np.intp], settings: GpSettings) -> H
         settings: priors, bounds and starts.
     """
     g = int(groups.max()) + 1
-    prior = dimension_prior(g, settings)
+    prior, bounds = dimension_prior(g, settings), np.transpose(log_bounds(g, settings))
+
+    def improved(theta: Array, steps: int) -> tuple[float, Array]:
+        options = {"maxiter": steps, "ftol": settings.tolerance}
+        found = minimize(loss, theta, (X, y, groups, prior, settings), "L-BFGS-B", True, bounds=bounds, options=options)
+        return float(found.fun), found.x
+
+    return unpack(best_theta(improved, len(y), g, settings), groups, settings)
+
+
+def best_theta(
+    improved: Callable[[Array, int], tuple[float, Array]], n_points: int, g: int, settings: GpSettings
+) -> Array:
+    """The best theta ``g + 4`` from all starts; with many points only some steps from each, and the rest from the best.
+
+    Args:
+        improved: theta and a number of steps -> the loss after these steps, and theta there.
+        n_points: that are fitted; of fewer than two the prior's mean is taken.
+        g: number of lengthscales.
+        settings: starts, bounds and numbers of steps.
+    """
+    if n_points < 2:
+        return np.clip(dimension_prior(g, settings).mean, *log_bounds(g, settings))
+    max_steps = settings.max_steps
+    tried = max_steps if n_points <= settings.n_thorough else min(settings.n_tried, max_steps)
+    best = min((improved(start_at(g, *start), tried) for start in settings.starts), key=lambda found: found[0])
+    if tried < max_steps:
+        best = improved(best[1], max_steps - tried)
+    return best[1]
+
+
+def log_bounds(g: int, settings: GpSettings) -> tuple[Array, Array]:
+    """Least and largest theta, each ``g + 4``."""
     trend = settings.trend_bounds
     scalars = [settings.variance_bounds, trend, trend, settings.noise_bounds]
-    bounds = [tuple(np.log(pair)) for pair in [settings.lengthscale_bounds] * g + scalars]
-    if len(y) < 2:
-        return unpack(np.clip(prior.mean, *np.transpose(bounds)), groups, settings)
-
-    def improved(theta: Array, steps: int) -> OptimizeResult:
-        options = {"maxiter": steps, "ftol": settings.tolerance}
-        return minimize(loss, theta, (X, y, groups, prior, settings), "L-BFGS-B", True, bounds=bounds, options=options)
-
-    max_steps = settings.max_steps
-    tried = max_steps if len(y) <= settings.n_thorough else min(settings.n_tried, max_steps)
-    found = [improved(start_at(g, *choice), tried) for choice in settings.starts]
-    best = min(found, key=lambda result: float(result.fun))
-    if tried < max_steps:
-        best = improved(best.x, max_steps - tried)
-    return unpack(best.x, groups, settings)
+    lower, upper = np.log([settings.lengthscale_bounds] * g + scalars).T
+    return lower, upper
 
 
 def start_at(g: int, log_ell: float, log_variance: float, log_trend: float, noise: float) -> Array:
