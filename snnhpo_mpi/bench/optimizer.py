@@ -199,7 +199,8 @@ def run_benchmark(
         settings: ``NAME=VALUE`` of the optimizer's settings that differ from the defaults.
 
     Returns:
-        The keys of design.md section 9, values in the problem's own sense; also ``curves`` ``K x B`` of the incumbent's
+        ``problem``, ``method``, ``budget``, ``pending``, ``best``, ``first_feasible``, ``feasible_share`` and
+        ``ask_s``, values in the problem's own sense; also ``curves`` ``K x B`` of the incumbent's
         noise-free value (None before the first feasible), ``fiftieth_feasible`` as ``first_feasible``, ``failed``
         evaluations of each seed, ``optimum`` (the best noise-free value that is known, None where none is stated),
         ``settings`` and ``feasible_seconds``: mean virtual duration of the feasible trials, which tells a search that

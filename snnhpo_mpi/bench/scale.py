@@ -144,7 +144,7 @@ def _wakes_at(proposer: Proposer, workers: VirtualWorkers) -> float:
 
 
 def measure(n_workers: int, durations: Durations, n_trials: int, n_told: int = 0) -> dict[str, Any]:
-    """In virtual time: the keys of design.md section 9, and more."""
+    """A search of so many trials in virtual time; see ``summary`` for what it gives."""
     workers = VirtualWorkers(n_workers, make_problem(PROBLEM), durations)
     with tempfile.TemporaryDirectory(prefix="snnhpo-scale") as folder:
         watched, until = lead(Path(folder) / "study", workers, workers.clock, n_trials, n_told)
