@@ -1,0 +1,1 @@
+"""Anybody's own ``torch.nn.Module`` as it is: probed, trained and scored."""
