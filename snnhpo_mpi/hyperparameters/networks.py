@@ -75,6 +75,15 @@ LEARNER = _table(
     {"decoder": Hyperparameter("rate", "loss, and how the class is read", choices=SLAYER_DECODERS)},
 )
 
+TORCH = _table(
+    {
+        "epochs": (5, "passes over the training samples"),
+        "batch_size": (32, "samples of a minibatch"),
+        "learning_rate": (1e-3, "step of the optimizer"),
+    },
+    {},
+)
+
 _NEURONS: Mapping[str, Hyperparameter] = MappingProxyType(
     {
         **{name: one for neuron in NEURONS.values() for name, one in neuron.takes.items()},
@@ -125,6 +134,8 @@ def hyperparameters(trainer: str, network: str) -> Mapping[str, Hyperparameter]:
     Raises:
         KeyError: unknown trainer or network.
     """
+    if trainer == "torch":
+        return TORCH
     return LEARNER if ":" in network else NETWORKS[trainer][network]
 
 
