@@ -19,6 +19,7 @@ from snnhpo_mpi.config.settings import (
     SlayerSettings,
     StdpSettings,
     StudyConfig,
+    TorchSettings,
 )
 from snnhpo_mpi.hyperparameters.firing import first_step, most_of_layer, most_spikes
 from snnhpo_mpi.hyperparameters.networks import defaults
@@ -45,6 +46,8 @@ def reach_faults(config: StudyConfig) -> Iterator[Fault]:
             yield from refractory or _Stdp(config, config.trainer).faults()
         case SlayerSettings():
             yield from _slayer_faults(config, config.trainer)
+        case TorchSettings():
+            pass  # what it fires is not known
         case _:
             return
     yield from _chance_faults(config)

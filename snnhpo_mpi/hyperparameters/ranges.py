@@ -73,6 +73,7 @@ RANGES: Mapping[str, Range] = MappingProxyType(
         "window_ms": Range(float, 1e-3, 1e9, "ms"),
         "denoise_ms": Range(float, 0, 1e9, "ms"),
         "downsample": _count(10_000),
+        "output": _count(100, low=0),
         # Monitors.
         "alpha": _count(10**9),
         "beta": Range(float, 0, 1, below=True),
