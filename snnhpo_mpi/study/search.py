@@ -90,7 +90,7 @@ def _lead(request: Request, transport: Transport, say: Say, signals: StopSignals
     task = request.load()
     config, again = task.config, task.retraining
     with task.document.located():
-        data = check_data(config, import_function=False, final=again is not None)  # before any rank starts work
+        data = check_data(config, import_function=False, final=again is not None, read_own=True)  # before any rank works
     if request.tensorboard:
         require_package()
     with task.document.located():

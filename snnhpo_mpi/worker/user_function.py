@@ -209,14 +209,18 @@ def _number(what: str, value: object) -> float:
         raise kind(f"{what} is {reason}") from None
 
 
-def function_file(target: str) -> Path | None:
+def own_file(target: str, key: str) -> Path | None:
     """The file of a ``path/to/file.py:function`` target, None for ``package.module:function``.
+
+    Args:
+        target: as the configuration has it.
+        key: of the configuration, for messages.
 
     Raises:
         ConfigError: no file can have that path here.
     """
     source, _, _ = target.rpartition(":")
-    return expanded(source, "trainer.function") if source.endswith(".py") else None
+    return expanded(source, key) if source.endswith(".py") else None
 
 
 def load_function(target: str, prunes: bool = False) -> Function:
@@ -231,8 +235,8 @@ def load_function(target: str, prunes: bool = False) -> Function:
             cannot. What the import itself raises is passed on.
     """
     source, _, name = target.rpartition(":")
-    file = function_file(target)
     key = "trainer.function"
+    file = own_file(target, key)
     module = import_file(file, key) if file else import_module(source, key)
     function = getattr(module, name, None)
     if not callable(function):

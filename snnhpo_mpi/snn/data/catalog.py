@@ -28,6 +28,8 @@ def overview(root: Path | None) -> Iterator[str]:
 
 def _presence(name: str, root: Path | None) -> str:
     row = DATASETS[name]
+    if row.kind == "own":
+        return "in a configuration: dataset: {name: python, function: ...}"
     try:
         if row.package:
             return f"here ({len(read_images(name, Path(), 'train').y):,} samples)"
