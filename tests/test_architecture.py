@@ -16,6 +16,7 @@ ALLOWED = {
     "arguments": set(),
     "codec": set(),
     "errors": set(),
+    "extras": {"errors"},
     "plain_text": set(),
     "trial": set(),
     "hyperparameters": {"trial"},
@@ -27,8 +28,8 @@ ALLOWED = {
     "master": {"comm", "interfaces", "trial"},
     "worker": {"comm", "config", "errors", "host.process_tuning", "host.signals", "host.subprocesses", "interfaces"}
     | {"host.user_code", "trial"},
-    "optim": {"errors", "interfaces", "space", "trial"},
-    "snn": {"config", "errors", "host.atomic_write", "host.scratch", "host.user_code", "hyperparameters", "interfaces"}
+    "optim": {"errors", "extras", "interfaces", "space", "trial"},
+    "snn": {"config", "errors", "extras", "host.atomic_write", "host.scratch", "host.user_code", "hyperparameters", "interfaces"}
     | {"trial"},
     "record": {"codec", "errors", "host.atomic_write", "hyperparameters", "host.signals", "host.subprocesses", "space"}
     | {"trial"},

@@ -214,6 +214,7 @@ class StudyData:
 
     def frame(self) -> pd.DataFrame:
         """A row a trial, a column a quantity: ``objective_*``, ``constraint_*``, ``params_*``, ``metrics_*``, ..."""
+        require("pandas", "frame()")
         import pandas as pd
 
         names = ["number", "state", "rank", "seed", "objective", "n_scored"]

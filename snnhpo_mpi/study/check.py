@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -22,6 +21,7 @@ from snnhpo_mpi.config import (
     expanded,
 )
 from snnhpo_mpi.errors import ConfigError, said
+from snnhpo_mpi.extras import require
 from snnhpo_mpi.host.device import usable_cores, visible_gpus
 from snnhpo_mpi.hyperparameters.networks import defaults
 from snnhpo_mpi.space import Space
@@ -137,9 +137,10 @@ def check_data(config: StudyConfig, import_function: bool, final: bool = False, 
         elif file and not file.is_file():
             raise ConfigError(f"trainer.function: there is no file {file} (seen from {os.getcwd()})")  # noqa: PTH109
         return Found(f"from {trainer.function}" + ("" if import_function else " (not imported: --import does)"))
-    library = {"stdp": "bindsnet", "slayer": "lava"}.get(trainer.name)
-    if library and importlib.util.find_spec(library) is None:
-        raise ConfigError(f"trainer.name: {trainer.name} needs the package {library}, which is not installed")
+    if isinstance(trainer, StdpSettings):
+        require("numba", "trainer.name: stdp")
+    if not isinstance(trainer, TorchSettings) and trainer.engine == "library":
+        require({"stdp": "bindsnet", "slayer": "lava"}[trainer.name], "trainer.engine: library")
     data = _own_data(config, import_function or read_own, final) if trainer.dataset.function else _data(config, final)
     text, tree = data.text, ""
     if ":" in trainer.network:
