@@ -132,16 +132,19 @@ class BudgetSettings(Settings):
 class OptimizerSettings(Settings):
     """How hyperparameters are proposed."""
 
-    name: Literal["scbo", "sobol", "random", "replay"] = "scbo"
-    """``scbo`` learns; ``sobol`` and ``random`` do not; ``replay`` repeats the configurations of another study."""
+    name: Literal["scbo", "sobol", "random", "replay", "optuna_tpe", "optuna_gp", "python"] = "scbo"
+    """``scbo`` learns; ``sobol`` and ``random`` do not; ``replay`` repeats the configurations of another study;
+    ``optuna_tpe`` and ``optuna_gp`` are Optuna's (``pip install 'snnhpo_mpi[optuna]'``); ``python`` is one of yours."""
     engine: Literal["fast", "library"] = "fast"
     """``scbo`` only. Who computes its models: ``fast`` is our own core, ``library`` BoTorch and GPyTorch, which takes
     many times as long for each proposal."""
     initial: Annotated[int, _within("initial")] = 20
-    """Sobol points before the first model."""
+    """Sobol points before the first model; of ``optuna_tpe`` and ``optuna_gp`` random trials told before theirs."""
     study: Path | None = None
     """``replay`` only: the results folder whose configurations are evaluated again, in order, after the baseline if
     there is one."""
+    function: Annotated[str, AfterValidator(function_target)] | None = None
+    """``python`` only: the class of your optimizer, ``path/to/file.py:Class`` or ``package.module:Class``."""
 
 
 class DatasetSettings(Settings):

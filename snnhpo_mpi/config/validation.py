@@ -141,8 +141,13 @@ def _inconsistencies(config: StudyConfig) -> Iterator[Fault]:
         )
     if (config.optimizer.name == "replay") != (config.optimizer.study is not None):
         yield ("optimizer", "study"), "is the results folder that replay follows: needed by replay, and by nothing else"
+    if (config.optimizer.name == "python") != (config.optimizer.function is not None):
+        yield (
+            ("optimizer", "function"),
+            "is the class of one's own optimizer, path/to/file.py:Class: needed by python, and by nothing else",
+        )
     if config.optimizer.engine != "fast" and config.optimizer.name != "scbo":
-        yield ("optimizer", "engine"), f"belongs to scbo: {config.optimizer.name} has no models to compute"
+        yield ("optimizer", "engine"), f"belongs to scbo, found {config.optimizer.name}"
     for name in [name for name in config.fixed if name in config.space]:
         yield ("fixed", name), "is searched too (space): a hyperparameter is either fixed or searched"
     if isinstance(config.trainer, PythonSettings):
