@@ -84,7 +84,7 @@ def own_optimizer(config: StudyConfig) -> Optimizer:
     key, target = "optimizer.function", config.optimizer.function
     assert target is not None  # validated
     try:
-        make = named_in(target, key)
+        make = named_in(target, key, "class")
     except ConfigError:
         raise
     except (Exception, SystemExit) as error:
