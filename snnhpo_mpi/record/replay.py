@@ -71,13 +71,16 @@ def _interim(table: Table, row: int) -> Interim:
 
 
 def repeat_of(table: Table, row: int) -> Repeat:
-    """A row of the repeats."""
+    """A row of the repeats; an early record of schema 2 tells of completed ones alone, and not that they are."""
+    score, state = float(table.column("repeats/score")[row]), table.column("repeats/state")[row].decode()
     return Repeat(
         number=int(table.columns["repeats/number"][row]),
         seed=int(table.columns["repeats/seed"][row]),
         split=table.columns["repeats/split"][row].decode(),
-        score=float(table.columns["repeats/score"][row]),
+        score=None if np.isnan(score) else score,
         n_scored=_count(table, "repeats/n_scored", row),
+        state=State(state or State.COMPLETED),
+        feasible=bool(table.column("repeats/feasible")[row]),
     )
 
 
