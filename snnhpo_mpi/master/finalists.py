@@ -94,9 +94,12 @@ class Finalists:
         return trial
 
     def seconds(self, n_workers: int) -> float:
-        """How long so many workers will take for what is left, by what these configurations took in the search."""
+        """How long so many workers will take for what is left, by what these configurations took in the search.
+
+        What they run at present has to end first.
+        """
         longest_s = max((one.seconds for one in self._best), default=0.0)
-        return SLACK * longest_s * math.ceil(sum(1 for _ in self._left()) / max(1, n_workers))
+        return SLACK * longest_s * (1 + math.ceil(sum(1 for _ in self._left()) / max(1, n_workers)))
 
     def repeated(self, outcome: Outcome, rank: int, at: float, seconds: float) -> Repeated:
         """What a training gave, as the event of the record."""
