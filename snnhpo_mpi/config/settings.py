@@ -248,6 +248,15 @@ class PruningSettings(Settings):
     """Share of the trials that finish whatever they report, so that what is learnt of gains stays honest."""
 
 
+class FinalistsSettings(Settings):
+    """Train the best few configurations again at the budget's end, and choose among them by what that gives."""
+
+    count: Annotated[int, _within("count")]
+    """How many configurations, the best by the search's own scores."""
+    repeats: Annotated[int, _within("repeats")] = 3
+    """Trainings of each, with other seeds and on other splits of the training set."""
+
+
 class WorkerSettings(Settings):
     """What a worker rank gets."""
 
@@ -311,6 +320,8 @@ class StudyConfig(Settings):
     """Whether a network that learns nothing is stopped."""
     pruning: PruningSettings = PruningSettings()
     """Whether trials that cannot win are stopped, and by which rule."""
+    finalists: FinalistsSettings | None = None
+    """Whether the best configurations are trained again at the end."""
     workers: WorkerSettings = WorkerSettings()
     """What each worker rank gets."""
     record: RecordSettings = RecordSettings()

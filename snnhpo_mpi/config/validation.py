@@ -178,6 +178,12 @@ def _inconsistencies(config: StudyConfig) -> Iterator[Fault]:
         if (package := DATASETS[name].package) and config.trainer.dataset.path is not None:
             yield ("trainer", "dataset", "path"), f"is not used by {name}, which comes with {package}"
     yield from _baseline_faults(config)
+    trials = config.budget.trials
+    if config.finalists is not None and trials is not None and config.finalists.count > trials:
+        yield (
+            ("finalists", "count"),
+            f"must be at most the {trials} trials of the budget, found {config.finalists.count}",
+        )
 
 
 def _encoding_faults(dataset: DatasetSettings, encoding: EncodingSettings) -> Iterator[Fault]:

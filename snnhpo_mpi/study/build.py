@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
@@ -19,7 +19,7 @@ from snnhpo_mpi.errors import ConfigError, said
 from snnhpo_mpi.interfaces import Optimizer, PrunedAt, Report, Trainer
 from snnhpo_mpi.record import Candidate, read
 from snnhpo_mpi.space import Space
-from snnhpo_mpi.trial import ParamValue, trial_seed
+from snnhpo_mpi.trial import Outcome, ParamValue, Trial, trial_seed
 
 if TYPE_CHECKING:
     from snnhpo_mpi.snn.data import Split
@@ -174,15 +174,31 @@ def _network_trainer(
     from snnhpo_mpi.snn.trainer import NetworkTrainer
 
     assert not isinstance(config.trainer, PythonSettings)
-    split = (load_final if final else load)(config.trainer.dataset, config.study.seed, config.trainer.encoding)
+    data = config.trainer.dataset, config.study.seed, config.trainer.encoding
     if device != "cpu":  # a core needs no torch to train by STDP
         from snnhpo_mpi.snn.device import checked
 
         checked(device)
-    task = _task(config, split, device)
-    task.prepare()
     kept = Checkpoints(checkpoints, config, device)
-    return NetworkTrainer(config, split, task.defaults, task.learner, device, *line, kept, networks)
+
+    def on(split: Split) -> Trainer:
+        task = _task(config, split, device)
+        task.prepare()
+        return NetworkTrainer(config, split, task.defaults, task.learner, device, *line, kept, networks)
+
+    return _BySplit(on(load_final(*data) if final else load(*data)), lambda repeat: on(load(*data, repeat)))
+
+
+@dataclass(frozen=True, slots=True)
+class _BySplit:
+    """Trains trials on the split of the search, and repeats of them each on another, of which it keeps none."""
+
+    search: Trainer
+    another: Callable[[int], Trainer]
+
+    def evaluate(self, trial: Trial) -> Outcome:
+        """See ``Trainer``."""
+        return (self.another(trial.repeat) if trial.repeat else self.search).evaluate(trial)
 
 
 def _task(config: StudyConfig, split: Split, device: str) -> StdpTask | SlayerTask:
