@@ -25,6 +25,7 @@ from snnhpo_mpi.config.settings import (
     EncodingSettings,
     PythonSettings,
     StudyConfig,
+    TorchSettings,
 )
 from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.hyperparameters.hyperparameter import Hyperparameter
@@ -159,14 +160,18 @@ def _inconsistencies(config: StudyConfig) -> Iterator[Fault]:
     else:
         table = hyperparameters(config.trainer.name, config.trainer.network)
         if ":" not in config.trainer.network:  # else its class is asked, when it is imported
+            assert not isinstance(config.trainer, TorchSettings)
             yield from _unknown_names(config, table)
             yield from _unknown_layers(config, LAYERS[config.trainer.network])
             yield from _neuron_faults(config, table)
         yield from _value_faults(config, table)
         yield from _inexact_values(config, table)
         yield from _repeated_layers(config)
+        if config.trainer.name == "torch" and config.saturation:
+            yield ("saturation",), "is for networks of ours, whose refractory periods are known"
         yield from _encoding_faults(config.trainer.dataset, config.trainer.encoding)
-        yield from _saturation_faults(config)
+        if config.trainer.name != "torch":
+            yield from _saturation_faults(config)
         yield from _rule_faults(config)
         for index, name in enumerate(config.objectives):
             if name != ACCURACY:
@@ -202,7 +207,7 @@ def _unknown_names(config: StudyConfig, table: Mapping[str, Hyperparameter]) -> 
 
 def _neuron_faults(config: StudyConfig, table: Mapping[str, Hyperparameter]) -> Iterator[Fault]:
     """Neurons that the library's engine has no blocks of."""
-    assert not isinstance(config.trainer, PythonSettings)
+    assert not isinstance(config.trainer, PythonSettings | TorchSettings)
     if "neuron" not in table or config.trainer.engine == "fast":
         return
     searched = config.space.get("neuron")

@@ -13,6 +13,7 @@ from snnhpo_mpi.config import (
     SlayerSettings,
     StdpSettings,
     StudyConfig,
+    TorchSettings,
     expanded,
 )
 from snnhpo_mpi.errors import ConfigError, said
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from snnhpo_mpi.snn.data import Split
     from snnhpo_mpi.snn.slayer.learner import SlayerTask
     from snnhpo_mpi.snn.stdp.learner import StdpTask
+    from snnhpo_mpi.snn.torch.learner import TorchTask
 
 RETRAIN_SEED = 2**31  # in the place of a trial's number, where no search has one
 
@@ -146,7 +148,7 @@ def build_trainer(
         ConfigError: what it needs is not there: data, library, function, a working device.
     """
     match config.trainer:
-        case StdpSettings() | SlayerSettings():
+        case StdpSettings() | SlayerSettings() | TorchSettings():
             return _network_trainer(config, device, (report, pruned_at), checkpoints, final, networks)
         case PythonSettings():
             from snnhpo_mpi.worker.user_function import trainer_from
@@ -201,12 +203,18 @@ class _BySplit:
         return (self.another(trial.repeat) if trial.repeat else self.search).evaluate(trial)
 
 
-def _task(config: StudyConfig, split: Split, device: str) -> StdpTask | SlayerTask:
+def _task(config: StudyConfig, split: Split, device: str) -> StdpTask | SlayerTask | TorchTask:
     """What the trials of a study train; imports its library."""
-    if isinstance(config.trainer, StdpSettings):
-        from snnhpo_mpi.snn.stdp.learner import StdpTask
+    match config.trainer:
+        case StdpSettings():
+            from snnhpo_mpi.snn.stdp.learner import StdpTask
 
-        return StdpTask(config, split, device)
-    from snnhpo_mpi.snn.slayer.learner import SlayerTask
+            return StdpTask(config, split, device)
+        case SlayerSettings():
+            from snnhpo_mpi.snn.slayer.learner import SlayerTask
 
-    return SlayerTask(config, split, device)
+            return SlayerTask(config, split, device)
+        case _:
+            from snnhpo_mpi.snn.torch.learner import TorchTask
+
+            return TorchTask(config, split, device)
