@@ -14,15 +14,16 @@ from snnhpo_mpi.errors import ConfigError
 EXTRAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "stdp": ("bindsnet", "numba", "sklearn"),
-        "library": ("botorch", "gpytorch", "linear_operator"),
+        "library": ("botorch", "gpytorch"),
         "data": ("mlxtend", "torchvision"),
         "events": ("tonic",),
-        "figures": ("matplotlib", "plotly", "jinja2", "markupsafe", "sklearn"),
-        "export": ("pandas", "pyarrow", "optuna"),
+        "figures": ("matplotlib", "plotly", "jinja2", "sklearn"),
+        "optuna": ("optuna", "greenlet"),
+        "export": ("pandas", "pyarrow"),
         "tensorboard": ("tensorboardX",),
         "libraries": ("snntorch", "spikingjelly", "norse"),
         "nir": ("nir",),
-        "bench": ("optuna", "cocoex", "cma", "sklearn"),
+        "bench": ("cocoex", "cma", "pandas", "sklearn"),
     }
 )
 """Extra -> the modules of the packages that it installs."""
