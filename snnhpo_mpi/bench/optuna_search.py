@@ -26,8 +26,13 @@ class OptunaSearch:
         self._out: dict[int, Any] = {}
 
     def adopt(self, trial: Trial) -> None:
-        """Not needed by the benchmark."""
-        raise NotImplementedError
+        """A trial that was asked before, by another process, is pending."""
+        x, values = self._space.encode(trial.params), {}
+        for name, columns in self._space.columns.items():
+            is_choice = columns.stop - columns.start > 1
+            values[name] = int(np.argmax(x[columns])) if is_choice else float(x[columns.start])
+        self._study.enqueue_trial(values)
+        self.ask()
 
     def ask(self) -> Proposal:
         """Each column of the space, in [0, 1], is a float of the study; a categorical is a categorical."""

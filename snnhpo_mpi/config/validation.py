@@ -17,14 +17,12 @@ from pydantic import ValidationError
 from snnhpo_mpi.config.datasets import DATASETS
 from snnhpo_mpi.config.document import Document, KeyPath, apply_override, dotted, read_document
 from snnhpo_mpi.config.faults import Fault, faults_of, shown, suggest
+from snnhpo_mpi.config.parameters import CategoricalParameter, IntParameter, Parameter
 from snnhpo_mpi.config.reach import reach_faults
 from snnhpo_mpi.config.settings import (
     BaselineSettings,
-    CategoricalParameter,
     DatasetSettings,
     EncodingSettings,
-    IntParameter,
-    Parameter,
     PythonSettings,
     StudyConfig,
 )

@@ -8,8 +8,6 @@ Constraints may also be given by name: ``{"silent": -0.1}``. A function that tak
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import inspect
 import random
 import sys
@@ -23,6 +21,7 @@ import numpy as np
 
 from snnhpo_mpi.config import PythonSettings, StudyConfig, expanded
 from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.host.user_code import import_file, import_module
 from snnhpo_mpi.interfaces import PrunedAt, Report
 from snnhpo_mpi.trial import ACCURACY, Interim, Outcome, Params, State, Trial
 from snnhpo_mpi.worker.numbers import NotANumberError, as_float, metrics_of, shown
@@ -233,7 +232,8 @@ def load_function(target: str, prunes: bool = False) -> Function:
     """
     source, _, name = target.rpartition(":")
     file = function_file(target)
-    module = import_file(file) if file else _import_module(source)
+    key = "trainer.function"
+    module = import_file(file, key) if file else import_module(source, key)
     function = getattr(module, name, None)
     if not callable(function):
         raise ConfigError(f"trainer.function: {source} has no function {name}")
@@ -273,37 +273,3 @@ def takes_report(function: Any) -> bool:
         return "report" in inspect.signature(function).parameters
     except (TypeError, ValueError):
         return False
-
-
-def import_file(path: Path, key: str = "trainer.function") -> Any:
-    """The module of a file, which can import its neighbours.
-
-    Args:
-        path: of the file.
-        key: or option that named it, for the message.
-
-    Raises:
-        ConfigError: there is no such file. What the import itself raises is passed on.
-    """
-    if not path.is_file():
-        raise ConfigError(f"{key}: there is no file {path} (seen from {Path.cwd()})")
-    if (folder := str(path.parent.resolve())) not in sys.path:
-        sys.path.insert(0, folder)  # so that the file can import its neighbours
-    name = f"user_function_{path.stem}"  # never the name of another module
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-def _import_module(name: str) -> Any:
-    if (folder := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, folder)
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name and (name == error.name or name.startswith(f"{error.name}.")):
-            raise ConfigError(f"trainer.function: there is no module {name} (seen from {Path.cwd()})") from error
-        raise
