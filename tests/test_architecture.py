@@ -52,6 +52,7 @@ LIBRARIES = {
     "numba": ("snn/stdp/engines/",),
     "lava": ("snn/slayer/lava.py", "snn/slayer/lava_kernels/"),
     "tonic": ("snn/data/",),
+    "nir": ("snn/nir/",),
     "optuna": ("bench/", "report/export.py"),
     "cma": ("bench/cma_es.py",),
     "cocoex": ("bench/coco.py",),

@@ -12,7 +12,6 @@ of the network does in step t, layer l of the graph does in step t - l.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 

@@ -41,8 +41,13 @@ def spikes(n_samples: int = 6, shape: tuple[int, ...] = SHAPE) -> Tensor:
 @pytest.mark.parametrize("delays", [False, True])
 @pytest.mark.parametrize(
     ("neuron", "decays"),
-    [("lif", {"voltage_decay": 0.03}), ("lif", {"voltage_decay": 0.0}), ("lif", {"voltage_decay": 1.0})]
-    + [("cuba", {"current_decay": 0.25, "voltage_decay": 0.1}), ("cuba", {"current_decay": 1.0, "voltage_decay": 0.3})],
+    [
+        ("lif", {"voltage_decay": 0.03}),
+        ("lif", {"voltage_decay": 0.0}),
+        ("lif", {"voltage_decay": 1.0}),
+        ("cuba", {"current_decay": 0.25, "voltage_decay": 0.1}),
+        ("cuba", {"current_decay": 1.0, "voltage_decay": 0.3}),
+    ],
 )
 def test_a_file_fires_the_spikes_of_its_network(
     name: str, delays: bool, neuron: str, decays: dict[str, float], tmp_path: Path
