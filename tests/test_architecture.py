@@ -53,7 +53,7 @@ LIBRARIES = {
     "lava": ("snn/slayer/lava.py", "snn/slayer/lava_kernels/"),
     "tonic": ("snn/data/",),
     "nir": ("snn/nir/",),
-    "optuna": ("bench/", "report/export.py"),
+    "optuna": ("optim/optuna_search.py", "report/export.py"),
     "cma": ("bench/cma_es.py",),
     "cocoex": ("bench/coco.py",),
     "pydantic": ("codec.py", "config/", "analysis/partial_dependence.py"),
