@@ -17,14 +17,12 @@ from pydantic import ValidationError
 from snnhpo_mpi.config.datasets import DATASETS
 from snnhpo_mpi.config.document import Document, KeyPath, apply_override, dotted, read_document
 from snnhpo_mpi.config.faults import Fault, faults_of, shown, suggest
+from snnhpo_mpi.config.parameters import CategoricalParameter, IntParameter, Parameter
 from snnhpo_mpi.config.reach import reach_faults
 from snnhpo_mpi.config.settings import (
     BaselineSettings,
-    CategoricalParameter,
     DatasetSettings,
     EncodingSettings,
-    IntParameter,
-    Parameter,
     PythonSettings,
     StudyConfig,
     TorchSettings,
@@ -142,8 +140,13 @@ def _inconsistencies(config: StudyConfig) -> Iterator[Fault]:
         )
     if (config.optimizer.name == "replay") != (config.optimizer.study is not None):
         yield ("optimizer", "study"), "is the results folder that replay follows: needed by replay, and by nothing else"
+    if (config.optimizer.name == "python") != (config.optimizer.function is not None):
+        yield (
+            ("optimizer", "function"),
+            "is the class of one's own optimizer, path/to/file.py:Class: needed by python, and by nothing else",
+        )
     if config.optimizer.engine != "fast" and config.optimizer.name != "scbo":
-        yield ("optimizer", "engine"), f"belongs to scbo: {config.optimizer.name} has no models to compute"
+        yield ("optimizer", "engine"), f"belongs to scbo, found {config.optimizer.name}"
     for name in [name for name in config.fixed if name in config.space]:
         yield ("fixed", name), "is searched too (space): a hyperparameter is either fixed or searched"
     if isinstance(config.trainer, PythonSettings):
@@ -166,7 +169,7 @@ def _inconsistencies(config: StudyConfig) -> Iterator[Fault]:
         yield from _repeated_layers(config)
         if config.trainer.name == "torch" and config.saturation:
             yield ("saturation",), "is for networks of ours, whose refractory periods are known"
-        yield from _encoding_faults(config.trainer.dataset, config.trainer.encoding)
+        yield from _encoding_faults(config.trainer.name, config.trainer.dataset, config.trainer.encoding)
         if config.trainer.name != "torch":
             yield from _saturation_faults(config)
         yield from _rule_faults(config)
@@ -180,13 +183,24 @@ def _inconsistencies(config: StudyConfig) -> Iterator[Fault]:
         if (package := DATASETS[name].package) and config.trainer.dataset.path is not None:
             yield ("trainer", "dataset", "path"), f"is not used by {name}, which comes with {package}"
     yield from _baseline_faults(config)
+    trials = config.budget.trials
+    if config.finalists is not None and trials is not None and config.finalists.count > trials:
+        yield (
+            ("finalists", "count"),
+            f"must be at most the {trials} trials of the budget, found {config.finalists.count}",
+        )
 
 
-def _encoding_faults(dataset: DatasetSettings, encoding: EncodingSettings) -> Iterator[Fault]:
-    is_recording = DATASETS[dataset.name].kind == "recordings"
-    if is_recording != (encoding.name == "events"):
+def _encoding_faults(trainer: str, dataset: DatasetSettings, encoding: EncodingSettings) -> Iterator[Fault]:
+    kind, where = DATASETS[dataset.name].kind, ("trainer", "encoding", "name")
+    is_recording = kind == "recordings"
+    if kind != "own" and is_recording != (encoding.name == "events"):
         needed = "events" if is_recording else "one for images: poisson, bernoulli, latency, ..."
-        yield ("trainer", "encoding", "name"), f"must be {needed}, as {dataset.name} is data of that kind"
+        yield where, f"must be {needed}, as {dataset.name} is data of that kind"
+    elif kind != "own" and encoding.name == "none":
+        yield where, f"must be one for images: poisson, bernoulli, latency, ..., as {dataset.name} has no spikes"
+    if encoding.name == "direct" and trainer == "stdp":
+        yield where, "must be one that makes spikes: those are what stdp learns from; direct shows the image itself"
 
 
 def _unknown_names(config: StudyConfig, table: Mapping[str, Hyperparameter]) -> Iterator[Fault]:

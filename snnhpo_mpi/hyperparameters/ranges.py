@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from snnhpo_mpi.trial import MOST_REPEATS
+
 EXACT = 2**53  # whole numbers up to here are exact as floating-point numbers
 DAY_S = 86400.0
 MAX_STEPS = 100_000  # time steps of a sample; a refractory period beyond them would last for ever
@@ -83,6 +85,9 @@ RANGES: Mapping[str, Range] = MappingProxyType(
         "share": _SHARE,
         "after_epochs": _count(100_000),
         "spare": Range(float, 0, 1, below=True),
+        # Finalists.
+        "count": _count(1000),
+        "repeats": _count(MOST_REPEATS - 1),
         # The search space's own bounds.
         "integer": Range(int, -EXACT, EXACT),
         "real": Range(float, -sys.float_info.max, sys.float_info.max),

@@ -209,14 +209,38 @@ def _number(what: str, value: object) -> float:
         raise kind(f"{what} is {reason}") from None
 
 
-def function_file(target: str) -> Path | None:
+def function_file(target: str, key: str = "trainer.function") -> Path | None:
     """The file of a ``path/to/file.py:function`` target, None for ``package.module:function``.
+
+    Args:
+        target: as the configuration has it.
+        key: of the configuration, for messages.
 
     Raises:
         ConfigError: no file can have that path here.
     """
     source, _, _ = target.rpartition(":")
-    return expanded(source, "trainer.function") if source.endswith(".py") else None
+    return expanded(source, key) if source.endswith(".py") else None
+
+
+def named_in(target: str, key: str, kind: str) -> Any:
+    """What ``package.module:name`` or ``path/to/file.py:name`` names, both as seen from the working directory.
+
+    Args:
+        target: names it.
+        key: of the configuration that has the target, for messages.
+        kind: what it should be, for messages: a function, or a class.
+
+    Raises:
+        ConfigError: it is not there, or cannot be called. What the import itself raises is passed on.
+    """
+    source, _, name = target.rpartition(":")
+    file = function_file(target, key)
+    module = import_file(file, key) if file else import_module(source, key)
+    found = getattr(module, name, None)
+    if not callable(found):
+        raise ConfigError(f"{key}: {source} has no {kind} {name}")
+    return found
 
 
 def load_function(target: str, prunes: bool = False) -> Function:
@@ -230,13 +254,7 @@ def load_function(target: str, prunes: bool = False) -> Function:
         ConfigError: it is not there, or cannot be called with (params, seed, device), or would have to report and
             cannot. What the import itself raises is passed on.
     """
-    source, _, name = target.rpartition(":")
-    file = function_file(target)
-    key = "trainer.function"
-    module = import_file(file, key) if file else import_module(source, key)
-    function = getattr(module, name, None)
-    if not callable(function):
-        raise ConfigError(f"trainer.function: {source} has no function {name}")
+    function, name = named_in(target, "trainer.function", "function"), target.rpartition(":")[2]
     if reason := unfit(function):
         raise ConfigError(f"trainer.function: {target} {reason}; it is called as {name}(params, seed, device)")
     if prunes and not takes_report(function):
