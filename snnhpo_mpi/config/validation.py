@@ -169,7 +169,7 @@ def _inconsistencies(config: StudyConfig) -> Iterator[Fault]:
         yield from _repeated_layers(config)
         if config.trainer.name == "torch" and config.saturation:
             yield ("saturation",), "is for networks of ours, whose refractory periods are known"
-        yield from _encoding_faults(config.trainer.dataset, config.trainer.encoding)
+        yield from _encoding_faults(config.trainer.name, config.trainer.dataset, config.trainer.encoding)
         if config.trainer.name != "torch":
             yield from _saturation_faults(config)
         yield from _rule_faults(config)
@@ -191,11 +191,16 @@ def _inconsistencies(config: StudyConfig) -> Iterator[Fault]:
         )
 
 
-def _encoding_faults(dataset: DatasetSettings, encoding: EncodingSettings) -> Iterator[Fault]:
-    is_recording = DATASETS[dataset.name].kind == "recordings"
-    if is_recording != (encoding.name == "events"):
+def _encoding_faults(trainer: str, dataset: DatasetSettings, encoding: EncodingSettings) -> Iterator[Fault]:
+    kind, where = DATASETS[dataset.name].kind, ("trainer", "encoding", "name")
+    is_recording = kind == "recordings"
+    if kind != "own" and is_recording != (encoding.name == "events"):
         needed = "events" if is_recording else "one for images: poisson, bernoulli, latency, ..."
-        yield ("trainer", "encoding", "name"), f"must be {needed}, as {dataset.name} is data of that kind"
+        yield where, f"must be {needed}, as {dataset.name} is data of that kind"
+    elif kind != "own" and encoding.name == "none":
+        yield where, f"must be one for images: poisson, bernoulli, latency, ..., as {dataset.name} has no spikes"
+    if encoding.name == "direct" and trainer == "stdp":
+        yield where, "must be one that makes spikes: those are what stdp learns from; direct shows the image itself"
 
 
 def _unknown_names(config: StudyConfig, table: Mapping[str, Hyperparameter]) -> Iterator[Fault]:

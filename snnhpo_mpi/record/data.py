@@ -15,6 +15,7 @@ from typing_extensions import TypedDict
 
 from snnhpo_mpi import codec
 from snnhpo_mpi.errors import RecordError, refusal
+from snnhpo_mpi.extras import require
 from snnhpo_mpi.record import recovery, snapshot
 from snnhpo_mpi.record.entries import Proposed
 from snnhpo_mpi.record.lock import is_live
@@ -219,6 +220,7 @@ class StudyData:
 
     def frame(self) -> pd.DataFrame:
         """A row a trial, a column a quantity: ``objective_*``, ``constraint_*``, ``params_*``, ``metrics_*``, ..."""
+        require("pandas", "frame()")
         import pandas as pd
 
         names = ["number", "state", "rank", "seed", "objective", "n_scored"]

@@ -45,7 +45,8 @@ class SavedNetwork:
         """Read images.
 
         Args:
-            images: ``B x C x H x W`` uint8, an array, a tensor or samples of ``data``.
+            images: ``B x C x H x W`` uint8, of the encoding ``direct`` also float32: an array, a tensor or samples of
+                ``data``.
             seed: of the spike trains that stand for them, and of whatever else the network draws.
 
         Returns:
@@ -55,9 +56,10 @@ class SavedNetwork:
             ValueError: images of another shape or type.
         """
         shown = np.asarray(images.cpu() if isinstance(images, Tensor) else images)
-        if shown.dtype != np.uint8 or shown.shape[1:4] != self.input_shape:
+        kinds = (np.uint8, np.float32) if self._reader.encoding.name == "direct" else (np.uint8,)
+        if shown.dtype not in kinds or shown.shape[1:4] != self.input_shape:
             wanted = " x ".join(map(str, ("B", *self.input_shape)))
-            raise ValueError(f"images must be {wanted} of uint8, found {shown.shape} of {shown.dtype}")
+            raise ValueError(f"images must be {wanted} of {' or '.join(kind.__name__ for kind in kinds)}, found {shown.shape} of {shown.dtype}")
         if not len(shown):
             return np.zeros(0, dtype=np.int64)
         with torch.random.fork_rng([self._device] if self._device.type == "cuda" else []):
