@@ -11,15 +11,8 @@ from dataclasses import dataclass
 
 from snnhpo_mpi.config.datasets import DATASETS
 from snnhpo_mpi.config.faults import Fault
-from snnhpo_mpi.config.settings import (
-    CategoricalParameter,
-    FloatParameter,
-    IntParameter,
-    SaturationSettings,
-    SlayerSettings,
-    StdpSettings,
-    StudyConfig,
-)
+from snnhpo_mpi.config.parameters import CategoricalParameter, FloatParameter, IntParameter
+from snnhpo_mpi.config.settings import SaturationSettings, SlayerSettings, StdpSettings, StudyConfig
 from snnhpo_mpi.hyperparameters.firing import first_step, most_of_layer, most_spikes
 from snnhpo_mpi.hyperparameters.networks import defaults
 from snnhpo_mpi.hyperparameters.ranges import MAX_STEPS

@@ -17,14 +17,12 @@ from pydantic import ValidationError
 from snnhpo_mpi.config.datasets import DATASETS
 from snnhpo_mpi.config.document import Document, KeyPath, apply_override, dotted, read_document
 from snnhpo_mpi.config.faults import Fault, faults_of, shown, suggest
+from snnhpo_mpi.config.parameters import CategoricalParameter, IntParameter, Parameter
 from snnhpo_mpi.config.reach import reach_faults
 from snnhpo_mpi.config.settings import (
     BaselineSettings,
-    CategoricalParameter,
     DatasetSettings,
     EncodingSettings,
-    IntParameter,
-    Parameter,
     PythonSettings,
     StudyConfig,
 )
@@ -141,8 +139,13 @@ def _inconsistencies(config: StudyConfig) -> Iterator[Fault]:
         )
     if (config.optimizer.name == "replay") != (config.optimizer.study is not None):
         yield ("optimizer", "study"), "is the results folder that replay follows: needed by replay, and by nothing else"
+    if (config.optimizer.name == "python") != (config.optimizer.function is not None):
+        yield (
+            ("optimizer", "function"),
+            "is the class of one's own optimizer, path/to/file.py:Class: needed by python, and by nothing else",
+        )
     if config.optimizer.engine != "fast" and config.optimizer.name != "scbo":
-        yield ("optimizer", "engine"), f"belongs to scbo: {config.optimizer.name} has no models to compute"
+        yield ("optimizer", "engine"), f"belongs to scbo, found {config.optimizer.name}"
     for name in [name for name in config.fixed if name in config.space]:
         yield ("fixed", name), "is searched too (space): a hyperparameter is either fixed or searched"
     if isinstance(config.trainer, PythonSettings):

@@ -14,9 +14,8 @@ from snnhpo_mpi.config import (
     StdpSettings,
     StudyConfig,
     expanded,
-    outside,
 )
-from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.errors import ConfigError, said
 from snnhpo_mpi.interfaces import Optimizer, PrunedAt, Report, Trainer
 from snnhpo_mpi.record import Candidate, read
 from snnhpo_mpi.space import Space
@@ -62,8 +61,35 @@ def build_optimizer(config: StudyConfig, again: Sequence[Candidate] = ()) -> Opt
             from snnhpo_mpi.optim.replay import Replay
 
             return Replay(_replayed(config, space), seed)
+        case "optuna_tpe" | "optuna_gp":
+            from snnhpo_mpi.optim.optuna_search import OptunaSearch
+
+            n_constraints = len(config.constraint_names)
+            return OptunaSearch(config.optimizer.name, space, n_constraints, seed, config.optimizer.initial)
+        case "python":
+            return own_optimizer(config)
         case _:
             assert_never(config.optimizer.name)
+
+
+def own_optimizer(config: StudyConfig) -> Optimizer:
+    """The user's own optimizer, which runs its module's code.
+
+    Raises:
+        ConfigError: it is not there, or not one.
+    """
+    from snnhpo_mpi.optim.own_optimizer import OwnOptimizer
+    from snnhpo_mpi.worker.user_function import named_in
+
+    key, target = "optimizer.function", config.optimizer.function
+    assert target is not None  # validated
+    try:
+        make = named_in(target, key, "class")
+    except ConfigError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise ConfigError(f"{key}: importing {target} failed: {said(error)}") from error
+    return OwnOptimizer(make, Space(config.space), config.constraint_names, config.study.seed, f"{key}: {target}")
 
 
 def _retraining(candidates: Sequence[Candidate], config: StudyConfig) -> Optimizer:
@@ -86,9 +112,8 @@ def _replayed(config: StudyConfig, space: Space) -> list[dict[str, ParamValue]]:
         )
     trials = [past.trial(row).params for row in range(past.n_trials)]
     for number, params in enumerate(trials):
-        for name, value in params.items():
-            if reason := outside(config.space[name], value):
-                raise ConfigError(f"optimizer.study: trial {number} has {name} = {value}: {reason}")
+        if reason := space.unfit(params):
+            raise ConfigError(f"optimizer.study: trial {number} has {reason}")
     if config.baseline is not None and dict(config.baseline.params) not in trials[:1]:
         trials = [dict(config.baseline.params), *trials]  # trial 0 of this study; the other's follow
     if config.budget.trials is None or config.budget.trials > len(trials):

@@ -23,6 +23,7 @@ from snnhpo_mpi.errors import ConfigError, said
 from snnhpo_mpi.host.device import usable_cores, visible_gpus
 from snnhpo_mpi.hyperparameters.networks import defaults
 from snnhpo_mpi.space import Space
+from snnhpo_mpi.study.build import own_optimizer
 from snnhpo_mpi.study.own_code import try_out
 from snnhpo_mpi.worker.user_function import function_file, load_function
 
@@ -119,8 +120,7 @@ def check_data(config: StudyConfig, import_function: bool, final: bool = False) 
         ConfigError: data, library or function are not there.
     """
     trainer = config.trainer
-    if config.optimizer.study is not None:
-        expanded(config.optimizer.study, "optimizer.study")
+    _check_optimizer(config, import_function)
     if isinstance(trainer, PythonSettings):
         file = function_file(trainer.function)
         if import_function:
@@ -150,6 +150,40 @@ def check_data(config: StudyConfig, import_function: bool, final: bool = False) 
             try_out("trainer.network", trainer.network, f"{__name__}:try_network", given)
         text += f"; for {trainer.network}" + ("" if import_function else " (not imported: --import does)")
     return Found(text, split.sources)
+
+
+def _check_optimizer(config: StudyConfig, import_function: bool) -> None:
+    """Find what the optimizer needs.
+
+    Raises:
+        ConfigError: it is not there.
+    """
+    optimizer = config.optimizer
+    if optimizer.study is not None:
+        expanded(optimizer.study, "optimizer.study")
+    if optimizer.name in ("optuna_tpe", "optuna_gp"):
+        from snnhpo_mpi.optim.optuna_search import optuna_library
+
+        optuna_library(optimizer.name)
+    if optimizer.function is not None:
+        file = function_file(optimizer.function, "optimizer.function")
+        if import_function:
+            given = [config.model_dump_json()]
+            try_out("optimizer.function", optimizer.function, f"{__name__}:try_optimizer", given)
+        elif file and not file.is_file():
+            raise ConfigError(f"optimizer.function: there is no file {file} (seen from {os.getcwd()})")  # noqa: PTH109
+
+
+def try_optimizer(config: str) -> None:
+    """Make the user's optimizer and ask it once; called in a process of its own.
+
+    Args:
+        config: JSON of the study's.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    own_optimizer(StudyConfig.model_validate_json(config)).ask()
 
 
 def try_network(config: str, sample: tuple[int, int, int], n_classes: int) -> None:

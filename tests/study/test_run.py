@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from documents import blocks
 
 from snnhpo_mpi.config import load
 from snnhpo_mpi.record import read
@@ -98,15 +99,26 @@ def test_two_runs_with_one_worker_and_the_same_seed_are_equal(snnhpo: Program, t
     assert trials("a") == trials("b")
 
 
-@pytest.mark.parametrize("settings", [["initial=4"], ["initial=8", "engine=library"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["name=scbo", "initial=4"],
+        ["name=scbo", "initial=8", "engine=library"],
+        ["name=optuna_tpe", "initial=4"],
+        ["name=python", "function=myopt.py:Mine"],
+    ],
+    ids=" ".join,
+)
 def test_a_study_killed_and_resumed_is_the_uncut_one(
     snnhpo: Program, toy: Path, environment: dict[str, str], trials: Trials, settings: list[str]
 ) -> None:
-    changes = [f"optimizer.{setting}" for setting in ["name=scbo", *settings]]
+    (optimizer,) = (code for place, code in blocks("python") if "class Mine" in code)
+    (toy / "myopt.py").write_text(optimizer)
+    changes = [f"optimizer.{setting}" for setting in settings]
     options = tuple(word for change in changes for word in ("--set", change))
     assert snnhpo("run", "toy.yaml", "--results", "uncut", *options).returncode == 0
     process = start(toy, environment, *options, TOY_SECONDS="0.1")
-    wait_for_ended(toy, 6 if len(settings) == 1 else 10)
+    wait_for_ended(toy, 10 if "engine=library" in settings else 6)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     resumed = snnhpo("run", "toy.yaml", "--resume", *options)
