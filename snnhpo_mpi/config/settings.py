@@ -251,9 +251,9 @@ class PruningSettings(Settings):
 class FinalistsSettings(Settings):
     """Train the best few configurations again at the budget's end, and choose among them by what that gives."""
 
-    count: Annotated[int, _within("count")]
+    count: Annotated[int, within("count")]
     """How many configurations, the best by the search's own scores."""
-    repeats: Annotated[int, _within("repeats")] = 3
+    repeats: Annotated[int, within("repeats")] = 3
     """Trainings of each, with other seeds and on other splits of the training set."""
 
 
