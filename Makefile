@@ -23,6 +23,8 @@ $(STAMP): pyproject.toml constraints.txt Makefile
 	$(VENV)/bin/python -m pip install --quiet -c constraints.txt -e '.[all,test]'
 	# lava-dl's metadata pins an old Python and torch, yet its slayer part works with these.
 	$(VENV)/bin/python -m pip install --quiet --no-deps --ignore-requires-python lava-dl==0.6.0
+	# sinabs' metadata wants an old nir and samna, a driver of its chips; its layers need neither.
+	$(VENV)/bin/python -m pip install --quiet --no-deps sinabs==3.1.3
 	command -v mpiexec >/dev/null || $(VENV)/bin/python -m pip install --quiet -c constraints.txt mpich
 	touch $@
 
