@@ -51,7 +51,8 @@ def n_scored(data: StudyData, row: int) -> int | None:
     if data.n_scored[row] >= 0:
         return int(data.n_scored[row])
     trainer = data.config.get("trainer") or {}
-    if data.retraining or trainer.get("name") == "python" or not data.completed[row]:
+    is_share = data.objective_names[0] == ACCURACY
+    if data.retraining or trainer.get("name") == "python" or not data.completed[row] or not is_share:
         return None
     n = (trainer.get("dataset") or {}).get("held_out")
     return n if isinstance(n, int) else None
