@@ -12,7 +12,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from snnhpo_mpi.config.datasets import DATASETS
 from snnhpo_mpi.config.parameters import Parameter
-from snnhpo_mpi.config.text import function_target, network_name
+from snnhpo_mpi.config.text import function_target, loss_name, network_name
+from snnhpo_mpi.hyperparameters.losses import DEFAULT_LOSS
 from snnhpo_mpi.config.values import Duration, Name, Path, Settings, Value, auto_or, within
 from snnhpo_mpi.trial import ACCURACY
 
@@ -218,8 +219,10 @@ class TorchSettings(Settings):
     """Whether N are three axes, channels x height x width, or one; ``auto`` tries them in this order."""
     output: Annotated[int, within("output")] = 0
     """Which element of what ``forward`` returns is read, from 0, where it returns several."""
-    loss: Literal["rate_cross_entropy"] = "rate_cross_entropy"
-    """What is made small."""
+    loss: Annotated[str, AfterValidator(loss_name)] = DEFAULT_LOSS
+    """What is made small, and how the answer is read: ``rate_cross_entropy``, ``count_cross_entropy``,
+    ``max_cross_entropy``, ``last_cross_entropy``, ``count_mean_square``, ``rate``, ``max``; of a regression
+    ``mean_square``, ``last_mean_square``; or a function of yours as ``path/to/file.py:function``."""
     dataset: DatasetSettings
     """What is learnt."""
     encoding: EncodingSettings

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from pathlib import Path
 
 from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.hyperparameters.losses import LOSSES
 
 MAX_PATH_BYTES, MAX_NAME_BYTES = 4095, 255  # of Linux: PATH_MAX without its end, NAME_MAX
 NETWORKS = ("csnn", "csnn_gesture", "dense")
@@ -69,6 +71,21 @@ def function_target(text: str) -> str:
     if not name.isidentifier():
         raise ValueError(f"{name!r} cannot be the name of a function")
     return text
+
+
+def loss_name(text: str) -> str:
+    """A loss of ours, or a function of the user's, as written.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if text in LOSSES:
+        return text
+    if ":" in text:
+        return function_target(text)
+    near = difflib.get_close_matches(text, LOSSES, n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    raise ValueError(f"{', '.join(LOSSES)}, or a function as path/to/file.py:function is needed{hint}")
 
 
 def network_name(text: str) -> str:

@@ -174,7 +174,7 @@ def build_network(
         return load_architecture(name)(shape, n_classes, params, layers)
     if engine == "fast":
         return Csnn(shape, n_classes, params, layers, LAYOUTS[name], initial_weights)
-    
+
     return LavaNetwork(shape, n_classes, params, layers, LAYOUTS[name], initial_weights)
 
 

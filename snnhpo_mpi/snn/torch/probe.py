@@ -172,8 +172,7 @@ def probe(network: torch.nn.Module, presentation: Presentation, samples: Tensor,
         axes = _axes(one, presentation, samples, eyes)
     kinds = {path: type(module).__name__ for path, module in network.named_modules()}
     layers = tuple(
-        Layer(path or OUTPUT, kinds[path], axes[path], eyes.seen[path].n_calls)
-        for path in _spiking(one, eyes, axes)
+        Layer(path or OUTPUT, kinds[path], axes[path], eyes.seen[path].n_calls) for path in _spiking(one, eyes, axes)
     )
     return Found(layers, readout, presentation.features, kinds)
 
