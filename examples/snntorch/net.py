@@ -3,7 +3,7 @@ import torch
 import torch.nn as nn
 
 
-# The network of snnTorch's fifth tutorial. What are global numbers there are arguments here, so that they can be searched.
+# The network of snnTorch's fifth tutorial. Global numbers of the tutorial are arguments, so that they can be searched.
 class Net(nn.Module):
     def __init__(self, num_hidden=1000, beta=0.95, num_inputs=28 * 28, num_outputs=10, num_steps=25):
         super().__init__()

@@ -13,8 +13,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from snnhpo_mpi.config.datasets import DATASETS
 from snnhpo_mpi.config.parameters import Parameter
 from snnhpo_mpi.config.text import function_target, loss_name, network_name
-from snnhpo_mpi.hyperparameters.losses import DEFAULT_LOSS
 from snnhpo_mpi.config.values import Duration, Name, Path, Settings, Value, auto_or, within
+from snnhpo_mpi.hyperparameters.losses import DEFAULT_LOSS
 from snnhpo_mpi.trial import ACCURACY
 
 if TYPE_CHECKING:

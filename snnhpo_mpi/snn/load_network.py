@@ -59,7 +59,9 @@ class SavedNetwork:
         kinds = (np.uint8, np.float32) if self._reader.encoding.name == "direct" else (np.uint8,)
         if shown.dtype not in kinds or shown.shape[1:4] != self.input_shape:
             wanted = " x ".join(map(str, ("B", *self.input_shape)))
-            raise ValueError(f"images must be {wanted} of {' or '.join(kind.__name__ for kind in kinds)}, found {shown.shape} of {shown.dtype}")
+            raise ValueError(
+                f"images must be {wanted} of {' or '.join(kind.__name__ for kind in kinds)}, found {shown.shape} of {shown.dtype}"
+            )
         if not len(shown):
             return np.zeros(0, dtype=np.int64)
         with torch.random.fork_rng([self._device] if self._device.type == "cuda" else []):
