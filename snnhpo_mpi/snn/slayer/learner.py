@@ -174,6 +174,7 @@ def build_network(
         return load_architecture(name)(shape, n_classes, params, layers)
     if engine == "fast":
         return Csnn(shape, n_classes, params, layers, LAYOUTS[name], initial_weights)
+    from snnhpo_mpi.snn.slayer.lava import LavaNetwork  # lava-dl may not be installed
 
     return LavaNetwork(shape, n_classes, params, layers, LAYOUTS[name], initial_weights)
 
