@@ -11,7 +11,6 @@ from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.hyperparameters.losses import LOSSES
 
 MAX_PATH_BYTES, MAX_NAME_BYTES = 4095, 255  # of Linux: PATH_MAX without its end, NAME_MAX
-NETWORKS = ("csnn", "csnn_gesture", "dense")
 _MODULE = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 
 
@@ -86,17 +85,3 @@ def loss_name(text: str) -> str:
     near = difflib.get_close_matches(text, LOSSES, n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
     raise ValueError(f"{', '.join(LOSSES)}, or a function as path/to/file.py:function is needed{hint}")
-
-
-def network_name(text: str) -> str:
-    """One of our networks, or ``package.module:Class``, as written.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    source, colon, name = text.partition(":")
-    is_file = source.endswith(".py")
-    if text in NETWORKS or (colon and _MODULE.fullmatch(source) and name.isidentifier() and not is_file):
-        return text
-    hint = f"; a file is named as a module, {Path(source).stem}:{name or 'Class'}" if is_file else ""
-    raise ValueError(f"{', '.join(NETWORKS)} or a class of one's own as package.module:Class is needed{hint}")

@@ -160,8 +160,7 @@ def _inconsistencies(config: StudyConfig) -> Iterator[Fault]:
                 yield ("trainer", "constraints", index), f"the constraint {name} stands twice: each needs its own name"
     else:
         table = hyperparameters(config.trainer.name, config.trainer.network)
-        if ":" not in config.trainer.network:  # else its class is asked, when it is imported
-            assert not isinstance(config.trainer, TorchSettings)
+        if not isinstance(config.trainer, TorchSettings):  # whose class is asked, when it is imported
             yield from _unknown_names(config, table)
             yield from _unknown_layers(config, LAYERS[config.trainer.network])
             yield from _neuron_faults(config, table)
