@@ -71,10 +71,10 @@ def _range(config: StudyConfig, name: str) -> str:
         return " | ".join(str(choice) for choice in parameter.choices)
     bounds = f"{parameter.low:g} .. {parameter.high:g}"
     kind = "int" if isinstance(parameter, IntParameter) else "float"
-    library = (
-        {} if isinstance(config.trainer, PythonSettings) else defaults(config.trainer.name, config.trainer.network)
-    )
-    default = f", library's default {library[name]:g}" if name in library else ""
+    trainer = config.trainer
+    known = {} if isinstance(trainer, PythonSettings) else defaults(trainer.name, trainer.network)
+    whose = "" if isinstance(trainer, TorchSettings) else "library's "
+    default = f", {whose}default {known[name]:g}" if name in known else ""
     return f"{bounds} ({kind}, {parameter.scale}{default})"
 
 

@@ -90,3 +90,15 @@ def test_a_cut_training_goes_on_exactly(name: str, tmp_path: Path, monkeypatch: 
     assert (resumed.objectives, resumed.constraints) == (uncut.objectives, uncut.constraints)
     for curve in ("train_accuracy", "spikes_auto", "silent_rate_auto", "confusion"):
         assert resumed.curves[curve] == uncut.curves[curve], curve
+
+
+def test_two_trials_of_the_function(monkeypatch: pytest.MonkeyPatch) -> None:
+    study = load_config(ROOT / "examples" / "function" / "search.yaml")
+    optimizer, trainer = build_optimizer(study), build_trainer(study, "cpu", lambda progress: None)
+    names = trainer.evaluate.__self__._function.__globals__  # type: ignore[attr-defined]
+    monkeypatch.setitem(names, "N_TRAIN", 60)
+    monkeypatch.setitem(names, "N_HELD_OUT", 20)
+    for _ in range(2):
+        outcome = trainer.evaluate(optimizer.ask().trial)
+        assert outcome.state is State.COMPLETED and 0 <= outcome.objective <= 1
+        optimizer.tell(outcome)
