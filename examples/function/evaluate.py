@@ -36,7 +36,7 @@ def evaluate(params, seed, device):
 
     n_silent = n_seen = 0
     for batch in rows[torch.randperm(len(rows))].split(params["batch_size"]):
-        hidden, output = counted(images[batch])
+        output = counted(images[batch])[1]
         n_silent += int((output.sum(1) < 1).sum())
         n_seen += len(batch)
         if n_seen > 500 and n_silent > 0.5 * n_seen:  # it will not become the best
