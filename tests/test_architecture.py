@@ -53,6 +53,7 @@ LIBRARIES = {
     "numba": ("snn/stdp/engines/",),
     "lava": ("snn/slayer/lava.py", "snn/slayer/lava_kernels/"),
     "tonic": ("snn/data/",),
+    "nir": ("snn/nir/",),
     "optuna": ("optim/optuna_search.py", "report/export.py"),
     "cma": ("bench/cma_es.py",),
     "cocoex": ("bench/coco.py",),

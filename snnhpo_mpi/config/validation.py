@@ -225,15 +225,24 @@ def _unknown_names(config: StudyConfig, table: Mapping[str, Hyperparameter]) -> 
 
 
 def _neuron_faults(config: StudyConfig, table: Mapping[str, Hyperparameter]) -> Iterator[Fault]:
-    """Neurons that the library's engine has no blocks of."""
+    """Neurons that the library's engine has no blocks of, and hyperparameters that no neuron of the study has."""
     assert not isinstance(config.trainer, PythonSettings | TorchSettings)
-    if "neuron" not in table or config.trainer.engine == "fast":
+    if "neuron" not in table:
         return
     searched = config.space.get("neuron")
     fixed = config.fixed.get("neuron", table["neuron"].default)
-    for name in searched.choices if isinstance(searched, CategoricalParameter) else (fixed,):
-        if name in NEURONS and NEURONS[str(name)].library is None:
+    kinds = searched.choices if isinstance(searched, CategoricalParameter) else (fixed,)
+    known = {str(name): NEURONS[str(name)] for name in kinds if name in NEURONS}
+    for name, kind in known.items():
+        if config.trainer.engine == "library" and kind.library is None:
             yield ("trainer", "engine"), f"must be fast: the library has no neuron {name}"
+    of_some = {name for kind in NEURONS.values() for name in kind.takes}
+    of_these = {name for kind in known.values() for name in kind.takes}
+    if len(known) == len(kinds):
+        for section, names in (("fixed", config.fixed), ("space", config.space)):
+            for name in names:
+                if name in of_some - of_these:
+                    yield (section, name), f"is not a hyperparameter of the neuron {' or '.join(known)}"
 
 
 def _inexact_values(config: StudyConfig, table: Mapping[str, Hyperparameter]) -> Iterator[Fault]:

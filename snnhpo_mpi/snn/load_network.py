@@ -73,8 +73,8 @@ class SavedNetwork:
             return self._reader.classify(shown, seed)
 
 
-def load_network(path: Path | str, device: str = "cpu") -> SavedNetwork:
-    """Load a network that ``snnhpo retrain --save`` wrote.
+def read_contents(path: Path | str, device: str = "cpu") -> dict[str, Any]:
+    """What a file of ``save_network`` holds, by its keys.
 
     Raises:
         RecordError: the file is missing, damaged, or of another kind.
@@ -85,6 +85,16 @@ def load_network(path: Path | str, device: str = "cpu") -> SavedNetwork:
         raise RecordError(f"{path}: cannot be read as a saved network: {error}") from error
     if not isinstance(contents, dict) or contents.get("format") != FORMAT:
         raise RecordError(f"{path}: not a network of this program, or of another version")
+    return contents
+
+
+def load_network(path: Path | str, device: str = "cpu") -> SavedNetwork:
+    """Load a network that ``snnhpo retrain --save`` wrote.
+
+    Raises:
+        RecordError: the file is missing, damaged, or of another kind.
+    """
+    contents = read_contents(path, device)
     where = torch.device(device)
     if contents["trainer"] == "stdp":
         from snnhpo_mpi.snn.stdp import learner as stdp

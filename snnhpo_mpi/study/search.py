@@ -137,6 +137,7 @@ def _search(search: Search) -> tuple[Ending, str]:
             failures=start.failures,
             prune=start.pruner.note,
             finalists=start.finalists,
+            as_told=start.pruner.as_told,
         )
         search.signals.pass_to(master.request_stop)
         ending = master.run()
