@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 
 from snnhpo_mpi.record import StudyData
+from snnhpo_mpi.trial import ACCURACY
 
 
 def score(value: float) -> str:

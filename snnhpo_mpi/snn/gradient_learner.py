@@ -35,7 +35,8 @@ class Learning(Protocol):
             classes: ``B``; of a regression ``B x K`` numbers.
 
         Returns:
-            Predicted classes ``B``, or numbers ``B x K``; layer -> ``B`` spikes of each sample, or ``L x B`` of several; its output.
+            Predicted classes ``B``, or numbers ``B x K``; layer -> ``B`` spikes of each sample, or ``L x B`` of several;
+            its output.
         """
         ...
 
@@ -102,14 +103,10 @@ class GradientLearner:
         spikes = self._presented.spikes(self._split.train_x[rows])
         predicted, found, output = self._learning.train(spikes, labels.to(self._device))
         counts = {layer: n.cpu() for layer, n in found.items()}
-        self._refuse_odd(output, counts, len(rows))
         spiked, answers = {layer: n.numpy() for layer, n in counts.items()}, predicted.cpu()
         if answers.is_floating_point():  # of a regression
             return Learnt(spiked, None, self._saturated(output), answers.numpy())
         return Learnt(spiked, (answers == labels).long().numpy(), self._saturated(output))
-
-    def _refuse_odd(self, output: Tensor, counts: Mapping[str, Tensor], n: int) -> None:
-        """Raise ``ValueError`` unless the output of ``n`` samples and their counts can be judged."""
 
     def _saturated(self, output: Tensor) -> dict[str, Events]:
         """Layer -> ``B``, whether the sample saturates it, where that is watched."""

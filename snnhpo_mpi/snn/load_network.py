@@ -12,6 +12,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from snnhpo_mpi.config import EncodingSettings
 from snnhpo_mpi.errors import RecordError
 from snnhpo_mpi.snn.save_network import FORMAT
 from snnhpo_mpi.trial import Params

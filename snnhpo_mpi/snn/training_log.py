@@ -1,7 +1,8 @@
 """What is known of a training: progress by the clock, and in the end its metrics, curves and outcome.
 
-Running training score of classes: the share of right ones among the samples of the epoch that were predicted *before* they changed the
-network, or while they did; that of the epoch before until the first prediction; 0 where none was ever made. Of a regression: R2 of the numbers told, in the same way.
+Running training score of classes: the share of right ones among the samples of the epoch that were predicted *before*
+they changed the network, or while they did; that of the epoch before until the first prediction; 0 where none was ever
+made. Of a regression: R2 of the numbers told, in the same way.
 """
 
 from __future__ import annotations
