@@ -173,12 +173,7 @@ def _inconsistencies(config: StudyConfig) -> Iterator[Fault]:
         else:
             yield from _saturation_faults(config)
         yield from _rule_faults(config)
-        for index, name in enumerate(config.objectives):
-            if name != ACCURACY:
-                yield (
-                    ("objectives", index),
-                    f"must be {ACCURACY}, which is what {config.trainer.name} measures, found {shown(name)}",
-                )
+        yield from _objective_faults(config)
         name = config.trainer.dataset.name
         if (package := DATASETS[name].package) and config.trainer.dataset.path is not None:
             yield ("trainer", "dataset", "path"), f"is not used by {name}, which comes with {package}"
@@ -189,6 +184,23 @@ def _inconsistencies(config: StudyConfig) -> Iterator[Fault]:
             ("finalists", "count"),
             f"must be at most the {trials} trials of the budget, found {config.finalists.count}",
         )
+
+
+def _objective_faults(config: StudyConfig) -> Iterator[Fault]:
+    """Networks are scored by accuracy, or by R2 where the loss is that of a regression."""
+    trainer, measures = config.trainer, ACCURACY
+    by = trainer.name
+    if isinstance(trainer, TorchSettings):
+        measures, by = loss_kind(trainer.loss).score, f"the loss {trainer.loss}"
+    for index, name in enumerate(config.objectives):
+        if name != measures:
+            said = f"what {by} measures" if by == trainer.name else f"how answers to {by} are scored"
+            yield ("objectives", index), f"must be {measures}, which is {said}, found {shown(name)}"
+    if measures != ACCURACY:
+        if config.chance is not None:
+            yield ("chance",), f"is for classes: {by} is one of a regression"
+        if config.pruning.rule != "none":
+            yield ("pruning", "rule"), f"must be none: {by} is one of a regression, whose trials report no accuracy"
 
 
 def _encoding_faults(trainer: str, dataset: DatasetSettings, encoding: EncodingSettings) -> Iterator[Fault]:

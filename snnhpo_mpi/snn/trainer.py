@@ -60,11 +60,15 @@ class NetworkTrainer:
         gc.collect()  # networks' parts refer to one another: a device's memory must not wait for a sweep by chance
         params = {**self.defaults, **self.config.fixed, **trial.params}
         epochs, n_train = int(params["epochs"]), len(self.split.train_y)
-        stopping = EarlyStopping(self.config, n_train, self.split.n_classes)
+        n_classes = self.split.n_classes if self.split.train_y.ndim == 1 else 1
+        stopping = EarlyStopping(self.config, n_train, n_classes)
         interim = None
         if self.config.pruning.rule != "none" and not trial.repeat:
             interim = InterimReports(trial.number, epochs * n_train, self.report, self.pruned_at)
-        log = TrainingLog(trial.number, stopping, epochs * n_train, self.device, self.report, interim=interim)
+        objective = self.config.objectives[0]
+        log = TrainingLog(
+            trial.number, stopping, epochs * n_train, self.device, self.report, interim=interim, objective=objective
+        )
         learner = self.build(params, trial.seed)
         parts: dict[str, Part] = {"learner": learner, "log": log}
         self.checkpoints.restore(trial, parts)

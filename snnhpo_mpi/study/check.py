@@ -153,11 +153,12 @@ def check_data(config: StudyConfig, import_function: bool, final: bool = False, 
 
 def _data(config: StudyConfig, final: bool) -> Found:
     """The samples of a study, read by way of the node's cache."""
-    from snnhpo_mpi.snn.data import load, load_final
+    from snnhpo_mpi.snn.data import load, load_final, refuse_labels
 
     trainer = config.trainer
     assert not isinstance(trainer, PythonSettings)
     split = (load_final if final else load)(trainer.dataset, config.study.seed, trainer.encoding)
+    refuse_labels(trainer.dataset, split, config.objectives[0])
     held = "test" if final else "held-out"
     shape = " x ".join(str(size) for size in split.train_x.shape[1:4])
     labels = f"{split.n_classes} classes" if split.train_y.ndim == 1 else f"{split.n_classes} numbers each to be told"

@@ -136,3 +136,62 @@ def test_a_missing_file_is_named_without_running_anything(folder: Path, capsys: 
     Path("mydata.py").unlink()
     assert cli.main(["check", "own.yaml"]) == 2
     assert "trainer.dataset.function: there is no file mydata.py" in capsys.readouterr().err
+
+
+NUMBERS = """\
+import numpy as np
+
+
+def load():
+    rng = np.random.default_rng(1)
+    numbers = rng.random(160)
+    return numbers[:, None] * np.linspace(0, 2, 16)[None] + 0.02 * rng.normal(size=(160, 16)), numbers
+"""
+REGRESSION = NETWORK.replace("torch.nn.Linear(hidden, 2)", "torch.nn.Linear(hidden, 1)").replace(
+    "self.output(self.last(self.hidden(self.first(currents))))", "self.last(self.hidden(self.first(currents)))"
+)
+OPTIONS = [
+    f"--set={one}"
+    for one in (
+        "objectives=[r2]",
+        "trainer.loss=mean_square",
+        "trainer.dataset.train=100",
+        "fixed.epochs=15",
+        "stopping=[{layer: hidden, alpha: 1, beta: 0.5}]",
+    )
+]
+
+
+def test_a_regression_is_scored_by_r2(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mydata.py").write_text(NUMBERS)
+    Path("mynet.py").write_text(REGRESSION)
+    assert cli.main(["check", "own.yaml", "--import", *OPTIONS]) == 0
+    assert "1 numbers each to be told" in capsys.readouterr().out
+    assert cli.main(["run", "own.yaml", "--workers", "1", *OPTIONS]) == 0
+    record = read("results/own")
+    assert record.objective_names == ("r2",)
+    assert 0.5 < max(record.objective) < 1
+    assert (record.metrics["r2"] == record.objective).all()
+    assert (record.n_scored < 0).all()  # the error of a share of n samples is not that of R2
+    assert len(record.curves(0)["train_r2"]) == 15
+    assert "held-out r2" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("body", "options", "message"),
+    [
+        (DATA, OPTIONS, "labels that are classes (integers), and the loss of a regression needs numbers (floats)"),
+        (NUMBERS, [], "labels that are numbers (floats). Classes are integers; a regression needs trainer: torch"),
+        (NUMBERS, OPTIONS[1:], "must be r2, which is how answers to the loss mean_square are scored"),
+        (DATA, OPTIONS[:1], "must be accuracy, which is how answers to the loss rate_cross_entropy are scored"),
+        (NUMBERS, [*OPTIONS, "--set=pruning.rule=gain"], "must be none: the loss mean_square is one of a regression"),
+        (NUMBERS, [*OPTIONS, "--set=chance={after_epochs: 1}"], "is for classes: the loss mean_square is one"),
+    ],
+)
+def test_classes_and_numbers_are_not_taken_for_one_another(
+    folder: Path, body: str, options: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("mydata.py").write_text(body)
+    Path("mynet.py").write_text(REGRESSION)
+    assert cli.main(["check", "own.yaml", "--import", *options]) == 2
+    assert message in capsys.readouterr().err

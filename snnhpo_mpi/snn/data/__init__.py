@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from snnhpo_mpi.config import DatasetSettings, EncodingSettings
 from snnhpo_mpi.config.datasets import DATASETS, has_test
 from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.hyperparameters.losses import R2
 from snnhpo_mpi.snn.data.binned import read_binned
 from snnhpo_mpi.snn.data.folder import data_folder
 from snnhpo_mpi.snn.data.images import read_staged
@@ -105,6 +106,26 @@ def _tested_officially(dataset: DatasetSettings, train: Part, test: Part) -> Spl
     n_classes = _n_classes(dataset, train)
     refuse_unlike(train, test, n_classes)
     return _as_split(train, test, np.arange(len(train.y)), np.arange(len(test.y)), n_classes)
+
+
+def refuse_labels(dataset: DatasetSettings, split: Split, objective: str) -> None:
+    """Raise unless the labels are what is scored: classes, or the numbers of a regression.
+
+    Raises:
+        ConfigError: names the function that gave them.
+    """
+    are_numbers = split.train_y.ndim == 2
+    if are_numbers and objective != R2:
+        raise ConfigError(
+            f"trainer.dataset.function: {dataset.function} gives labels that are numbers (floats). Classes are "
+            f"integers; a regression needs trainer: torch with the loss mean_square or last_mean_square, and "
+            f"objectives: [{R2}]"
+        )
+    if objective == R2 and not are_numbers:
+        raise ConfigError(
+            f"trainer.dataset: {dataset.function or dataset.name} gives labels that are classes (integers), and the "
+            "loss of a regression needs numbers (floats)"
+        )
 
 
 def refuse_unlike(train: Part, test: Part, n_classes: int) -> None:
