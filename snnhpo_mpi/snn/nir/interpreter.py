@@ -97,8 +97,12 @@ def _step_through(node: nir.NIRNode, x: Tensor, dt: float, name: str) -> Tensor:
         case nir.CubaLIF():
             lost, gain = _constant(dt / node.tau_syn), _constant(dt / node.tau_syn * node.w_in)
             share = _constant(dt / node.tau_mem)
-            current = _accumulated(x, lost, gain)
+            current = _integrated(x, lost, gain, torch.zeros(()))
             return _fire(node, current, share, _constant(dt / node.tau_mem * node.r), share * _tensor(node.v_leak))
+        case nir.CubaLI():
+            current = _integrated(x, _constant(dt / node.tau_syn), _constant(dt / node.tau_syn * node.w_in), torch.zeros(()))
+            share = _constant(dt / node.tau_mem)
+            return _integrated(current, share, _constant(dt / node.tau_mem * node.r), share * _tensor(node.v_leak))
         case _:
             raise RecordError(f"{name} is a {type(node).__name__}, which is not read here")
 
@@ -115,13 +119,13 @@ def _fire(node: Any, current: Tensor, lost: Tensor, gain: Tensor, leak: Tensor) 
     return fired
 
 
-def _accumulated(x: Tensor, lost: Tensor, gain: Tensor) -> Tensor:
-    """The synaptic current in each step."""
-    current, currents = torch.zeros_like(x[0]), torch.empty_like(x)
+def _integrated(x: Tensor, lost: Tensor, gain: Tensor, leak: Tensor) -> Tensor:
+    """A current or a voltage in each step, of which a share is lost in each."""
+    value, values = torch.zeros_like(x[0]), torch.empty_like(x)
     for t, arriving in enumerate(x):
-        current = (1.0 - lost) * current + gain * arriving
-        currents[t] = current
-    return currents
+        value = (1.0 - lost) * value + gain * arriving + leak
+        values[t] = value
+    return values
 
 
 def _delayed(x: Tensor, steps: Tensor) -> Tensor:
