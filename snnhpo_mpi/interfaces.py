@@ -72,8 +72,9 @@ class Learnt:
 
 
 class Learner(Protocol):
-    """The network of one trial as it learns. Driven by ``snn/trainer.py``; each of ``snn/stdp``, ``snn/slayer`` and
-    ``snn/torch`` has one.
+    """The network of one trial as it learns.
+
+    Driven by ``snn/trainer.py``; each of ``snn/stdp``, ``snn/slayer`` and ``snn/torch`` has one.
 
     Attributes:
         batch_size: samples that are learnt from together.

@@ -102,12 +102,8 @@ class GradientLearner:
         spikes = self._presented.spikes(self._split.train_x[rows])
         predicted, found, output = self._learning.train(spikes, classes.to(self._device))
         counts = {layer: n.cpu() for layer, n in found.items()}
-        self._refuse_odd(output, counts, len(rows))
         right = (predicted.cpu() == classes).long().numpy()
         return Learnt({layer: n.numpy() for layer, n in counts.items()}, right, self._saturated(output))
-
-    def _refuse_odd(self, output: Tensor, counts: Mapping[str, Tensor], n: int) -> None:
-        """Raise ``ValueError`` unless the output of ``n`` samples and their counts can be judged."""
 
     def _saturated(self, output: Tensor) -> dict[str, Events]:
         """Layer -> ``B``, whether the sample saturates it, where that is watched."""

@@ -1,6 +1,6 @@
 """The one training loop: train a network, stop it when it is silent or cannot win, and score it on held-out data.
 
-How a network is built and learns is its learner's (``stdp/learner.py``, ``slayer/learner.py``).
+How a network is built and learns is its learner's (``stdp/learner.py``, ``slayer/learner.py``, ``torch/learner.py``).
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class NetworkTrainer:
 
         Raises:
             FloatingPointError: the training diverged.
-            ValueError: a network of the user's returned something else than spikes and their counts.
+            ValueError: a network of the user's returned something else than at the beginning.
             torch.cuda.OutOfMemoryError: the network does not fit the device.
         """
         gc.collect()  # networks' parts refer to one another: a device's memory must not wait for a sweep by chance

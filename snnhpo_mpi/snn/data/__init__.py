@@ -153,7 +153,7 @@ def _as_split(train: Part, held: Part, train_rows: Indices, held_rows: Indices, 
 def _n_classes(dataset: DatasetSettings, part: Part) -> int:
     """K, of the whole set if it is known, as a part of it may lack some; of a regression the numbers of a sample."""
     if part.y.ndim == 2:
-        return part.y.shape[1]
+        return int(part.y.shape[1])
     return DATASETS[dataset.name].n_classes or int(part.y.max()) + 1
 
 

@@ -179,7 +179,11 @@ def described(found: Found, watched: Sequence[str]) -> Iterator[str]:
     width = max(len(_indented(path)) for path in found.kinds)
     for path, kind in found.kinds.items():
         layer = of_path.get(path)
-        note = "" if layer is None else f"  spikes{_axis(layer)}{', watched' if path in watched or AUTO in watched else ''}"
+        note = (
+            ""
+            if layer is None
+            else f"  spikes{_axis(layer)}{', watched' if path in watched or AUTO in watched else ''}"
+        )
         yield f"{_indented(path):<{width}}  {kind}{note}".rstrip()
     readout = found.readout
     axes = "samples x classes, without time" if readout.time is None else "samples x steps x classes"
