@@ -58,7 +58,9 @@ def _chain(graph: nir.NIRGraph) -> list[str]:
 def _step_through(node: nir.NIRNode, x: Tensor, dt: float, name: str) -> Tensor:
     """All steps of one node: ``T x B x ...`` -> ``T x B x ...``."""
     match node:
-        case nir.Input() | nir.Output():
+        case nir.Input():  # a sample's features may be flat in the file
+            return x.reshape(*x.shape[:2], *map(int, node.input_type["input"]))
+        case nir.Output():
             return x
         case nir.Flatten():
             return x.flatten(2 + int(node.start_dim), _axis(node.end_dim))
@@ -95,12 +97,13 @@ def _step_through(node: nir.NIRNode, x: Tensor, dt: float, name: str) -> Tensor:
             share = _constant(dt / node.tau)
             return _fire(node, x, share, _constant(dt / node.tau * node.r), share * _tensor(node.v_leak))
         case nir.CubaLIF():
-            lost, gain = _constant(dt / node.tau_syn), _constant(dt / node.tau_syn * node.w_in)
             share = _constant(dt / node.tau_mem)
-            current = _integrated(x, lost, gain, torch.zeros(()))
-            return _fire(node, current, share, _constant(dt / node.tau_mem * node.r), share * _tensor(node.v_leak))
+            leak = share * _tensor(node.v_leak)
+            return _fire(node, _synaptic(node, x, dt), share, _constant(dt / node.tau_mem * node.r), leak)
         case nir.CubaLI():
-            current = _integrated(x, _constant(dt / node.tau_syn), _constant(dt / node.tau_syn * node.w_in), torch.zeros(()))
+            current = _integrated(
+                x, _constant(dt / node.tau_syn), _constant(dt / node.tau_syn * node.w_in), torch.zeros(())
+            )
             share = _constant(dt / node.tau_mem)
             return _integrated(current, share, _constant(dt / node.tau_mem * node.r), share * _tensor(node.v_leak))
         case _:
@@ -117,6 +120,12 @@ def _fire(node: Any, current: Tensor, lost: Tensor, gain: Tensor, leak: Tensor) 
         fired[t] = above
         v = torch.where(above, reset, v)
     return fired
+
+
+def _synaptic(node: Any, x: Tensor, dt: float) -> Tensor:
+    """The synaptic current in each step."""
+    lost, gain = _constant(dt / node.tau_syn), _constant(dt / node.tau_syn * node.w_in)
+    return _integrated(x, lost, gain, torch.zeros(()))
 
 
 def _integrated(x: Tensor, lost: Tensor, gain: Tensor, leak: Tensor) -> Tensor:

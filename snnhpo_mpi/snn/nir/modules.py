@@ -62,10 +62,12 @@ def calls_of(network: torch.nn.Module, presentation: Presentation, sample: Tenso
         if tensor is not None:
             found.setdefault(path, _Calls(module)).outputs.append(tensor)
 
-    handles = [
-        module.register_forward_hook(lambda module, given, output, path=path: keep(path, module, output))
-        for path, module in _parts(network, "")
-    ]
+    handles = []
+    for path, module in _parts(network, ""):
+        handles.append(module.register_forward_pre_hook(_in_double))
+        handles.append(
+            module.register_forward_hook(lambda module, given, output, path=path: keep(path, module, output))
+        )
     try:
         for reset in resets(network):
             reset()
@@ -74,6 +76,11 @@ def calls_of(network: torch.nn.Module, presentation: Presentation, sample: Tenso
         for handle in handles:
             handle.remove()
     return found
+
+
+def _in_double(module: torch.nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A module's arguments, of which snnTorch makes some in single precision, whatever its own is."""
+    return tuple(one.double() if isinstance(one, Tensor) and one.is_floating_point() else one for one in given)
 
 
 def _parts(module: torch.nn.Module, path: str) -> Iterator[tuple[str, torch.nn.Module]]:
@@ -141,13 +148,13 @@ def _node(path: str, module: torch.nn.Module, shape: Shape, dt: float) -> tuple[
     match module:
         case torch.nn.Linear():
             weight = _array(module.weight)
-            return nir.Affine(weight, _array(module.bias)) if module.bias is not None else nir.Linear(weight), weight.shape[:1]
+            return nir.Affine(weight, _array(module.bias)) if module.bias is not None else nir.Linear(
+                weight
+            ), weight.shape[:1]
         case torch.nn.Conv2d() if module.padding_mode == "zeros":
             weight = _array(module.weight)
             bias = np.zeros(len(weight)) if module.bias is None else _array(module.bias)
-            node = nir.Conv2d(
-                shape[1:], weight, module.stride, module.padding, module.dilation, module.groups, bias
-            )
+            node = nir.Conv2d(shape[1:], weight, module.stride, module.padding, module.dilation, module.groups, bias)
             return node, tuple(int(side) for side in node.output_type["output"])
         case torch.nn.AvgPool2d() if not module.ceil_mode and module.divisor_override is None:
             sizes = [np.broadcast_to(one, 2) for one in (module.kernel_size, module.stride, module.padding)]
@@ -159,9 +166,10 @@ def _node(path: str, module: torch.nn.Module, shape: Shape, dt: float) -> tuple[
             ]
             return nir.AvgPool2d(*(size.copy() for size in sizes)), (shape[0], *sides)
         case _:
+            neurons = ", ".join(f"{where.partition('.')[0]}'s {name}" for where, name in NEURONS)
             raise ConfigError(
                 f"NIR cannot say {path} ({type(module).__name__}), or it is not known here: Linear, Conv2d, AvgPool2d, "
-                f"Flatten, BatchNorm and Dropout of torch are, and {', '.join(f'{name} of {where}' for where, name in NEURONS)}"
+                f"Flatten, BatchNorm and Dropout of torch are, and {neurons}"
             )
 
 
@@ -169,7 +177,9 @@ def _fold(nodes: dict[str, nir.NIRNode], norm: Any, path: str) -> None:
     """Take a normalisation into the linear map before it: its averages are fixed once it is trained."""
     name, before = list(nodes.items())[-1]
     if not isinstance(before, nir.Linear | nir.Affine | nir.Conv2d) or norm.running_var is None:
-        raise ConfigError(f"NIR cannot say {path} ({type(norm).__name__}): it does not follow a linear map or convolution")
+        raise ConfigError(
+            f"NIR cannot say {path} ({type(norm).__name__}): it does not follow a linear map or convolution"
+        )
     scale = 1.0 / np.sqrt(_array(norm.running_var) + norm.eps)
     if norm.weight is not None:
         scale = scale * _array(norm.weight)
@@ -184,6 +194,7 @@ def _fold(nodes: dict[str, nir.NIRNode], norm: Any, path: str) -> None:
 
 # Neurons: each function gives the node of one kind, or raises ValueError with what NIR cannot say.
 
+FROM_WHERE = "NIR does not say from which voltage a neuron begins"
 Convert = Callable[[Any, Shape, float], nir.NIRNode]
 
 
@@ -202,7 +213,9 @@ def _synaptic(module: Any, shape: Shape, dt: float) -> nir.NIRNode:
 
 def _refuse_snntorch(module: Any) -> None:
     if module.reset_mechanism != "zero":
-        raise ValueError(f'its reset is "{module.reset_mechanism}", NIR\'s is to a value: reset_mechanism="zero" is needed')
+        raise ValueError(
+            f'its reset is "{module.reset_mechanism}", NIR\'s is to a value: reset_mechanism="zero" is needed'
+        )
     if module.inhibition or module.state_quant or float(module.graded_spikes_factor) != 1.0:
         raise ValueError("inhibition, state_quant and graded_spikes_factor have no counterpart")
 
@@ -221,7 +234,9 @@ def _at_or_above(module: Any) -> Array:
     if module.v_reset is None:
         raise ValueError("it resets by subtraction, NIR to a value: v_reset=0.0 is needed")
     if module.v_reset != 0.0:
-        raise ValueError(f"NIR does not say from which voltage a neuron begins: v_reset=0.0 is needed, found {module.v_reset}")
+        raise ValueError(
+            f"NIR does not say from which voltage a neuron begins: v_reset=0.0 is needed, found {module.v_reset}"
+        )
     return np.nextafter(np.float64(module.v_threshold), -np.inf)
 
 
@@ -245,7 +260,7 @@ def _norse_shares(module: Any, dt: float) -> tuple[Array, Array]:
     if float(module.dt) != dt:
         raise ValueError(f"its dt is {module.dt:g} s, the encoding's dt_ms is {1e3 * dt:g}")
     if _array(module.p.v_leak).any():
-        raise ValueError("NIR does not say from which voltage a neuron begins: v_leak=0 is needed")
+        raise ValueError(f"{FROM_WHERE}: v_leak=0 is needed")
     return _array(module.dt * module.p.tau_mem_inv), _array(module.dt * module.p.tau_syn_inv)
 
 
@@ -268,7 +283,7 @@ def _neuron(module: torch.nn.Module) -> Convert | None:
 
 
 def _lif(shape: Shape, dt: float, share: Any, gain: Any, threshold: Any) -> nir.NIRNode:
-    """v <- (1 - share) v + gain I."""
+    """V <- (1 - share) v + gain I."""
     if not np.any(share):
         return nir.IF(r=_filled(gain / dt, shape), v_threshold=_filled(threshold, shape))
     if not np.all(share):

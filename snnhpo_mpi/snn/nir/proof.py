@@ -20,8 +20,8 @@ from snnhpo_mpi.snn.load_network import read_contents
 from snnhpo_mpi.snn.nir.graph import graph_of
 from snnhpo_mpi.snn.nir.interpreter import run
 from snnhpo_mpi.snn.nir.modules import calls_of, graph_of_modules, outputs_of_neurons
-from snnhpo_mpi.snn.slayer.csnn import LAYOUTS, Csnn
 from snnhpo_mpi.snn.slayer import learner as slayer_learner
+from snnhpo_mpi.snn.slayer.csnn import LAYOUTS, Csnn
 from snnhpo_mpi.snn.torch import learner as torch_learner
 from snnhpo_mpi.snn.torch.learning import Reading
 from snnhpo_mpi.trial import Params
