@@ -165,3 +165,27 @@ def ended(journal: Path) -> list[dict[str, object]]:
     """The whole lines of a journal that end a trial, flattened."""
     lines = [json.loads(line) for line in journal.read_text().splitlines() if re.search(r'"kind":"ended".*}$', line)]
     return [line | dict(line.get("outcome", {})) for line in lines]
+
+
+def test_finalists_are_trained_by_the_ranks_of_the_search_and_go_on_after_a_kill(
+    family: Family, toy: Path, snnhpo
+) -> None:
+    options = ("--set", "finalists={count: 3, repeats: 3}", "--set", "optimizer.name=random")
+    journal = toy / "results" / "toy" / "journal.jsonl"
+    command = family.command(4, [*RUN, *options])
+    job = subprocess.Popen(command, cwd=toy, env=family.variables() | {"TOY_SECONDS": "0.3"}, start_new_session=True)
+    end = time.monotonic() + 60
+    while not journal.exists() or journal.read_text().count('"kind":"repeated"') < 3:
+        assert time.monotonic() < end and job.poll() is None
+        time.sleep(0.02)
+    os.killpg(job.pid, signal.SIGKILL)
+    job.wait()
+    cut = read(toy / "results" / "toy").repeats
+    done = launch(family, 4, toy, "--resume", *options)
+    assert done.returncode == 0, done.stderr
+    repeats = read(toy / "results" / "toy").repeats
+    assert repeats[: len(cut)] == cut
+    assert len(repeats) == len({(one.number, one.seed) for one in repeats}) == 9
+    assert snnhpo("run", "toy.yaml", "--results", "local", *options).returncode == 0
+    local = {(one.number, one.seed): one.score for one in read(toy / "local" / "toy").repeats}
+    assert {(one.number, one.seed): one.score for one in repeats} == local

@@ -17,6 +17,7 @@ from snnhpo_mpi.config.settings import (
     SlayerSettings,
     StdpSettings,
     StudyConfig,
+    TorchSettings,
 )
 from snnhpo_mpi.config.text import expanded
 from snnhpo_mpi.config.validation import load, load_config, outside
@@ -37,6 +38,7 @@ __all__ = [
     "SlayerSettings",
     "StdpSettings",
     "StudyConfig",
+    "TorchSettings",
     "as_yaml",
     "expanded",
     "load",

@@ -70,20 +70,43 @@ class DatasetSettings(Settings):
     name: DatasetName
     """One of those that ``snnhpo data list`` shows."""
     path: Path | None = None
-    """Folder of the data, environment variables allowed; none for a data set that a package ships."""
+    """Folder of the data, environment variables allowed; none for a data set that a package ships. ``python``: a file
+    or folder that the function gets as its argument."""
+    function: Annotated[str, AfterValidator(function_target)] | None = None
+    """``python`` only: ``path/to/file.py:function`` or ``package.module:function`` that returns samples and labels."""
+    test_function: Annotated[str, AfterValidator(function_target)] | None = None
+    """``python`` only: the same for test samples, which a retraining is scored on; without it, those that the search
+    left untouched."""
     train: Annotated[int, within("train")]
     """Training samples."""
     held_out: Annotated[int, within("held_out")]
     """Held-out samples, scored for the objective."""
+
+    @model_validator(mode="after")
+    def _own_keys(self) -> DatasetSettings:
+        if self.name == "python" and self.function is None:
+            raise ValueError("data set python needs function, such as mydata.py:load")
+        if self.name != "python" and (self.function or self.test_function):
+            raise ValueError(f"function and test_function belong to the data set python, not to {self.name}")
+        return self
 
 
 class EncodingSettings(Settings):
     """How a sample becomes spike trains."""
 
     name: Literal[
-        "poisson", "poisson_intervals", "bernoulli", "latency", "rank_order", "receptive_fields", "events"
+        "poisson",
+        "poisson_intervals",
+        "bernoulli",
+        "latency",
+        "rank_order",
+        "receptive_fields",
+        "events",
+        "none",
+        "direct",
     ] = "poisson"
-    """``events`` for recordings, the others for images; ``poisson_intervals`` is the published encoder."""
+    """``events`` for recordings, ``none`` for spikes of a function of yours, the others for images;
+    ``poisson_intervals`` is the published encoder, ``direct`` the image itself as current at every step."""
     steps: Annotated[int, within("steps")]
     """Time steps T of a sample."""
     dt_ms: Annotated[float, within("dt_ms")] = 1.0
@@ -181,6 +204,30 @@ class SlayerSettings(Settings):
         return self
 
 
+class TorchSettings(Settings):
+    """Any spiking network of torch, with whatever library it is made."""
+
+    name: Literal["torch"]
+    """Learning with labels, by gradients."""
+    network: Annotated[str, AfterValidator(function_target)]
+    """``path/to/file.py:Class`` or ``package.module:Class``: a ``torch.nn.Module``, or a function that makes one."""
+    layout: Literal["BTN", "TBN", "BNT", "step", "BN"]
+    """What ``forward`` takes: samples B, steps T and features N in this order; with ``step`` it is called once a time
+    step, with ``BN`` once without time, for a network that repeats its input by itself."""
+    features: Literal["auto", "CHW", "flat"] = "auto"
+    """Whether N are three axes, channels x height x width, or one; ``auto`` tries them in this order."""
+    output: Annotated[int, within("output")] = 0
+    """Which element of what ``forward`` returns is read, from 0, where it returns several."""
+    loss: Literal["rate_cross_entropy"] = "rate_cross_entropy"
+    """What is made small."""
+    dataset: DatasetSettings
+    """What is learnt."""
+    encoding: EncodingSettings
+    """How it becomes spikes."""
+    time_limit: Duration = 6 * 3600.0
+    """A trial over it is failed."""
+
+
 class PythonSettings(Settings):
     """Evaluation by a function of yours."""
 
@@ -194,14 +241,15 @@ class PythonSettings(Settings):
     """A trial over it is failed."""
 
 
-Trainer = Annotated[StdpSettings | SlayerSettings | PythonSettings, Field(discriminator="name")]
+Trainer = Annotated[StdpSettings | SlayerSettings | TorchSettings | PythonSettings, Field(discriminator="name")]
 
 
 class MonitorSettings(Settings):
     """Early stopping on one layer's silence, and one constraint of the search."""
 
     layer: str
-    """Name of the layer."""
+    """Name of the layer. ``trainer: torch``: the path of a module, such as ``lif1``, or ``auto``, which is the largest
+    share among all layers that spike."""
     alpha: Annotated[int, within("alpha")]
     """Fewest spikes for a sample to count as active."""
     beta: Annotated[float, within("beta")]
@@ -246,6 +294,15 @@ class PruningSettings(Settings):
     the median of the finished trials."""
     spare: Annotated[float, within("spare")] = 0.05
     """Share of the trials that finish whatever they report, so that what is learnt of gains stays honest."""
+
+
+class FinalistsSettings(Settings):
+    """Train the best few configurations again at the budget's end, and choose among them by what that gives."""
+
+    count: Annotated[int, within("count")]
+    """How many configurations, the best by the search's own scores."""
+    repeats: Annotated[int, within("repeats")] = 3
+    """Trainings of each, with other seeds and on other splits of the training set."""
 
 
 class WorkerSettings(Settings):
@@ -311,6 +368,8 @@ class StudyConfig(Settings):
     """Whether a network that learns nothing is stopped."""
     pruning: PruningSettings = PruningSettings()
     """Whether trials that cannot win are stopped, and by which rule."""
+    finalists: FinalistsSettings | None = None
+    """Whether the best configurations are trained again at the end."""
     workers: WorkerSettings = WorkerSettings()
     """What each worker rank gets."""
     record: RecordSettings = RecordSettings()

@@ -30,12 +30,14 @@ STOPPED = Look(points.STOPPED, "#E69F00", "x", "x-thin-open")
 PRUNED = Look(points.PRUNED, "#A89400", "v", "triangle-down")
 FAILED = Look(points.FAILED, "#7F7F7F", "s", "square-open")
 RUNNING = Look(points.RUNNING, "#56B4E9", "d", "diamond-open")
+AGAIN = Look("a finalist again", "#009E73", "o", "circle")
 BEST = "#D55E00"
 BASELINE = "#009E73"
 CROWD = 500
 PAPER = "#F4F8FB"  # where there is nothing; dark on a dark page
 SERIES = (FEASIBLE.colour, STOPPED.colour, BASELINE)  # of layers and the like
-_OF_KIND = {look.name: look for look in (FEASIBLE, INFEASIBLE, STOPPED, PRUNED, FAILED, RUNNING)}
+ALL = (FEASIBLE, INFEASIBLE, STOPPED, PRUNED, FAILED, RUNNING)
+_OF_KIND = {look.name: look for look in ALL}
 UNSCORED = (STOPPED, PRUNED)  # drawn as ticks, since there is no score to draw
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
@@ -13,18 +13,20 @@ from snnhpo_mpi.config import (
     SlayerSettings,
     StdpSettings,
     StudyConfig,
+    TorchSettings,
     expanded,
 )
 from snnhpo_mpi.errors import ConfigError, said
 from snnhpo_mpi.interfaces import Optimizer, PrunedAt, Report, Trainer
 from snnhpo_mpi.record import Candidate, read
 from snnhpo_mpi.space import Space
-from snnhpo_mpi.trial import ParamValue, trial_seed
+from snnhpo_mpi.trial import Outcome, ParamValue, Trial, trial_seed
 
 if TYPE_CHECKING:
     from snnhpo_mpi.snn.data import Split
     from snnhpo_mpi.snn.slayer.learner import SlayerTask
     from snnhpo_mpi.snn.stdp.learner import StdpTask
+    from snnhpo_mpi.snn.torch.learner import TorchTask
 
 RETRAIN_SEED = 2**31  # in the place of a trial's number, where no search has one
 
@@ -146,7 +148,7 @@ def build_trainer(
         ConfigError: what it needs is not there: data, library, function, a working device.
     """
     match config.trainer:
-        case StdpSettings() | SlayerSettings():
+        case StdpSettings() | SlayerSettings() | TorchSettings():
             return _network_trainer(config, device, (report, pruned_at), checkpoints, final, networks)
         case PythonSettings():
             from snnhpo_mpi.worker.user_function import trainer_from
@@ -174,23 +176,45 @@ def _network_trainer(
     from snnhpo_mpi.snn.trainer import NetworkTrainer
 
     assert not isinstance(config.trainer, PythonSettings)
-    split = (load_final if final else load)(config.trainer.dataset, config.study.seed, config.trainer.encoding)
+    data = config.trainer.dataset, config.study.seed, config.trainer.encoding
     if device != "cpu":  # a core needs no torch to train by STDP
         from snnhpo_mpi.snn.device import checked
 
         checked(device)
-    task = _task(config, split, device)
-    task.prepare()
     kept = Checkpoints(checkpoints, config, device)
-    return NetworkTrainer(config, split, task.defaults, task.learner, device, *line, kept, networks)
+
+    def on(split: Split) -> Trainer:
+        task = _task(config, split, device)
+        task.prepare()
+        return NetworkTrainer(config, split, task.defaults, task.learner, device, *line, kept, networks)
+
+    return _BySplit(on(load_final(*data) if final else load(*data)), lambda repeat: on(load(*data, repeat)))
 
 
-def _task(config: StudyConfig, split: Split, device: str) -> StdpTask | SlayerTask:
+@dataclass(frozen=True, slots=True)
+class _BySplit:
+    """Trains trials on the split of the search, and repeats of them each on another, of which it keeps none."""
+
+    search: Trainer
+    another: Callable[[int], Trainer]
+
+    def evaluate(self, trial: Trial) -> Outcome:
+        """See ``Trainer``."""
+        return (self.another(trial.repeat) if trial.repeat else self.search).evaluate(trial)
+
+
+def _task(config: StudyConfig, split: Split, device: str) -> StdpTask | SlayerTask | TorchTask:
     """What the trials of a study train; imports its library."""
-    if isinstance(config.trainer, StdpSettings):
-        from snnhpo_mpi.snn.stdp.learner import StdpTask
+    match config.trainer:
+        case StdpSettings():
+            from snnhpo_mpi.snn.stdp.learner import StdpTask
 
-        return StdpTask(config, split, device)
-    from snnhpo_mpi.snn.slayer.learner import SlayerTask
+            return StdpTask(config, split, device)
+        case SlayerSettings():
+            from snnhpo_mpi.snn.slayer.learner import SlayerTask
 
-    return SlayerTask(config, split, device)
+            return SlayerTask(config, split, device)
+        case _:
+            from snnhpo_mpi.snn.torch.learner import TorchTask
+
+            return TorchTask(config, split, device)

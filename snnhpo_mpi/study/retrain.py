@@ -17,7 +17,7 @@ from typing import Any
 from snnhpo_mpi.analysis.repeats import is_retraining
 from snnhpo_mpi.analysis.summary import best_trials
 from snnhpo_mpi.config import StudyConfig
-from snnhpo_mpi.config.datasets import DATASETS
+from snnhpo_mpi.config.datasets import DATASETS, has_test
 from snnhpo_mpi.config.document import Document, apply_override
 from snnhpo_mpi.config.settings import StudySettings
 from snnhpo_mpi.config.validation import validate
@@ -40,6 +40,7 @@ DECIDED = {
     "saturation": "it stops nothing early",
     "chance": "it stops nothing early",
     "pruning": "it stops nothing early",
+    "finalists": "--repeats says how many trainings",
 }
 NO_LIMIT_S = 30 * 86400.0  # a search's limit is for its own samples and epochs; a job's end still cuts a training
 
@@ -176,7 +177,7 @@ def _begun(folder: Path, candidates: tuple[Candidate, ...]) -> tuple[Candidate, 
 def _changed(past: StudyData, wish: Wish, n_candidates: int) -> dict[str, Any]:
     """The configuration of the search with what a retraining has otherwise, as plain data."""
     unstopped: dict[str, Any] = {"stopping": [], "saturation": [], "chance": None, "pruning": {}}
-    config = {**completed(json.loads(json.dumps(past.config))), **unstopped, "baseline": None}
+    config = {**completed(json.loads(json.dumps(past.config))), **unstopped, "baseline": None, "finalists": None}
     config.pop("retrain", None)  # of earlier programs
     config["study"] = {**config["study"], "name": wish.name}
     config["budget"] = {**config["budget"], "trials": n_candidates * wish.repeats, "wall_time": None}
@@ -207,7 +208,7 @@ def _refuse_another_split(past: StudyData, config: StudyConfig) -> None:
     )
     changed = [key for key in ("train", "held_out", "seed") if before.get(key) != after.get(key)]
     name = str(before.get("name"))
-    if changed and name in DATASETS and name == after.get("name") and not DATASETS[name].has_test:
+    if changed and name == after.get("name") and not has_test(before):
         raise ConfigError(
             f"--set: a retraining on {name} is tested on the {DATASETS[name].samples} that the search left, so "
             f"{', '.join(changed)} must stay as in the search; --epochs makes it shorter"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from snnhpo_mpi.comm.transport import Transport
 from snnhpo_mpi.config import StudyConfig
+from snnhpo_mpi.extras import absent
 from snnhpo_mpi.errors import ConfigError, RecordError, SnnhpoError
 from snnhpo_mpi.host import schedulers
 from snnhpo_mpi.host.address_space import short_of_address_space
@@ -79,7 +80,8 @@ def lead(request: Request, transport: Transport, say: Say, signals: StopSignals)
         log.error("%s", error)
         return error.exit_code
     except (ImportError, MemoryError, OSError) as error:
-        if (reason := short_of_address_space(error)) is None:
+        reason = short_of_address_space(error) or (isinstance(error, ImportError) and absent(error, "this search"))
+        if not reason:
             raise
         dismiss(transport, ConfigError.exit_code)
         log.error("%s", reason)
@@ -90,7 +92,7 @@ def _lead(request: Request, transport: Transport, say: Say, signals: StopSignals
     task = request.load()
     config, again = task.config, task.retraining
     with task.document.located():
-        data = check_data(config, import_function=False, final=again is not None)  # before any rank starts work
+        data = check_data(config, import_function=False, final=again is not None, read_own=True)  # before any rank works
     if request.tensorboard:
         require_package()
     with task.document.located():
@@ -117,9 +119,9 @@ def _search(search: Search) -> tuple[Ending, str]:
     if (ending := ending_already(search.config, search.past)) is not None:
         dismiss(search.transport, ending.exit_code)
         return ending, nothing_left(ending, folder)
-    checkpoint.tidy(search.checkpoints, (trial.number for trial in search.past.unfinished()))
     time_left, time_is_budget = _clock(search.config, search.past)
     start = starting_point(search.config, search.optimizer, search.record, search.past)
+    _tidy(search, search.past, start)
     search.say(first_words(folder, search.transport.size - 1, search.past))
     settings = _master_settings(search, start, time_left(), time_is_budget)
     with _followed(search, start.tally, time_left) as record:
@@ -132,12 +134,20 @@ def _search(search: Search) -> tuple[Ending, str]:
             time_left,
             failures=start.failures,
             prune=start.pruner.note,
+            finalists=start.finalists,
+            as_told=start.pruner.as_told,
         )
         search.signals.pass_to(master.request_stop)
         ending = master.run()
     with contextlib.suppress(RecordError, OSError):  # the next run does it too
-        checkpoint.tidy(search.checkpoints, (trial.number for trial in search.record.read().unfinished()))
+        _tidy(search, search.record.read(), start)
     return ending, last_words(ending, start.tally, folder, search.request.resume)
+
+
+def _tidy(search: Search, data: StudyData, start: Start) -> None:
+    """Remove the checkpoints of what has ended."""
+    unfinished = [*data.unfinished(), *start.finalists.left()]
+    checkpoint.tidy(search.checkpoints, (trial.number for trial in unfinished))
 
 
 def _clock(config: StudyConfig, past: StudyData) -> tuple[Callable[[], float | None], bool]:

@@ -57,6 +57,23 @@ def test_an_engine_is_of_the_optimizer_that_has_models() -> None:
         load(TEXT, "optimizer.engine=library", "optimizer.name=sobol")
 
 
+def test_finalists_have_at_most_as_many_configurations_as_there_are_trials() -> None:
+    assert load(TEXT).finalists is None
+    finalists = load(TEXT, "finalists={count: 10}").finalists
+    assert finalists is not None and (finalists.count, finalists.repeats) == (10, 3)
+    assert load(TEXT, "finalists={count: 11}", "budget.trials=null").finalists is not None
+    for setting, message in {
+        "{count: 11}": r"key finalists\.count: must be at most the 10 trials of the budget, found 11",
+        "{count: 0}": r"key finalists\.count: .*found 0",
+        "{count: 2, repeats: 1000}": r"key finalists\.repeats: .*found 1000",
+        "{repeats: 2}": r"finalists\.count: .*",
+        "{count: 2, seeds: 1}": r"finalists\.seeds: unknown key",
+        "5": r"key finalists: ",
+    }.items():
+        with pytest.raises(ConfigError, match=message):
+            load(TEXT, f"finalists={setting}")
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -15,6 +15,7 @@ from snnhpo_mpi.record import read
 from snnhpo_mpi.snn.data import idx, load, load_final, published
 from snnhpo_mpi.snn.data.catalog import overview, verify
 from snnhpo_mpi.snn.data.folder import find
+from snnhpo_mpi.snn.data.part import Rows
 from snnhpo_mpi.snn.data.split import stratified_split
 
 
@@ -115,6 +116,31 @@ def test_split_depends_on_the_seed_alone_and_its_parts_are_disjoint() -> None:
     again = stratified_split(classes, 50, 30, seed=7)
     assert np.array_equal(train, again[0])
     assert not np.array_equal(train, stratified_split(classes, 50, 30, seed=8)[0])
+
+
+def pixels(samples: Rows) -> list[int]:
+    """The second pixel of each, which is the image's number."""
+    return samples[:][:, 0, 0, 1].tolist()
+
+
+def test_a_repeat_has_a_split_of_its_own_with_the_same_sizes(mnist: Path) -> None:
+    splits = [load(settings(mnist), seed=1, repeat=repeat) for repeat in (0, 1, 2, 1)]
+    held = [sorted(pixels(split.held_x)) for split in splits]
+    assert held[0] != held[1] != held[2] != held[0] and held[1] == held[3]
+    for split in splits:
+        assert (len(split.train_y), len(split.held_y)) == (20, 12)
+        assert not {*pixels(split.train_x)} & {*pixels(split.held_x)}
+    assert {*held[1]} - {*pixels(splits[0].train_x)} - {*held[0]}  # samples that the search did not see
+
+
+def test_a_repeat_on_digits_without_a_test_set_sees_none_that_the_search_left() -> None:
+    digits = DatasetSettings(name="digits5000", train=100, held_out=50)
+    first, again = load(digits, 3), load(digits, 3, repeat=1)
+    seen = [np.concatenate([split.train_x.rows, split.held_x.rows]) for split in (first, again)]
+    assert {*seen[0].tolist()} == {*seen[1].tolist()}
+    assert {*first.held_x.rows.tolist()} != {*again.held_x.rows.tolist()}
+    left = load_final(digits, 3)
+    assert not {*left.held_x.rows.tolist()} & {*seen[1].tolist()}
 
 
 def test_a_final_training_has_all_training_data_and_the_official_test_set(mnist: Path) -> None:
