@@ -10,7 +10,6 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from snnhpo_mpi.bench.baselines import Furbo
 from snnhpo_mpi.bench.optimizer import METHODS, PROBLEMS, add_arguments, main, make_problem, run_benchmark, simulate
 from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.trial import Outcome, Proposal, State, Trial
@@ -65,7 +64,13 @@ def test_the_result_has_the_keys_of_the_interface(method: str) -> None:
     assert json.loads(json.dumps(result)) == result
 
 
+JIT = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:FutureWarning")
+
+
+@JIT
 def test_furbos_region_is_where_the_models_find_feasible_and_good_points() -> None:
+    from snnhpo_mpi.bench.baselines import Furbo
+
     class Model:
         def __init__(self, value: Callable[[torch.Tensor], torch.Tensor]) -> None:
             self.value = value
@@ -85,6 +90,7 @@ def test_furbos_region_is_where_the_models_find_feasible_and_good_points() -> No
     assert lower[0] > 0.7 and lower[1] < 0.2
 
 
+@JIT
 def test_furbo_searches() -> None:
     result = run_benchmark("pressure_vessel", "furbo", budget=18, pending=3, seeds=[0])
     assert len(result["curves"][0]) == 18  # type: ignore[index]
@@ -108,7 +114,7 @@ def test_numbers_that_make_no_sense_are_told(option: str, least: int, capsys: py
     assert f"argument {option}: at least {least} is needed, found {least - 1}" in capsys.readouterr().err
 
 
-@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:FutureWarning")
+@JIT
 def test_the_tutorials_algorithm_goes_on_where_no_fit_succeeds(monkeypatch: pytest.MonkeyPatch) -> None:
     from snnhpo_mpi.bench import baselines
 
