@@ -9,7 +9,7 @@ import numpy as np
 import optuna
 
 from snnhpo_mpi.space import Space
-from snnhpo_mpi.trial import Outcome, ParamValue, Proposal, Trial, trial_seed
+from snnhpo_mpi.trial import Outcome, Proposal, Trial, trial_seed
 
 
 class OptunaSearch:
@@ -30,20 +30,23 @@ class OptunaSearch:
         raise NotImplementedError
 
     def ask(self) -> Proposal:
-        """Each column of the space, in [0, 1], is a float of the study; a categorical is a categorical."""
+        """Each column that exists, in [0, 1], is a float of the study; a categorical is a categorical."""
         trial = self._study.ask()
         self._out[trial.number] = trial
-        params: dict[str, ParamValue] = {}
-        x = np.zeros(self._space.dim)
-        for name in self._space.names:
-            columns = self._space.columns[name]
+        space = self._space
+        x = space.absent.copy()
+        for name in sorted(
+            space.names, key=lambda name: len(space.needs.get(name, ()))
+        ):  # what others need comes first
+            columns = space.columns[name]
             width = columns.stop - columns.start
+            if not space.exists(name, x[None])[0]:
+                continue
             if width > 1:
-                x[columns.start + trial.suggest_categorical(name, list(range(width)))] = 1.0
+                x[columns] = np.eye(width)[trial.suggest_categorical(name, list(range(width)))]
             else:
-                x[columns.start] = trial.suggest_float(name, 0.0, 1.0)
-        params = self._space.decode(x)
-        return Proposal(Trial(trial.number, params, trial_seed(self._seed, trial.number)), self._n_told)
+                x[columns] = trial.suggest_float(name, 0.0, 1.0)
+        return Proposal(Trial(trial.number, space.decode(x), trial_seed(self._seed, trial.number)), self._n_told)
 
     def tell(self, outcome: Outcome) -> None:
         """Constraints, and the objective whatever the state."""

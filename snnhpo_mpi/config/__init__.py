@@ -6,7 +6,17 @@ rules that nothing could pass or set off. ``validation``: all of them together.
 """
 
 from snnhpo_mpi.config.document import Document, as_yaml
-from snnhpo_mpi.config.parameters import CategoricalParameter, FloatParameter, IntParameter, Parameter, Scale
+from snnhpo_mpi.config.parameters import (
+    CategoricalParameter,
+    FloatParameter,
+    IntParameter,
+    Parameter,
+    Scale,
+    misfit,
+    outside,
+    searched_space,
+    when_text,
+)
 from snnhpo_mpi.config.settings import (
     ChanceSettings,
     DatasetSettings,
@@ -19,7 +29,7 @@ from snnhpo_mpi.config.settings import (
     StudyConfig,
 )
 from snnhpo_mpi.config.text import expanded
-from snnhpo_mpi.config.validation import load, load_config, outside
+from snnhpo_mpi.config.validation import load, load_config
 
 __all__ = [
     "CategoricalParameter",
@@ -41,5 +51,8 @@ __all__ = [
     "expanded",
     "load",
     "load_config",
+    "misfit",
     "outside",
+    "searched_space",
+    "when_text",
 ]

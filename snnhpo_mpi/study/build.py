@@ -14,7 +14,7 @@ from snnhpo_mpi.config import (
     StdpSettings,
     StudyConfig,
     expanded,
-    outside,
+    misfit,
 )
 from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.interfaces import Optimizer, PrunedAt, Report, Trainer
@@ -40,7 +40,7 @@ def build_optimizer(config: StudyConfig, again: Sequence[Candidate] = ()) -> Opt
     Raises:
         ConfigError, RecordError: a study to replay is not there or has another search space.
     """
-    space, seed = Space(config.space), config.study.seed
+    space, seed = Space(config.searched), config.study.seed
     if again:
         return _retraining(again, config)
     match config.optimizer.name:
@@ -79,16 +79,16 @@ def _retraining(candidates: Sequence[Candidate], config: StudyConfig) -> Optimiz
 def _replayed(config: StudyConfig, space: Space) -> list[dict[str, ParamValue]]:
     assert config.optimizer.study is not None  # validated
     past = read(expanded(config.optimizer.study, "optimizer.study"))
-    if set(past.params) != set(space.names):
+    always = set(space.names) - set(space.needs)
+    if not always <= set(past.params) <= set(space.names):
         raise ConfigError(
             f"optimizer.study: {config.optimizer.study} searched {', '.join(sorted(past.params))}, "
             f"this study searches {', '.join(sorted(space.names))}"
         )
     trials = [past.trial(row).params for row in range(past.n_trials)]
     for number, params in enumerate(trials):
-        for name, value in params.items():
-            if reason := outside(config.space[name], value):
-                raise ConfigError(f"optimizer.study: trial {number} has {name} = {value}: {reason}")
+        if reason := misfit(config.searched, params):
+            raise ConfigError(f"optimizer.study: trial {number} {reason}")
     if config.baseline is not None and dict(config.baseline.params) not in trials[:1]:
         trials = [dict(config.baseline.params), *trials]  # trial 0 of this study; the other's follow
     if config.budget.trials is None or config.budget.trials > len(trials):

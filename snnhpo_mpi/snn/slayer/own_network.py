@@ -31,6 +31,8 @@ from torch import Tensor
 
 import snnhpo_mpi.snn.slayer.lava  # noqa: F401  # lava-dl prints when it is first imported: not in a user's module
 from snnhpo_mpi.config import CategoricalParameter, IntParameter, SlayerSettings, StudyConfig
+from snnhpo_mpi.config.conditions import existing
+from snnhpo_mpi.config.parameters import conditions
 from snnhpo_mpi.errors import ConfigError, said
 from snnhpo_mpi.hyperparameters.networks import LEARNER, defaults
 from snnhpo_mpi.snn.slayer.backpropagation import Backpropagation
@@ -127,10 +129,11 @@ def _faults(config: StudyConfig, takes: Mapping[str, Any], layers: tuple[str, ..
 
 
 def _lowest(config: StudyConfig) -> Params:
-    return {
+    lowest = {
         name: parameter.choices[0] if isinstance(parameter, CategoricalParameter) else parameter.low
-        for name, parameter in config.space.items()
+        for name, parameter in config.searched.items()
     }
+    return existing(conditions(config.searched), lowest)
 
 
 def _breaches(
