@@ -217,7 +217,7 @@ class StudyData:
     def frame(self) -> pd.DataFrame:
         """A row a trial, a column a quantity: ``objective_*``, ``constraint_*``, ``params_*``, ``metrics_*``, ...
 
-        Where a hyperparameter does not exist, its cell is missing: NaN, ``pd.NA`` among integers, None among choices.
+        Where a hyperparameter does not exist, its cell is missing, among integers of the type ``Int64`` too.
         """
         import pandas as pd
 
