@@ -267,8 +267,9 @@ def _parameters(data: StudyData, summary: Summary) -> list[ParameterRow]:
         else:
             place = (100 * axis.position).round(1).tolist()
             low, high = f"{axis.low:.4g}", f"{axis.high:.4g}"
-            of_best, of_other = (None if math.isnan(at) else at for at in (place[row], place[0] if beside else math.nan))
-            rows.append(ParameterRow(axis.name, best, other, low, high, of_best, of_other, is_range=True))
+            places = [None if math.isnan(at) else at for at in (place[row], place[0])]
+            other_at = places[1] if beside else None
+            rows.append(ParameterRow(axis.name, best, other, low, high, places[0], other_at, is_range=True))
     return rows
 
 

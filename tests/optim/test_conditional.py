@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from conditional_spaces import NETWORK, is_right, points, spaces
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snnhpo_mpi.interfaces import Box, Optimizer
 from snnhpo_mpi.optim.candidates import draw_candidates, widened
+from snnhpo_mpi.optim.engines import engine_of
 from snnhpo_mpi.optim.mixed_climb import climb_mixed
 from snnhpo_mpi.optim.scbo import ScboSearch
 from snnhpo_mpi.optim.settings import DEFAULTS, changed
@@ -67,7 +69,7 @@ def goal(trial: Trial) -> Outcome:
 @pytest.mark.parametrize("engine", ["fast", "library"])
 def test_it_finds_the_branch_with_more_hyperparameters_and_tunes_them(engine: str) -> None:
     n = 40 if engine == "fast" else 26
-    optimizer = ScboSearch(SPACE, 0, 1, 10, changed(DEFAULTS, "engine", engine))
+    optimizer = ScboSearch(SPACE, 0, 1, 10, changed([f"engine={engine}"]))
     best, at = -np.inf, {}
     for _ in range(n):
         trial = optimizer.ask().trial
@@ -131,9 +133,7 @@ def test_a_climb_leaves_the_absent_where_it_is_and_goes_on_with_what_an_int_brou
 @given(st.integers(0, 1000))
 @settings(max_examples=20, deadline=None)
 def test_the_librarys_search_sees_the_encoding_of_the_same_trial(seed: int) -> None:
-    torch = pytest.importorskip("torch")
-    from snnhpo_mpi.optim.botorch import _encoded
-
+    _encoded = engine_of(changed(["engine=library"]))._encoded  # type: ignore[attr-defined]
     rng = np.random.default_rng(seed)
     X = SPACE.snap(points(5, SPACE, seed))
     native = []
