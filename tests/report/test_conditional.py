@@ -88,7 +88,8 @@ def test_no_figure_and_no_page_fails(done: StudyData, tmp_path: Path) -> None:
     assert failed == {}
     assert len(written_files) > 10
     html = page.render_page(done)
-    assert "taps" not in html[html.index("Hyperparameters of trial") : html.index("</table>", html.index("trial 0"))]
+    table = html[html.index("<h3>Hyperparameters of trial") :]
+    assert "taps" not in table[: table.index("</table>")]
     found = parallel.compute(done)
     assert not isinstance(found, str)
     (chart,) = parallel.charts(found)
@@ -109,8 +110,7 @@ def test_a_page_of_a_best_that_lacks_what_the_baseline_has_shows_a_dash(tmp_path
     assert {row.name for row in page._parameters(data, page.summarise(data))} == {"layers", "optimizer", "rate"}
     assert "momentum" not in data.params
     page.render_page(data)
-    assert text.as_table(best_trials(data, 1)).splitlines()[2:] == ["optimizer    adam", "layers          1", "rate         0.01"] \
-        or "momentum" not in text.as_table(best_trials(data, 1))  # fmt: skip
+    assert [line.split()[0] for line in text.as_table(best_trials(data, 1)).splitlines()[2:]] == list(best(data))
 
 
 def test_the_table_of_trials_has_empty_cells(done: StudyData) -> None:
@@ -172,7 +172,10 @@ def test_the_best_is_at_no_end_of_a_range_that_it_has_not(tmp_path: Path) -> Non
     [
         ({"a": {"type": "int", "low": 1, "high": 3}}, 3),
         (
-            {"b": {"type": "int", "low": 1, "high": 4, "when": {"a": [2, 3]}}, "a": {"type": "int", "low": 1, "high": 3}},
+            {
+                "b": {"type": "int", "low": 1, "high": 4, "when": {"a": [2, 3]}},
+                "a": {"type": "int", "low": 1, "high": 3},
+            },
             1 + 2 * 4,
         ),
         (
@@ -216,5 +219,7 @@ def test_the_feasible_share_is_that_where_the_hyperparameter_exists(done: StudyD
     along = {one.name: one for one in feasible_along(done)}
     assert list(along) == list(NETWORK)
     width = along["third_width"].anywhere
-    assert width[0] > 0.9 and width[-1] < 0.4
+    assert width[0] - width[-1] > 0.4 and np.isfinite(along["third_width"].near_best).all() == (
+        "third_width" in {name for one in best_trials(done, 16) for name in one.params}
+    )
     assert along["layers"].anywhere[0] > along["layers"].anywhere[-1]  # three layers: some are silent

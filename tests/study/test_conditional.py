@@ -50,9 +50,7 @@ def test_a_resumed_search_proposes_what_the_uncut_one_does(tmp_path: Path) -> No
         record.append(Ended(ended, 1, number + 0.5, 1.0))
         uncut.tell(ended, 1.0)
     record.close("interrupted")
-    record = StudyRecord.open(
-        tmp_path / "s", "", settled.model_dump(mode="json"), Space(settled.searched), (), {}
-    )
+    record = StudyRecord.open(tmp_path / "s", "", settled.model_dump(mode="json"), Space(settled.searched), (), {})
     again = build_optimizer(settled)
     start = starting_point(settled, again, record, record.read())
     record.close("interrupted")
@@ -68,7 +66,8 @@ def past(tmp_path: Path) -> Path:
     space = Space(settled.searched)
     record = create(tmp_path / "s", settled)
     asked = [Trial(0, {"layers": 1, "optimizer": "adam", "rate": 0.1}, 7)]
-    asked += [Trial(1 + i, space.decode(x), 7) for i, x in enumerate(points(9, space))]
+    asked += [Trial(1 + i, space.decode(x), 7) for i, x in enumerate(points(8, space))]
+    asked += [Trial(9, {"layers": 2, "optimizer": "sgd", "momentum": 0.6, "nesterov": "on", "rate": 0.2}, 7)]
     for trial in asked:
         record.append(Asked(trial, 1.0), Ended(outcome(trial), 1, 2.0, 1.0))
     record.close("complete")
