@@ -24,7 +24,7 @@ from typing import assert_never
 import numpy as np
 from numpy.typing import NDArray
 
-from snnhpo_mpi.config import CategoricalParameter, FloatParameter, IntParameter, Parameter, Scale
+from snnhpo_mpi.config import CategoricalParameter, FloatParameter, IntParameter, Parameter, Scale, outside, when_text
 from snnhpo_mpi.config.conditions import exists, needs
 from snnhpo_mpi.config.parameters import conditions
 from snnhpo_mpi.config.space_settings import space_settings
@@ -185,6 +185,7 @@ class Space:
 
     Attributes:
         names: hyperparameters, in the order of the configuration.
+        parameters: hyperparameter -> its settings: type, bounds and scale, or choices.
         dim: number of encoded columns d.
         columns: hyperparameter -> its columns.
         onehot_blocks: the columns of each categorical.
@@ -205,8 +206,8 @@ class Space:
         Raises:
             ConfigError: a plain dict is wrong; the message is that of a configuration.
         """
-        settings = space_settings(parameters)
-        self._axes = {name: _axis(parameter) for name, parameter in settings.items()}
+        self.parameters: Mapping[str, Parameter] = dict(space_settings(parameters))
+        self._axes = {name: _axis(parameter) for name, parameter in self.parameters.items()}
         self.names = tuple(self._axes)
         self.columns: dict[str, slice] = {}
         start = 0
@@ -214,7 +215,7 @@ class Space:
             self.columns[name] = slice(start, start + axis.width)
             start += axis.width
         self.dim = start
-        self.needs = {name: need for name, need in needs(conditions(settings)).items() if need}
+        self.needs = {name: need for name, need in needs(conditions(self.parameters)).items() if need}
         self.absent = np.concatenate([np.full(axis.width, axis.absent) for axis in self._axes.values()])
         self.onehot_blocks = tuple(
             tuple(range(self.columns[name].start, self.columns[name].stop))
@@ -244,6 +245,24 @@ class Space:
     def typed(self, params: Params) -> dict[str, ParamValue]:
         """Values in the type of their hyperparameter, as ``decode`` makes them: the choice 1 where 1.0 is given."""
         return {name: self._axes[name].typed(params[name]) for name in self._existing(params)}
+
+    def filled(self, params: Params) -> dict[str, ParamValue]:
+        """Values of all hyperparameters: one that does not exist has the middle of its range, or its first choice."""
+        return {
+            name: params[name] if name in params else axis.decode(self.absent[self.columns[name]])
+            for name, axis in self._axes.items()
+        }
+
+    def unfit(self, params: Params) -> str | None:
+        """Why these are no values of just what exists, inside their bounds and of their types, or None."""
+        there = self._existing(params)
+        if set(params) != set(there):
+            absent = [name for name in self.needs if name in params and name not in there]
+            hints = [f"; {name} exists {when_text(self.parameters[name])}" for name in absent]
+            found = f"found {', '.join(map(str, params)) or 'none'}"
+            return f"exactly {', '.join(there)} must have values, {found}{''.join(hints)}"
+        reasons = ((name, outside(self.parameters[name], params[name])) for name in there)
+        return next((f"{name} = {params[name]!r}: {reason}" for name, reason in reasons if reason), None)
 
     def decode(self, x: Array) -> dict[str, ParamValue]:
         """Any point ``d`` of [0, 1]^d -> values inside the bounds, of those hyperparameters that exist there."""

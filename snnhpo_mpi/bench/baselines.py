@@ -70,8 +70,11 @@ class BotorchScbo:
     _best: tuple[float, Array] | None
 
     def adopt(self, trial: Trial) -> None:
-        """Not needed by the benchmark."""
-        raise NotImplementedError
+        """A trial that was asked before, by another process, is pending; it takes the place of one of the queue."""
+        if self._queue:
+            self._queue.popleft()
+        self._asked[trial.number] = self._space.encode(trial.params)
+        self._number = max(self._number, trial.number + 1)
 
     def ask(self) -> Proposal:
         """Next of the queue, refilled by the models when empty."""

@@ -12,7 +12,6 @@ from snnhpo_mpi.config.parameters import (
     IntParameter,
     Parameter,
     Scale,
-    misfit,
     outside,
     searched_space,
     when_text,
@@ -27,6 +26,7 @@ from snnhpo_mpi.config.settings import (
     SlayerSettings,
     StdpSettings,
     StudyConfig,
+    TorchSettings,
 )
 from snnhpo_mpi.config.text import expanded
 from snnhpo_mpi.config.validation import load, load_config
@@ -47,11 +47,11 @@ __all__ = [
     "SlayerSettings",
     "StdpSettings",
     "StudyConfig",
+    "TorchSettings",
     "as_yaml",
     "expanded",
     "load",
     "load_config",
-    "misfit",
     "outside",
     "searched_space",
     "when_text",

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from snnhpo_mpi.config.conditions import Conditions, exists, needs, searched
+from snnhpo_mpi.config.conditions import Conditions, searched
 from snnhpo_mpi.config.values import Integer, Name, Number, Settings, Value
 from snnhpo_mpi.trial import Params, ParamValue
 
@@ -156,17 +156,3 @@ def when_text(parameter: Parameter) -> str:
     """Its own conditions in words: ``only when optimizer is sgd or adam``; empty where it always exists."""
     each = [f"{other} is {' or '.join(map(str, values))}" for other, values in parameter.when.items()]
     return f"only when {' and '.join(each)}" if each else ""
-
-
-def misfit(space: Mapping[str, Parameter], params: Params) -> str | None:
-    """Why values are no configuration of a space of which every condition is on one of its own, or None."""
-    known = needs(conditions(space))
-    for name, parameter in space.items():
-        if not exists(known[name], params):
-            if name in params:
-                return f"has {name}, which does not exist there ({when_text(parameter)})"
-        elif name not in params:
-            return f"has no {name}"
-        elif reason := outside(parameter, params[name]):
-            return f"has {name} = {params[name]}: {reason}"
-    return None

@@ -49,16 +49,19 @@ class BudgetSettings(Settings):
 class OptimizerSettings(Settings):
     """How hyperparameters are proposed."""
 
-    name: Literal["scbo", "sobol", "random", "replay"] = "scbo"
-    """``scbo`` learns; ``sobol`` and ``random`` do not; ``replay`` repeats the configurations of another study."""
+    name: Literal["scbo", "sobol", "random", "replay", "optuna_tpe", "optuna_gp", "python"] = "scbo"
+    """``scbo`` learns; ``sobol`` and ``random`` do not; ``replay`` repeats the configurations of another study;
+    ``optuna_tpe`` and ``optuna_gp`` are Optuna's (``pip install 'snnhpo_mpi[optuna]'``); ``python`` is one of yours."""
     engine: Literal["fast", "library"] = "fast"
     """``scbo`` only. Who computes its models: ``fast`` is our own core, ``library`` BoTorch and GPyTorch, which takes
     many times as long for each proposal."""
     initial: Annotated[int, within("initial")] = 20
-    """Sobol points before the first model."""
+    """Sobol points before the first model; of ``optuna_tpe`` and ``optuna_gp`` random trials told before theirs."""
     study: Path | None = None
     """``replay`` only: the results folder whose configurations are evaluated again, in order, after the baseline if
     there is one."""
+    function: Annotated[str, AfterValidator(function_target)] | None = None
+    """``python`` only: the class of your optimizer, ``path/to/file.py:Class`` or ``package.module:Class``."""
 
 
 class DatasetSettings(Settings):
@@ -178,6 +181,30 @@ class SlayerSettings(Settings):
         return self
 
 
+class TorchSettings(Settings):
+    """Any spiking network of torch, with whatever library it is made."""
+
+    name: Literal["torch"]
+    """Learning with labels, by gradients."""
+    network: Annotated[str, AfterValidator(function_target)]
+    """``path/to/file.py:Class`` or ``package.module:Class``: a ``torch.nn.Module``, or a function that makes one."""
+    layout: Literal["BTN", "TBN", "BNT", "step", "BN"]
+    """What ``forward`` takes: samples B, steps T and features N in this order; with ``step`` it is called once a time
+    step, with ``BN`` once without time, for a network that repeats its input by itself."""
+    features: Literal["auto", "CHW", "flat"] = "auto"
+    """Whether N are three axes, channels x height x width, or one; ``auto`` tries them in this order."""
+    output: Annotated[int, within("output")] = 0
+    """Which element of what ``forward`` returns is read, from 0, where it returns several."""
+    loss: Literal["rate_cross_entropy"] = "rate_cross_entropy"
+    """What is made small."""
+    dataset: DatasetSettings
+    """What is learnt."""
+    encoding: EncodingSettings
+    """How it becomes spikes."""
+    time_limit: Duration = 6 * 3600.0
+    """A trial over it is failed."""
+
+
 class PythonSettings(Settings):
     """Evaluation by a function of yours."""
 
@@ -191,14 +218,15 @@ class PythonSettings(Settings):
     """A trial over it is failed."""
 
 
-Trainer = Annotated[StdpSettings | SlayerSettings | PythonSettings, Field(discriminator="name")]
+Trainer = Annotated[StdpSettings | SlayerSettings | TorchSettings | PythonSettings, Field(discriminator="name")]
 
 
 class MonitorSettings(Settings):
     """Early stopping on one layer's silence, and one constraint of the search."""
 
     layer: str
-    """Name of the layer."""
+    """Name of the layer. ``trainer: torch``: the path of a module, such as ``lif1``, or ``auto``, which is the largest
+    share among all layers that spike."""
     alpha: Annotated[int, within("alpha")]
     """Fewest spikes for a sample to count as active."""
     beta: Annotated[float, within("beta")]
@@ -243,6 +271,15 @@ class PruningSettings(Settings):
     the median of the finished trials."""
     spare: Annotated[float, within("spare")] = 0.05
     """Share of the trials that finish whatever they report, so that what is learnt of gains stays honest."""
+
+
+class FinalistsSettings(Settings):
+    """Train the best few configurations again at the budget's end, and choose among them by what that gives."""
+
+    count: Annotated[int, within("count")]
+    """How many configurations, the best by the search's own scores."""
+    repeats: Annotated[int, within("repeats")] = 3
+    """Trainings of each, with other seeds and on other splits of the training set."""
 
 
 class WorkerSettings(Settings):
@@ -308,6 +345,8 @@ class StudyConfig(Settings):
     """Whether a network that learns nothing is stopped."""
     pruning: PruningSettings = PruningSettings()
     """Whether trials that cannot win are stopped, and by which rule."""
+    finalists: FinalistsSettings | None = None
+    """Whether the best configurations are trained again at the end."""
     workers: WorkerSettings = WorkerSettings()
     """What each worker rank gets."""
     record: RecordSettings = RecordSettings()

@@ -16,6 +16,7 @@ from snnhpo_mpi.interfaces import Box, Optimizer
 from snnhpo_mpi.optim.candidates import draw_candidates, widened
 from snnhpo_mpi.optim.engines import engine_of
 from snnhpo_mpi.optim.mixed_climb import climb_mixed
+from snnhpo_mpi.optim.optuna_search import OptunaSearch
 from snnhpo_mpi.optim.scbo import ScboSearch
 from snnhpo_mpi.optim.settings import DEFAULTS, changed
 from snnhpo_mpi.optim.sobol import RandomSearch, SobolSearch
@@ -27,6 +28,8 @@ MAKERS: dict[str, Callable[[Space, int], Optimizer]] = {
     "sobol": SobolSearch,
     "random": RandomSearch,
     "scbo": lambda space, seed: ScboSearch(space, 1, seed, 4),
+    "optuna_tpe": lambda space, seed: OptunaSearch("optuna_tpe", space, 1, seed, 4),
+    "optuna_gp": lambda space, seed: OptunaSearch("optuna_gp", space, 1, seed, 4),
 }
 
 
@@ -47,6 +50,8 @@ def hash_of(value: float | int | str) -> float:
 @settings(max_examples=8, deadline=None)
 @given(given_space=spaces(), seed=st.integers(0, 1000))
 def test_every_trial_has_just_what_exists(name: str, given_space: dict[str, Any], seed: int) -> None:
+    if name.startswith("optuna"):
+        pytest.importorskip("optuna")
     space = Space(given_space)
     optimizer = MAKERS[name](space, seed)
     for i in range(14):

@@ -83,12 +83,15 @@ def test_a_search_is_replayed_trial_by_trial(past: Path) -> None:
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"momentum": {**NETWORK["momentum"], "when": {"optimizer": ["adam"]}}}, "trial 0 has no momentum"),
+        (
+            {"momentum": {**NETWORK["momentum"], "when": {"optimizer": ["adam"]}}},
+            "trial 0: exactly layers, optimizer, momentum, rate must have values, found layers, optimizer, rate",
+        ),
         (
             {"momentum": {**NETWORK["momentum"], "when": {"optimizer": ["sgd"], "layers": [1]}}},
-            r"has momentum, which does not exist there \(only when optimizer is sgd and layers is 1\)",
+            "; momentum exists only when optimizer is sgd and layers is 1",
         ),
-        ({"rate": {**NETWORK["rate"], "high": 0.05}}, "trial 0 has rate = 0.1: must lie in its bounds"),
+        ({"rate": {**NETWORK["rate"], "high": 0.05}}, "trial 0: rate = 0.1: must lie in its bounds"),
         ({"extra": {"type": "int", "low": 1, "high": 2}}, "this study searches damping, extra, layers"),
     ],
 )

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,23 +41,34 @@ N_CENTRES, MOVED_SHARE, STEP = 20, 0.3, 0.15  # around the best: how many, share
 N_ROUNDS = 3  # each of a third of the points, so that a table that was cut off is a small one of the same kind
 # Configurations trained again after each round: of the best 60, of the other feasible ones, of the edge of silence.
 N_REPEATED, N_REPEATS = (8, 5, 4), 4  # and how often each
+Asked = dict[str, Any]
 SEED, SEARCH_SEED = 1, 2  # of the design and of everything else; of the searches, which begin with other points
 
 
-def plan(config: StudyConfig, past: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """What to measure, in order; ``past`` grows by each answer before the next is asked for."""
+def plan(config: StudyConfig, past: list[dict[str, Any]], known: Sequence[dict[str, Any]] = ()) -> Iterator[Asked]:
+    """What to measure, in order; ``past`` grows by each answer before the next is asked for.
+
+    What was measured before is ``known``: it is not asked again, because another processor rounds otherwise. A search
+    that goes on knows what it had been told, and draws anew.
+    """
     space = Space(config.space)
     askers = {name: _asker(name, space, len(config.constraint_names)) for name in ("sobol", *SEARCHES)}
     for turn in range(N_EACH):
         for name in ("sobol", SEARCHES[turn % len(SEARCHES)]):
-            number, asked = len(past), askers[name].ask().trial
-            yield {"trial": number, "source": name, "params": dict(asked.params)}
-            askers[name].tell(_told(asked.number, past[number]))
+            number = len(past)
+            if number < len(known):
+                first = turn if name == "sobol" else turn // len(SEARCHES)
+                trial = Trial(first, known[number]["params"], known[number]["seed"])
+                askers[name].adopt(trial)
+            else:
+                trial = askers[name].ask().trial
+            yield {"trial": number, "source": name, "params": dict(trial.params)}
+            askers[name].tell(_told(trial.number, past[number]))
         if (turn + 1) % (N_EACH // N_ROUNDS) == 0:
             yield from _around(config, space, past)
 
 
-def _around(config: StudyConfig, space: Space, past: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _around(config: StudyConfig, space: Space, past: list[dict[str, Any]]) -> Iterator[Asked]:
     """A round of points around the best, then of repeats."""
     for _ in range(N_EACH // N_ROUNDS):
         yield {"trial": len(past), "source": "near", "params": _near(space, past)}
@@ -132,7 +144,7 @@ def measure(config: StudyConfig, lines: Path) -> None:
     with lines.open("r+b" if lines.exists() else "w+b") as file:
         file.truncate(len(whole))
         file.seek(0, os.SEEK_END)
-        for asked in plan(config, past):
+        for asked in plan(config, past, known):
             if len(past) < len(known):
                 _check(asked, known[len(past)])
                 past.append(known[len(past)])
@@ -146,9 +158,13 @@ def measure(config: StudyConfig, lines: Path) -> None:
             print(row["trial"], row["source"], row["state"], row.get("score"), f"{row['seconds']:.2f} s", flush=True)
 
 
-def _check(asked: dict[str, Any], known: dict[str, Any]) -> None:
-    """A search that asks something else than it did cannot go on: its table would be of two searches."""
-    if asked["params"] != known["params"]:
+def _check(asked: Asked, known: Asked) -> None:
+    """The order of a table is fixed, but for the last bits of what another processor computes."""
+    same = all(
+        math.isclose(a, b, rel_tol=1e-9) if isinstance(a, float) else a == b
+        for a, b in zip(asked["params"].values(), known["params"].values(), strict=True)
+    )
+    if not same or asked["source"] != known["source"]:
         raise SystemExit(f"line {known['trial'] + 1}: {asked['source']} would now ask {asked['params']}")
 
 
