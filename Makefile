@@ -20,9 +20,11 @@ install: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt Makefile
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet -c constraints.txt -e '.[test,bench,events,export]'
+	$(VENV)/bin/python -m pip install --quiet -c constraints.txt -e '.[all,test]'
 	# lava-dl's metadata pins an old Python and torch, yet its slayer part works with these.
 	$(VENV)/bin/python -m pip install --quiet --no-deps --ignore-requires-python lava-dl==0.6.0
+	# sinabs' metadata wants an old nir and samna, a driver of its chips; its layers need neither.
+	$(VENV)/bin/python -m pip install --quiet --no-deps sinabs==3.1.3
 	command -v mpiexec >/dev/null || $(VENV)/bin/python -m pip install --quiet -c constraints.txt mpich
 	touch $@
 

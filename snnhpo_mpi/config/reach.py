@@ -18,6 +18,7 @@ from snnhpo_mpi.hyperparameters.networks import defaults
 from snnhpo_mpi.hyperparameters.ranges import MAX_STEPS
 
 N_DIGITS = 10  # classes of a data set whose row does not say it, at most
+N_UNKNOWN = 10**12  # neurons of a layer that depend on the data: more than any can have
 N_HIDDEN = 512  # of csnn_gesture
 ROUNDING = 1e-6
 
@@ -121,10 +122,11 @@ def _first(trainer: SlayerSettings, layer: str) -> int:
 def _slayer_neurons(config: StudyConfig, trainer: SlayerSettings, layer: str) -> int:
     """N at most; of convolutions, whose maps depend on the data, more than any can have."""
     if layer == "output":
-        return DATASETS[trainer.dataset.name].n_classes or N_DIGITS
+        row = DATASETS[trainer.dataset.name]
+        return row.n_classes or (N_UNKNOWN if row.kind == "own" else N_DIGITS)
     if layer == "hidden":
         return int(_span(config, "hidden").high) if trainer.network == "dense" else N_HIDDEN
-    return 10**12
+    return N_UNKNOWN
 
 
 # STDP: a neuron fires as its refractory period lets it, and of diehl_cook one excitatory neuron a step at most.

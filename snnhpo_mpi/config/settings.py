@@ -70,20 +70,43 @@ class DatasetSettings(Settings):
     name: DatasetName
     """One of those that ``snnhpo data list`` shows."""
     path: Path | None = None
-    """Folder of the data, environment variables allowed; none for a data set that a package ships."""
+    """Folder of the data, environment variables allowed; none for a data set that a package ships. ``python``: a file
+    or folder that the function gets as its argument."""
+    function: Annotated[str, AfterValidator(function_target)] | None = None
+    """``python`` only: ``path/to/file.py:function`` or ``package.module:function`` that returns samples and labels."""
+    test_function: Annotated[str, AfterValidator(function_target)] | None = None
+    """``python`` only: the same for test samples, which a retraining is scored on; without it, those that the search
+    left untouched."""
     train: Annotated[int, within("train")]
     """Training samples."""
     held_out: Annotated[int, within("held_out")]
     """Held-out samples, scored for the objective."""
+
+    @model_validator(mode="after")
+    def _own_keys(self) -> DatasetSettings:
+        if self.name == "python" and self.function is None:
+            raise ValueError("data set python needs function, such as mydata.py:load")
+        if self.name != "python" and (self.function or self.test_function):
+            raise ValueError(f"function and test_function belong to the data set python, not to {self.name}")
+        return self
 
 
 class EncodingSettings(Settings):
     """How a sample becomes spike trains."""
 
     name: Literal[
-        "poisson", "poisson_intervals", "bernoulli", "latency", "rank_order", "receptive_fields", "events"
+        "poisson",
+        "poisson_intervals",
+        "bernoulli",
+        "latency",
+        "rank_order",
+        "receptive_fields",
+        "events",
+        "none",
+        "direct",
     ] = "poisson"
-    """``events`` for recordings, the others for images; ``poisson_intervals`` is the published encoder."""
+    """``events`` for recordings, ``none`` for spikes of a function of yours, the others for images;
+    ``poisson_intervals`` is the published encoder, ``direct`` the image itself as current at every step."""
     steps: Annotated[int, within("steps")]
     """Time steps T of a sample."""
     dt_ms: Annotated[float, within("dt_ms")] = 1.0

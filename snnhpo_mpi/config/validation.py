@@ -173,7 +173,7 @@ def _inconsistencies(config: StudyConfig) -> Iterator[Fault]:
         yield from _repeated_layers(config)
         if config.trainer.name == "torch" and config.saturation:
             yield ("saturation",), "is for networks of ours, whose refractory periods are known"
-        yield from _encoding_faults(config.trainer.dataset, config.trainer.encoding)
+        yield from _encoding_faults(config.trainer.name, config.trainer.dataset, config.trainer.encoding)
         if config.trainer.name != "torch":
             yield from _saturation_faults(config)
         yield from _rule_faults(config)
@@ -195,11 +195,16 @@ def _inconsistencies(config: StudyConfig) -> Iterator[Fault]:
         )
 
 
-def _encoding_faults(dataset: DatasetSettings, encoding: EncodingSettings) -> Iterator[Fault]:
-    is_recording = DATASETS[dataset.name].kind == "recordings"
-    if is_recording != (encoding.name == "events"):
+def _encoding_faults(trainer: str, dataset: DatasetSettings, encoding: EncodingSettings) -> Iterator[Fault]:
+    kind, where = DATASETS[dataset.name].kind, ("trainer", "encoding", "name")
+    is_recording = kind == "recordings"
+    if kind != "own" and is_recording != (encoding.name == "events"):
         needed = "events" if is_recording else "one for images: poisson, bernoulli, latency, ..."
-        yield ("trainer", "encoding", "name"), f"must be {needed}, as {dataset.name} is data of that kind"
+        yield where, f"must be {needed}, as {dataset.name} is data of that kind"
+    elif kind != "own" and encoding.name == "none":
+        yield where, f"must be one for images: poisson, bernoulli, latency, ..., as {dataset.name} has no spikes"
+    if encoding.name == "direct" and trainer == "stdp":
+        yield where, "must be one that makes spikes: those are what stdp learns from; direct shows the image itself"
 
 
 def _unknown_names(config: StudyConfig, table: Mapping[str, Hyperparameter]) -> Iterator[Fault]:
@@ -210,15 +215,24 @@ def _unknown_names(config: StudyConfig, table: Mapping[str, Hyperparameter]) -> 
 
 
 def _neuron_faults(config: StudyConfig, table: Mapping[str, Hyperparameter]) -> Iterator[Fault]:
-    """Neurons that the library's engine has no blocks of."""
+    """Neurons that the library's engine has no blocks of, and hyperparameters that no neuron of the study has."""
     assert not isinstance(config.trainer, PythonSettings | TorchSettings)
-    if "neuron" not in table or config.trainer.engine == "fast":
+    if "neuron" not in table:
         return
     searched = config.space.get("neuron")
     fixed = config.fixed.get("neuron", table["neuron"].default)
-    for name in searched.choices if isinstance(searched, CategoricalParameter) else (fixed,):
-        if name in NEURONS and NEURONS[str(name)].library is None:
+    kinds = searched.choices if isinstance(searched, CategoricalParameter) else (fixed,)
+    known = {str(name): NEURONS[str(name)] for name in kinds if name in NEURONS}
+    for name, kind in known.items():
+        if config.trainer.engine == "library" and kind.library is None:
             yield ("trainer", "engine"), f"must be fast: the library has no neuron {name}"
+    of_some = {name for kind in NEURONS.values() for name in kind.takes}
+    of_these = {name for kind in known.values() for name in kind.takes}
+    if len(known) == len(kinds):
+        for section, names in (("fixed", config.fixed), ("space", config.space)):
+            for name in names:
+                if name in of_some - of_these:
+                    yield (section, name), f"is not a hyperparameter of the neuron {' or '.join(known)}"
 
 
 def _inexact_values(config: StudyConfig, table: Mapping[str, Hyperparameter]) -> Iterator[Fault]:

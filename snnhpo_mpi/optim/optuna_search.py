@@ -24,6 +24,7 @@ import math
 from typing import Any
 
 from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.extras import require
 from snnhpo_mpi.optim.observations import admit
 from snnhpo_mpi.optim.single_thread import single_threaded
 from snnhpo_mpi.optim.sobol import generator
@@ -45,13 +46,14 @@ def optuna_library(name: str, key: str = "optimizer.name") -> Any:
     Raises:
         ConfigError: it is not installed, or too old.
     """
-    needed = f"{key}: {name} needs the package optuna, version {VERSION} or newer"
-    try:
-        import optuna
-    except ImportError:
-        raise ConfigError(f"{needed}, which is not installed: pip install 'snnhpo_mpi[optuna]'") from None
+    require("optuna", f"{key}: {name}")
+    import optuna
+
     if int(optuna.__version__.split(".")[0]) < VERSION:
-        raise ConfigError(f"{needed}, found {optuna.__version__}: pip install 'snnhpo_mpi[optuna]'")
+        raise ConfigError(
+            f"{key}: {name} needs the package optuna, version {VERSION} or newer, found {optuna.__version__}: "
+            "pip install 'snnhpo_mpi[optuna]'"
+        )
     return optuna
 
 

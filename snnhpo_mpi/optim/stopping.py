@@ -235,6 +235,26 @@ def gain(curves: LearningCurves, number: int, position: float, score: float, set
     return score + mean + spread * NormalDist().inv_cdf(1.0 - chance) < bar
 
 
+def predicted(curves: LearningCurves, number: int, settings: PruningSettings) -> float | None:
+    """The final score that a trial would have had, by what finished trials gained from its latest report on.
+
+    None where too few finished trials came so far to say it.
+    """
+    positions, scores = curves.of(number)
+    if not len(positions):
+        return None
+    position, score = float(positions[-1]), float(scores[-1])
+    rows = curves.finished_beyond(position)
+    features = curves.at(position, rows)
+    known = np.isfinite(features[:, 0])
+    if np.count_nonzero(known) < settings.first:
+        return None
+    finals = curves.finals_of(rows)[0][known]
+    features = features[known]
+    ahead, _ = _gain_ahead(features - curves.at(position, curves.row(number)), finals - features[:, 0], settings)
+    return score + ahead
+
+
 def _bar(finals: Array, progress: float, settings: PruningSettings) -> float:
     """The best final score at the start, a later place among the best as the trial nears the usual end."""
     place = 1 + int((settings.n_best - 1) * progress**2)

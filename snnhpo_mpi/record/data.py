@@ -15,6 +15,7 @@ from typing_extensions import TypedDict
 
 from snnhpo_mpi import codec
 from snnhpo_mpi.errors import RecordError, refusal
+from snnhpo_mpi.extras import require
 from snnhpo_mpi.record import recovery, snapshot
 from snnhpo_mpi.record.entries import Proposed
 from snnhpo_mpi.record.lock import is_live
@@ -220,10 +221,15 @@ class StudyData:
         return dict(sorted((stored | self._extras.errors).items()))
 
     def frame(self) -> pd.DataFrame:
+<<<<<<< HEAD
         """A row a trial, a column a quantity: ``objective_*``, ``constraint_*``, ``params_*``, ``metrics_*``, ...
 
         Where a hyperparameter does not exist, its cell is missing, among integers of the type ``Int64`` too.
         """
+=======
+        """A row a trial, a column a quantity: ``objective_*``, ``constraint_*``, ``params_*``, ``metrics_*``, ..."""
+        require("pandas", "frame()")
+>>>>>>> integ
         import pandas as pd
 
         names = ["number", "state", "rank", "seed", "objective", "n_scored"]

@@ -37,6 +37,7 @@ SECTIONS = {  # key -> title, and whether its figures are small
     "candidates": ("The candidates", False),
     "search": ("The search", False),
     "stopping": ("Networks stopped early", False),
+    "curves": ("Learning curves", False),
     "constraints": ("Constraints", False),
     "metrics": ("Metrics", False),
     "best": ("The best network", False),
@@ -216,7 +217,8 @@ def _tiles(data: StudyData, summary: Summary) -> list[Tile]:
             Tile(rough_duration(summary.saved_seconds), "of training saved", "by stopping networks early"),
         ]
     if summary.pruned:
-        tiles.append(Tile(str(summary.pruned), "pruned", "networks that could not win"))
+        saved = f"; {rough_duration(summary.pruned_seconds)} of training saved" if summary.pruned_seconds else ""
+        tiles.append(Tile(str(summary.pruned), "pruned", f"trials that could not win{saved}"))
     return [*tiles, _busy_tile(summary), Tile(rough_duration(summary.seconds), "of search", f"{summary.state}{left}")]
 
 

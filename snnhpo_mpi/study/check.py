@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
+import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from snnhpo_mpi.config import (
     when_text,
 )
 from snnhpo_mpi.errors import ConfigError, said
+from snnhpo_mpi.extras import require
 from snnhpo_mpi.host.device import usable_cores, visible_gpus
 from snnhpo_mpi.hyperparameters.networks import defaults
 from snnhpo_mpi.space import Space
@@ -117,13 +118,14 @@ class Found:
                 )
 
 
-def check_data(config: StudyConfig, import_function: bool, final: bool = False) -> Found:
+def check_data(config: StudyConfig, import_function: bool, final: bool = False, *, read_own: bool = False) -> Found:
     """Find what trials are evaluated on, and say what was found.
 
     Args:
         config: of the study.
         import_function: import a function or network of the user's, and try it.
         final: a retraining, which is scored on test data.
+        read_own: read the samples of a function of the user's, even if nothing else of theirs is imported.
 
     Raises:
         ConfigError: data, library or function are not there.
@@ -131,35 +133,76 @@ def check_data(config: StudyConfig, import_function: bool, final: bool = False) 
     trainer = config.trainer
     _check_optimizer(config, import_function)
     if isinstance(trainer, PythonSettings):
-        file = function_file(trainer.function)
+        file = function_file(trainer.function, "trainer.function")
         if import_function:
             given = [trainer.function, config.pruning.rule != "none"]
             try_out("trainer.function", trainer.function, f"{__name__}:import_own", given)
         elif file and not file.is_file():
             raise ConfigError(f"trainer.function: there is no file {file} (seen from {os.getcwd()})")  # noqa: PTH109
         return Found(f"from {trainer.function}" + ("" if import_function else " (not imported: --import does)"))
-    library = {"stdp": "bindsnet", "slayer": "lava"}.get(trainer.name)
-    if library and importlib.util.find_spec(library) is None:
-        raise ConfigError(f"trainer.name: {trainer.name} needs the package {library}, which is not installed")
+    if isinstance(trainer, StdpSettings):
+        require("numba", "trainer.name: stdp")
+    if not isinstance(trainer, TorchSettings) and trainer.engine == "library":
+        require({"stdp": "bindsnet", "slayer": "lava"}[trainer.name], "trainer.engine: library")
+    data = _own_data(config, import_function or read_own, final) if trainer.dataset.function else _data(config, final)
+    text, tree = data.text, ""
+    if ":" in trainer.network:
+        if import_function:
+            given = [config.model_dump_json()]
+            tree = try_out("trainer.network", trainer.network, f"{__name__}:try_network", given)
+        text += f"; for {trainer.network}" + ("" if import_function else " (not imported: --import does)")
+    return Found(text, data.sources, tree)
+
+
+def _data(config: StudyConfig, final: bool) -> Found:
+    """The samples of a study, read by way of the node's cache."""
     from snnhpo_mpi.snn.data import load, load_final
 
+    trainer = config.trainer
+    assert not isinstance(trainer, PythonSettings)
     split = (load_final if final else load)(trainer.dataset, config.study.seed, trainer.encoding)
     held = "test" if final else "held-out"
     shape = " x ".join(str(size) for size in split.train_x.shape[1:4])
+    labels = f"{split.n_classes} classes" if split.train_y.ndim == 1 else f"{split.n_classes} numbers each to be told"
     text = (
-        f"{trainer.dataset.name}: {len(split.train_y):,} training and {len(split.held_y):,} {held} samples, "
-        f"{shape}, {split.n_classes} classes"
+        f"{trainer.dataset.function or trainer.dataset.name}: {len(split.train_y):,} training and "
+        f"{len(split.held_y):,} {held} samples, {shape}, {labels}"
     )
-    tree = ""
-    if ":" in trainer.network:
-        if import_function:
-            from snnhpo_mpi.snn.encodings import input_shape
+    return Found(text, split.sources)
 
-            sample = input_shape(split.train_x.shape, trainer.encoding)
-            given = [config.model_dump_json(), sample, split.n_classes]
-            tree = try_out("trainer.network", trainer.network, f"{__name__}:try_network", given)
-        text += f"; for {trainer.network}" + ("" if import_function else " (not imported: --import does)")
-    return Found(text, split.sources, tree)
+
+def _own_data(config: StudyConfig, reads: bool, final: bool) -> Found:
+    """The samples of a function of the user's, which may do and raise anything: read in a process of its own."""
+    trainer = config.trainer
+    assert not isinstance(trainer, PythonSettings) and trainer.dataset.function is not None
+    target = trainer.dataset.function
+    if reads:
+        given = [config.model_dump_json(), final]
+        answer = json.loads(try_out("trainer.dataset.function", target, f"{__name__}:read_data", given))
+        from snnhpo_mpi.snn.data.part import Source
+
+        return Found(answer["text"], tuple(Source(**one) for one in answer["sources"]))
+    file = function_file(target, "trainer.dataset.function")
+    if file and not file.is_file():
+        raise ConfigError(f"trainer.dataset.function: there is no file {file} (seen from {os.getcwd()})")  # noqa: PTH109
+    return Found(f"from {target} (not read: --import does)")
+
+
+def read_data(config: str, final: bool) -> str:
+    """Read samples of a user's function into the node's cache; called in a process of its own.
+
+    Args:
+        config: JSON of the study's.
+        final: a retraining, which is scored on test data.
+
+    Returns:
+        What was found, as JSON.
+
+    Raises:
+        ConfigError: they are not what the study needs.
+    """
+    found = _data(StudyConfig.model_validate_json(config), final)
+    return json.dumps({"text": found.text, "sources": [asdict(source) for source in found.sources]})
 
 
 def _check_optimizer(config: StudyConfig, import_function: bool) -> None:
@@ -196,13 +239,11 @@ def try_optimizer(config: str) -> None:
     own_optimizer(StudyConfig.model_validate_json(config)).ask()
 
 
-def try_network(config: str, sample: tuple[int, int, int], n_classes: int) -> str:
+def try_network(config: str) -> str:
     """Build and try a network of the user's; called in a process of its own.
 
     Args:
         config: JSON of the study's.
-        sample: ``C x H x W``.
-        n_classes: K.
 
     Returns:
         What was found, line by line.
@@ -210,16 +251,19 @@ def try_network(config: str, sample: tuple[int, int, int], n_classes: int) -> st
     Raises:
         ConfigError: it is not what the study needs.
     """
+    from snnhpo_mpi.snn.data import load
+
     study = StudyConfig.model_validate_json(config)
+    assert not isinstance(study.trainer, PythonSettings)
+    split = load(study.trainer.dataset, study.study.seed, study.trainer.encoding)
     if isinstance(study.trainer, TorchSettings):
-        from snnhpo_mpi.snn.data import load
         from snnhpo_mpi.snn.torch.learner import TorchTask
 
-        split = load(study.trainer.dataset, study.study.seed, study.trainer.encoding)
         return "\n".join(TorchTask(study, split, "cpu").tried())
+    from snnhpo_mpi.snn.encodings import input_shape
     from snnhpo_mpi.snn.slayer.own_network import check_architecture
 
-    check_architecture(study, (sample[0], sample[1], sample[2]), n_classes)
+    check_architecture(study, input_shape(split.train_x.shape, study.trainer.encoding), split.n_classes)
     return ""
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from snnhpo_mpi.analysis.repeats import is_retraining
 from snnhpo_mpi.analysis.summary import best_trials
 from snnhpo_mpi.config import StudyConfig
-from snnhpo_mpi.config.datasets import DATASETS
+from snnhpo_mpi.config.datasets import DATASETS, has_test
 from snnhpo_mpi.config.document import Document, apply_override
 from snnhpo_mpi.config.settings import StudySettings
 from snnhpo_mpi.config.validation import validate
@@ -213,7 +213,7 @@ def _refuse_another_split(past: StudyData, config: StudyConfig) -> None:
     )
     changed = [key for key in ("train", "held_out", "seed") if before.get(key) != after.get(key)]
     name = str(before.get("name"))
-    if changed and name in DATASETS and name == after.get("name") and not DATASETS[name].has_test:
+    if changed and name == after.get("name") and not has_test(before):
         raise ConfigError(
             f"--set: a retraining on {name} is tested on the {DATASETS[name].samples} that the search left, so "
             f"{', '.join(changed)} must stay as in the search; --epochs makes it shorter"

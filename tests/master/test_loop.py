@@ -759,7 +759,7 @@ def test_after_a_stop_no_finalist_is_begun():
         return _growing(rank, message)
 
     workers = Workers(2, answer)
-    master, _, record = _master(workers, budget=4, finalists=Finalists(2, 2, 1))
+    master, _, _ = _master(workers, budget=4, finalists=Finalists(2, 2, 1))
     assert master.run() is Ending.INTERRUPTED
     assert min(n for _, n in workers.runs()) == 0
     assert repeat_number(0, 1) not in dict(workers.runs()).values()

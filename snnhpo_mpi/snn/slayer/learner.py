@@ -29,7 +29,6 @@ from snnhpo_mpi.snn.encodings import input_shape
 from snnhpo_mpi.snn.gradient_learner import GradientLearner, Presented
 from snnhpo_mpi.snn.slayer.backpropagation import Backpropagation
 from snnhpo_mpi.snn.slayer.csnn import LAYOUTS, Csnn, Shape
-from snnhpo_mpi.snn.slayer.lava import LavaNetwork
 from snnhpo_mpi.snn.slayer.lava_kernels.cache import use_kernels
 from snnhpo_mpi.snn.slayer.own_network import check_architecture, counts_fault, load_architecture, own_defaults
 from snnhpo_mpi.trial import Params
@@ -173,8 +172,10 @@ def build_network(
     """
     if ":" in name:
         return load_architecture(name)(shape, n_classes, params, layers)
-    kind = Csnn if engine == "fast" else LavaNetwork
-    return kind(shape, n_classes, params, layers, LAYOUTS[name], initial_weights)
+    if engine == "fast":
+        return Csnn(shape, n_classes, params, layers, LAYOUTS[name], initial_weights)
+    
+    return LavaNetwork(shape, n_classes, params, layers, LAYOUTS[name], initial_weights)
 
 
 @torch.no_grad()

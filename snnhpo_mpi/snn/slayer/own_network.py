@@ -21,6 +21,7 @@ the same output. B is that of each batch: the last of an epoch may be smaller.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -29,7 +30,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-import snnhpo_mpi.snn.slayer.lava  # noqa: F401  # lava-dl prints when it is first imported: not in a user's module
 from snnhpo_mpi.config import CategoricalParameter, IntParameter, SlayerSettings, StudyConfig
 from snnhpo_mpi.config.conditions import existing
 from snnhpo_mpi.config.parameters import conditions
@@ -51,6 +51,8 @@ def load_architecture(name: str) -> Architecture:
         ConfigError: it cannot be imported, or lacks what is asked of it.
     """
     module_name, _, class_name = name.partition(":")
+    if importlib.util.find_spec("lava") is not None:  # it prints when it is first imported: not in a user's module
+        importlib.import_module("snnhpo_mpi.snn.slayer.lava")
     if (folder := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, folder)
     try:
