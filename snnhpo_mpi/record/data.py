@@ -221,15 +221,11 @@ class StudyData:
         return dict(sorted((stored | self._extras.errors).items()))
 
     def frame(self) -> pd.DataFrame:
-<<<<<<< HEAD
         """A row a trial, a column a quantity: ``objective_*``, ``constraint_*``, ``params_*``, ``metrics_*``, ...
 
         Where a hyperparameter does not exist, its cell is missing, among integers of the type ``Int64`` too.
         """
-=======
-        """A row a trial, a column a quantity: ``objective_*``, ``constraint_*``, ``params_*``, ``metrics_*``, ..."""
         require("pandas", "frame()")
->>>>>>> integ
         import pandas as pd
 
         names = ["number", "state", "rank", "seed", "objective", "n_scored"]
