@@ -18,6 +18,7 @@ from snnhpo_mpi.optim.stopping import (
     Rule,
     curves_of,
     is_spare,
+    predicted,
     stops,
 )
 from snnhpo_mpi.trial import Interim, Outcome, State
@@ -299,3 +300,17 @@ def test_what_a_pruned_trial_reported_stays_without_a_final_score() -> None:
 def test_a_report_without_a_score_decides_nothing() -> None:
     past = [event for number in range(40) for event in finished(number, [0.9, 0.95])]
     assert not decision(past, report(60, 1, None), with_rule("gain"))
+
+
+def test_a_trial_is_predicted_to_gain_what_all_finished_ones_gained() -> None:
+    events = [event for n in range(12) for event in finished(n, [0.1 + 0.01 * n, 0.3 + 0.01 * n, 0.5 + 0.01 * n])]
+    curves = curves_of([*events, report(20, 1, 0.2), report(20, 2, 0.4)])
+    assert predicted(curves, 20, NO_SPARE) == pytest.approx(0.6)
+    curves.add(outcome(20, 0.4, State.PRUNED))
+    assert predicted(curves, 20, NO_SPARE) == pytest.approx(0.6)  # as it is told
+
+
+def test_without_reports_or_enough_finished_trials_nothing_is_predicted() -> None:
+    events = [event for n in range(11) for event in finished(n, [0.1, 0.3])]
+    curves = curves_of([*events, report(20, 1, 0.2)])
+    assert predicted(curves, 20, NO_SPARE) is None and predicted(curves, 21, NO_SPARE) is None
