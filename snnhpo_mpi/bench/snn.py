@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from snnhpo_mpi.bench.problems import Problem
 from snnhpo_mpi.bench.surrogate import Forest, Kernel, Mean, Regressor, Smooth
@@ -44,9 +45,9 @@ class Quantities:
 
     Attributes:
         Y: ``n x q``.
-        columns: ``score``; ``running``, of the windows of ``known``; ``silent_<layer>``, of all windows;
-            ``spikes_<layer>`` as log(1 + spikes); ``cost``: log of the seconds of the start, of
-            a training sample and of scoring.
+        columns: ``score``; ``running``, of the windows of ``known``; ``silent_<layer>``, log odds of a silent sample in
+            each window; ``spikes_<layer>`` as log(1 + spikes); ``cost``: log of the seconds of the start, of a training
+            sample and of scoring.
         known: ``J``, whether there is a running score at a window's end.
     """
 
@@ -59,7 +60,8 @@ def quantities(table: Table) -> Quantities:
     """Of a table."""
     known = np.asarray(np.isfinite(table.running).all(0))
     parts = {"score": table.score[:, None], "running": table.running[:, known]}
-    parts |= {f"silent_{layer}": shares for layer, shares in table.silent.items()}
+    # Half of all networks are silent or never silent: the mean of two such shares is neither, and above any beta.
+    parts |= {f"silent_{layer}": _log_odds(shares) for layer, shares in table.silent.items()}
     parts |= {f"spikes_{layer}": np.log1p(mean)[:, None] for layer, mean in table.spikes.items()}
     each = (table.train_seconds - table.start_seconds) / (table.n_samples - FIRST_POSITION)
     parts["cost"] = np.log(np.stack([table.start_seconds, each, table.score_seconds], 1))
@@ -235,7 +237,7 @@ class SnnProblem:
         return Expected(
             score=float(at["score"][0].clip(0.0, 1.0)),
             running=running,
-            silent={layer: at[f"silent_{layer}"].clip(0.0, 1.0) for layer in self.table.silent},
+            silent={layer: np.asarray(expit(at[f"silent_{layer}"])) for layer in self.table.silent},
             spikes={layer: float(np.expm1(at[f"spikes_{layer}"][0]).clip(0.0)) for layer in self.table.silent},
             start_seconds=start_seconds,
             sample_seconds=sample_seconds,
