@@ -60,7 +60,8 @@ class Learnt:
     """What B samples did while they were learnt.
 
     Attributes:
-        counts: layer -> ``B`` spikes of each sample; of every layer that is watched.
+        counts: layer -> ``B`` spikes of each sample, of every layer that is watched; ``L x B`` where one name stands
+            for L layers.
         right: ``B``, 1 where the sample was predicted rightly; None where no prediction was made.
         saturated: layer -> ``B``, whether the sample saturates it; of the layers watched for it.
     """
@@ -71,7 +72,8 @@ class Learnt:
 
 
 class Learner(Protocol):
-    """The network of one trial as it learns. Driven by ``snn/trainer.py``; ``snn/stdp`` and ``snn/slayer`` have one.
+    """The network of one trial as it learns. Driven by ``snn/trainer.py``; each of ``snn/stdp``, ``snn/slayer`` and
+    ``snn/torch`` has one.
 
     Attributes:
         batch_size: samples that are learnt from together.

@@ -20,7 +20,7 @@ from typing import assert_never
 import numpy as np
 from numpy.typing import NDArray
 
-from snnhpo_mpi.config import CategoricalParameter, FloatParameter, IntParameter, Parameter, Scale
+from snnhpo_mpi.config import CategoricalParameter, FloatParameter, IntParameter, Parameter, Scale, outside
 from snnhpo_mpi.config.space_settings import space_settings
 from snnhpo_mpi.trial import Params, ParamValue
 
@@ -164,6 +164,7 @@ class Space:
 
     Attributes:
         names: hyperparameters, in the order of the configuration.
+        parameters: hyperparameter -> its settings: type, bounds and scale, or choices.
         dim: number of encoded columns d.
         columns: hyperparameter -> its columns.
         onehot_blocks: the columns of each categorical.
@@ -181,7 +182,8 @@ class Space:
         Raises:
             ConfigError: a plain dict is wrong; the message is that of a configuration.
         """
-        self._axes = {name: _axis(parameter) for name, parameter in space_settings(parameters).items()}
+        self.parameters: Mapping[str, Parameter] = dict(space_settings(parameters))
+        self._axes = {name: _axis(parameter) for name, parameter in self.parameters.items()}
         self.names = tuple(self._axes)
         self.columns: dict[str, slice] = {}
         start = 0
@@ -214,6 +216,13 @@ class Space:
     def typed(self, params: Params) -> dict[str, ParamValue]:
         """Values in the type of their hyperparameter, as ``decode`` makes them: the choice 1 where 1.0 is given."""
         return {name: axis.typed(params[name]) for name, axis in self._axes.items()}
+
+    def unfit(self, params: Params) -> str | None:
+        """Why these are no values of all hyperparameters, inside their bounds and of their types, or None."""
+        if set(params) != set(self.names):
+            return f"exactly {', '.join(self.names)} must have values, found {', '.join(map(str, params)) or 'none'}"
+        reasons = ((name, outside(self.parameters[name], params[name])) for name in self.names)
+        return next((f"{name} = {params[name]!r}: {reason}" for name, reason in reasons if reason), None)
 
     def decode(self, x: Array) -> dict[str, ParamValue]:
         """Any point ``d`` of [0, 1]^d -> values inside the bounds."""

@@ -14,6 +14,7 @@ import numpy as np
 ParamValue = float | int | str
 Params = Mapping[str, ParamValue]
 Curve = Sequence[float] | Sequence[Sequence[float]]
+MOST_REPEATS = 1000  # of one configuration, this number not included
 ACCURACY = "accuracy"  # the objective where a configuration names none, and of every record of schema 1
 
 
@@ -32,7 +33,7 @@ class Trial:
     """One configuration to evaluate.
 
     Attributes:
-        number: position in the study, from 0.
+        number: position in the study, from 0; negative of one more training of a trial (``repeat_number``).
         params: value of every *searched* hyperparameter, in the user's units.
         seed: seeds everything random in the evaluation; a function of study seed and number.
     """
@@ -40,6 +41,11 @@ class Trial:
     number: int
     params: Params
     seed: int
+
+    @property
+    def repeat(self) -> int:
+        """Which further training of its configuration this is, from 1, each on a split of its own; 0 of the search."""
+        return repeat_of(self.number)[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,15 +214,19 @@ class Repeat:
         number: of the trial whose configuration it is.
         seed: of this training.
         split: the samples that it was scored on, such as ``test``.
-        score: the first objective.
+        score: the first objective; None of a training that did not come to its end.
         n_scored: samples that it was measured on; None if nobody knows.
+        state: how the training ended.
+        feasible: whether it came to its end and satisfies every constraint.
     """
 
     number: int
     seed: int
     split: str
-    score: float
+    score: float | None
     n_scored: int | None = None
+    state: State = State.COMPLETED
+    feasible: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +247,22 @@ class Repeated:
 Event = Asked | Started | Reported | Ended | Repeated
 
 
-def trial_seed(study_seed: int, number: int) -> int:
-    """Seed of a trial in [0, 2**32), so that NumPy's and torch's generators both take it."""
-    return int(np.random.SeedSequence(study_seed, spawn_key=(number,)).generate_state(1, np.uint32)[0])
+def trial_seed(study_seed: int, number: int, repeat: int = 0) -> int:
+    """Seed of a trial, or of a repeat of it, in [0, 2**32), so that NumPy's and torch's generators both take it."""
+    key = (number, repeat) if repeat else (number,)
+    return int(np.random.SeedSequence(study_seed, spawn_key=key).generate_state(1, np.uint32)[0])
+
+
+def repeat_number(number: int, repeat: int) -> int:
+    """What stands in the place of a trial's number while a repeat of it is out: of no trial and of no other repeat.
+
+    Args:
+        number: of the trial.
+        repeat: from 1, below ``MOST_REPEATS``.
+    """
+    return -(number * MOST_REPEATS + repeat)
+
+
+def repeat_of(number: int) -> tuple[int, int]:
+    """The trial's number and the repeat behind a number; repeat 0 of the trial itself."""
+    return (number, 0) if number >= 0 else divmod(-number, MOST_REPEATS)

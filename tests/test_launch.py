@@ -85,6 +85,44 @@ def test_a_search_by_the_librarys_engine_learns_under_mpi(toy: Path) -> None:
     assert data.objective[learnt].mean() > data.objective[data.feasible & ~by_models].mean()
 
 
+CLIMBER = """
+class Climber:
+    def __init__(self, space, constraints, seed):
+        self.told, self.space = [], space
+
+    def ask(self, number, pending):
+        best = max((o.objective, t.number) for t, o in self.told)[1] if self.told else None
+        x = 0.6 if best is None else dict((t.number, t) for t, _ in self.told)[best].params["x"]
+        return {"x": min(max(x + 0.05 * (number % 3 - 1), 0), 1), "y": 0.2, "kind": "plain"}
+
+    def tell(self, trial, outcome, seconds):
+        if outcome.feasible:
+            self.told.append((trial, outcome))
+"""
+
+
+@pytest.mark.parametrize("name", ["optuna_tpe", "optuna_gp", "python"])
+def test_a_search_by_another_optimizer_runs_under_mpi(name: str, toy: Path) -> None:
+    (toy / "climber.py").write_text(CLIMBER)
+    own = ["--set", "optimizer.function=climber.py:Climber"] if name == "python" else []
+    done = launch(families()[0], 3, toy, "--set", f"optimizer.name={name}", "--set", "optimizer.initial=10", *own)
+    assert done.returncode == 0, done.stderr
+    assert "Warning" not in done.stderr and "random after" not in done.stderr
+    data = read(toy / "results" / "toy")
+    assert sorted(data.number) == list(range(12)) and data.ended.all()
+    if name == "python":
+        assert set(data.params["y"]) == {0.2} and 0.6 < data.params["x"][data.feasible].max() <= 0.8
+
+
+def test_an_own_optimizer_that_fails_ends_the_search_with_the_reason(toy: Path) -> None:
+    (toy / "climber.py").write_text(CLIMBER.replace('"y": 0.2', '"y": 7.0 if number > 3 else 0.2'))
+    own = ["--set", "optimizer.name=python", "--set", "optimizer.function=climber.py:Climber"]
+    done = launch(families()[0], 3, toy, *own)
+    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
+    where = "optimizer.function: climber.py:Climber: ask returned for trial 4 what is not in the space: y = 7.0"
+    assert where in done.stderr
+
+
 def test_everything_killed_in_the_middle_resumes_to_the_full_number_none_twice(family: Family, toy: Path) -> None:
     environment = family.variables() | {"TOY_SECONDS": "0.1"}
     job = subprocess.Popen(
@@ -127,3 +165,25 @@ def ended(journal: Path) -> list[dict[str, object]]:
     """The whole lines of a journal that end a trial, flattened."""
     lines = [json.loads(line) for line in journal.read_text().splitlines() if re.search(r'"kind":"ended".*}$', line)]
     return [line | dict(line.get("outcome", {})) for line in lines]
+
+
+def test_finalists_are_trained_by_the_ranks_of_the_search_and_go_on_after_a_kill(family: Family, toy: Path, snnhpo) -> None:
+    options = ("--set", "finalists={count: 3, repeats: 3}", "--set", "optimizer.name=random")
+    journal = toy / "results" / "toy" / "journal.jsonl"
+    command = family.command(4, [*RUN, *options])
+    job = subprocess.Popen(command, cwd=toy, env=family.variables() | {"TOY_SECONDS": "0.3"}, start_new_session=True)
+    end = time.monotonic() + 60
+    while not journal.exists() or journal.read_text().count('"kind":"repeated"') < 3:
+        assert time.monotonic() < end and job.poll() is None
+        time.sleep(0.02)
+    os.killpg(job.pid, signal.SIGKILL)
+    job.wait()
+    cut = read(toy / "results" / "toy").repeats
+    done = launch(family, 4, toy, "--resume", *options)
+    assert done.returncode == 0, done.stderr
+    repeats = read(toy / "results" / "toy").repeats
+    assert repeats[: len(cut)] == cut
+    assert len(repeats) == len({(one.number, one.seed) for one in repeats}) == 9
+    assert snnhpo("run", "toy.yaml", "--results", "local", *options).returncode == 0
+    local = {(one.number, one.seed): one.score for one in read(toy / "local" / "toy").repeats}
+    assert {(one.number, one.seed): one.score for one in repeats} == local

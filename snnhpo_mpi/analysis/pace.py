@@ -27,10 +27,12 @@ def busy_share(data: StudyData, runs: list[Window], *, whole_runs: bool = False)
             continue
         ends = np.where(np.isnan(data.ended_at[inside]), _last_moments(data, run)[inside], data.ended_at[inside])
         begins = np.maximum(data.started_at[inside], np.where(data.ended[inside], ends - data.seconds[inside], -np.inf))
-        n_workers = len(np.unique(data.rank[inside]))
-        span = run.seconds if whole_runs else float(ends.max() - data.started_at[inside].min())
+        again = [one for one in data.repeated if run.begin <= one.at <= run.end]
+        n_workers = len({*data.rank[inside].tolist(), *(one.rank for one in again)})
+        last = max([float(ends.max()), *(one.at for one in again)])
+        span = run.seconds if whole_runs else last - float(data.started_at[inside].min())
         available += n_workers * span
-        busy += float(np.maximum(ends - begins, 0.0).sum())
+        busy += float(np.maximum(ends - begins, 0.0).sum()) + sum(one.seconds for one in again)
     return min(busy / available, 1.0) if available > 0 else None
 
 

@@ -23,6 +23,7 @@ def progress_line(
     width: int = LINE_WIDTH,
     stopped_as: str = "silent",
     retraining: bool = False,
+    repeats: tuple[int, int] = (0, 0),
 ) -> str:
     """``trials 12/80  feasible 5  silent 6  failed 1  best 0.7130 (trial 9)  left 3 min``.
 
@@ -39,6 +40,7 @@ def progress_line(
         width: columns at most; what matters least is left out where they are too few.
         stopped_as: what these are called (``summary.stopped_as``).
         retraining: nothing is searched, so there is no best, and nothing is silent or feasible.
+        repeats: trainings of finalists that ended, and that are planned; said once there is one.
     """
     parts = {
         "trials": f"trials {ended}/{budget}" if budget else f"trials {ended}",
@@ -51,9 +53,20 @@ def progress_line(
     }
     if retraining:
         parts = {name: parts[name] for name in ("trials", "failed", "running")}
+    if repeats[0]:
+        parts["repeats"] = f"repeats {repeats[0]}/{max(repeats)}"
     if seconds_left is not None:
         parts["left"] = f"{TIME_LEFT}{duration(seconds_left)}"
-    least = ["running", *(["failed"] if not failed else []), "stopped", "pruned", "feasible", "failed", "best"]
+    least = [
+        "running",
+        *(["failed"] if not failed else []),
+        "stopped",
+        "pruned",
+        "feasible",
+        "failed",
+        "repeats",
+        "best",
+    ]
     while len(line := "  ".join(parts.values())) > width and least:
         parts.pop(least.pop(0), None)
     return line

@@ -63,6 +63,12 @@ class Repeats:
         return score(self.mean) if self.sd is None else f"{score(self.mean)} ± {score(self.sd)}"
 
     @property
+    def spread(self) -> str:
+        """What the text has: ``mean and standard deviation of 3 repeats``."""
+        n = len(self.values)
+        return f"mean and standard deviation of {n} repeats" if n > 1 else "one repeat"
+
+    @property
     def seeds(self) -> str:
         """``2 seeds``, and how many failed."""
         n = len(self.values)

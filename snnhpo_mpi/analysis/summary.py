@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from snnhpo_mpi.analysis.curves import incumbent
 from snnhpo_mpi.analysis.edges import Edge, edges, n_ranges, used_up
+from snnhpo_mpi.analysis.finalists import Finalist, by_score, finalists
 from snnhpo_mpi.analysis.pace import busy_share, seconds_left
 from snnhpo_mpi.analysis.repeats import Repeats, is_retraining, repeats
 from snnhpo_mpi.analysis.score import n_scored, standard_error, with_error
@@ -29,12 +30,13 @@ HELD_OUT_ACCURACY = "held-out accuracy"
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A trial worth a look; ``n`` samples were scored, None where nobody knows."""
+    """A trial worth a look; ``n`` samples were scored, None where nobody knows; ``again``: what a finalist gave."""
 
     number: int
     objectives: Mapping[str, float]
     params: Mapping[str, ParamValue]
     n: int | None = None
+    again: Finalist | None = None
 
     @property
     def objective(self) -> float:
@@ -47,9 +49,20 @@ class Found:
         return standard_error(self.objective, self.n)
 
     @property
-    def text(self) -> str:
-        """``0.6300 ± 0.022``."""
+    def worth(self) -> float:
+        """Mean of the repeats of a finalist, the first objective of any other."""
+        mean = self.again.repeats.mean if self.again else None
+        return self.objective if mean is None else mean
+
+    @property
+    def searched(self) -> str:
+        """The search's score: ``0.6300 ± 0.022``."""
         return with_error(self.objective, self.standard_error)
+
+    @property
+    def text(self) -> str:
+        """The search's score; of a finalist, mean and standard deviation of its repeats."""
+        return self.again.repeats.text if self.again and self.again.repeats.values else self.searched
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +88,9 @@ class Summary:
         budget_trials: trials to be asked, None without such a budget.
         trials: trials asked; the sum of the six that follow and of those not sent out.
         feasible: completed trials that satisfy every constraint.
-        best: the feasible trial with the largest objective; None in a retraining, where nothing may be picked.
+        best: the feasible trial with the largest objective, or the winner of the finalists; None in a retraining, where
+            nothing may be picked.
+        finalists: what was trained again at the end of the budget, the winner first.
         edges: bounds of the search that the best lies at.
         n_ranges: hyperparameters that are numbers.
         used_up: how many configurations the space has, if all of them were asked.
@@ -107,6 +122,7 @@ class Summary:
     running: int
     feasible: int
     best: Found | None
+    finalists: tuple[Finalist, ...]
     edges: tuple[Edge, ...]
     n_ranges: int
     used_up: int | None
@@ -136,9 +152,15 @@ class Summary:
     @property
     def chosen_from(self) -> str:
         """What the best is the best of: ``best of 33 scores on 500 held-out samples``."""
+        if self.best and self.best.again:
+            return f"{self.best.again.repeats.spread}, the best of {len(self.finalists)} finalists; {self._in_search}"
         n = self.best.n if self.best else None
         samples = f" on {n:,} held-out samples" if n else ""
         return f"best of {self.feasible} scores{samples}" if self.feasible > 1 else f"the only score{samples}"
+
+    @property
+    def _in_search(self) -> str:
+        return f"{self.best.searched if self.best else '-'} in the search"
 
 
 def summarise(data: StudyData, *, now: float | None = None) -> Summary:
@@ -164,6 +186,7 @@ def summarise(data: StudyData, *, now: float | None = None) -> Summary:
         running=counts["running"] if data.live else 0,
         feasible=int(data.feasible.sum()),
         best=best[0] if best else None,
+        finalists=tuple(finalists(data)),
         edges=edges(data, data.number.tolist().index(best[0].number)) if best else (),
         n_ranges=n_ranges(data),
         used_up=used_up(data),
@@ -188,8 +211,9 @@ def status_dict(summary: Summary) -> dict[str, Any]:
     counts = {name: getattr(summary, name) for name in names}
     best = _found_dict(summary.best) if summary.best else None
     shares = {name: getattr(summary, name) for name in ("silent_share", "busy_share", "seconds")}
-    retrained = {"retrained": [_repeats_dict(one) for one in summary.repeats]} if summary.repeats else {}
-    return counts | {"best": best} | shares | retrained
+    more = {"retrained": [_repeats_dict(one) for one in summary.repeats]} if summary.repeats else {}
+    more |= {"finalists": [finalist_dict(one) for one in summary.finalists]} if summary.finalists else {}
+    return counts | {"best": best} | shares | more
 
 
 def best_dict(best: Sequence[Found]) -> dict[str, Any]:
@@ -198,15 +222,16 @@ def best_dict(best: Sequence[Found]) -> dict[str, Any]:
 
 
 def best_trials(data: StudyData, k: int) -> list[Found]:
-    """The k feasible trials with the largest objective, the best first; of equals the earliest.
+    """The k best feasible trials, the best first: the finalists, then those with the largest objective.
 
     None of a retraining: the largest of many scores on the test data would be too good.
     """
     if is_retraining(data):
         return []
-    rows = np.flatnonzero(data.feasible)
-    order = rows[np.argsort(-data.objective[rows], kind="stable")][:k]
-    return [_found(data, int(row)) for row in order]
+    places = {int(data.number[row]): int(row) for row in by_score(data)}
+    again = {one.number: one for one in finalists(data)}
+    order = dict.fromkeys([*(number for number, one in again.items() if one.may_win), *places])
+    return [replace(_found(data, places[number]), again=again.get(number)) for number in list(order)[:k]]
 
 
 def saved_seconds(data: StudyData) -> NDArray[np.float64]:
@@ -260,7 +285,13 @@ def objective_name(data: StudyData) -> str:
 
 def _found_dict(found: Found) -> dict[str, Any]:
     score = {"number": found.number, "objective": found.objective, "objectives": dict(found.objectives)}
-    return score | {"params": dict(found.params), "standard_error": found.standard_error, "n": found.n}
+    again = {"repeats": finalist_dict(found.again)} if found.again else {}
+    return score | {"params": dict(found.params), "standard_error": found.standard_error, "n": found.n} | again
+
+
+def finalist_dict(one: Finalist) -> dict[str, Any]:
+    """A finalist in JSON."""
+    return _repeats_dict(one.repeats) | {"infeasible": one.n_infeasible, "posterior_mean": one.posterior}
 
 
 def _repeats_dict(one: Repeats) -> dict[str, Any]:

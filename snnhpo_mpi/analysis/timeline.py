@@ -32,7 +32,7 @@ class Window:
 
 def windows(data: StudyData, now: float | None = None) -> list[Window]:
     """The runs of a study in order; one that was killed ends with its last event."""
-    times = np.concatenate([data.asked_at, data.started_at, data.ended_at])
+    times = np.concatenate([data.asked_at, data.started_at, data.ended_at, [one.at for one in data.repeated]])
     found: list[Window] = []
     offset = 0.0
     for i, span in enumerate(data.sessions):
@@ -72,6 +72,7 @@ class Lane:
     Attributes:
         row: k, its trials.
         begin, end: k, elapsed seconds.
+        again: ``j x 2``, beginnings and ends of repeats of trials.
         busy_share: of the time from its first trial to the last result of all workers.
     """
 
@@ -79,6 +80,7 @@ class Lane:
     row: NDArray[np.intp]
     begin: Floats
     end: Floats
+    again: Floats
     busy_share: float
 
 
@@ -89,12 +91,16 @@ def lanes(data: StudyData) -> list[Lane]:
     end_at = np.where(np.isnan(data.ended_at), runs[-1].end if data.live and runs else np.nan, data.ended_at)
     shown = started & ~np.isnan(end_at)
     begin, end = elapsed(runs, data.started_at), elapsed(runs, end_at)
-    horizon = float(np.max(end[shown], initial=0.0))
+    repeats = np.array([[one.rank, one.at - one.seconds, one.at] for one in data.repeated]).reshape(-1, 3)
+    repeats[:, 1:] = elapsed(runs, repeats[:, 1:])
+    horizon = max(float(np.max(end[shown], initial=0.0)), float(np.max(repeats[:, 2], initial=0.0)))
     found = []
-    for rank in np.unique(data.rank[shown]):
+    for rank in np.unique(np.concatenate([data.rank[shown], repeats[:, 0].astype(np.int64)])):
         row = np.flatnonzero(shown & (data.rank == rank))
         row = row[np.argsort(begin[row], kind="stable")]
-        length = horizon - float(begin[row[0]])
-        busy = float(np.sum(end[row] - begin[row]))
-        found.append(Lane(int(rank), row, begin[row], end[row], min(busy / length, 1.0) if length > 0 else 0.0))
+        again = repeats[repeats[:, 0] == rank, 1:]
+        length = horizon - min([*begin[row[:1]], *again[:1, 0]])
+        busy = float(np.sum(end[row] - begin[row]) + np.sum(again[:, 1] - again[:, 0]))
+        busy_share = min(busy / length, 1.0) if length > 0 else 0.0
+        found.append(Lane(int(rank), row, begin[row], end[row], again, busy_share))
     return found

@@ -138,9 +138,10 @@ def make_method(name: str, problem: Problem, seed: int, pending: int, settings: 
             noisy = not problem.minimised
             return BotorchScbo(problem.space, problem.n_constraints, seed, problem.n_initial, pending, noisy)
         case "optuna_tpe" | "optuna_gp":
-            from snnhpo_mpi.bench.optuna_search import OptunaSearch
+            from snnhpo_mpi.optim.optuna_search import OptunaSearch, optuna_library
 
-            return OptunaSearch(name, problem.space, seed, problem.n_initial, pending)
+            optuna_library(name, "--method")
+            return OptunaSearch(name, problem.space, problem.n_constraints, seed, problem.n_initial)
         case "pycma":
             from snnhpo_mpi.bench.cma_es import CmaEs
 

@@ -17,9 +17,10 @@ import numpy as np
 
 from snnhpo_mpi.bench.problems import Problem
 from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.host.user_code import import_file
 from snnhpo_mpi.space import Space
 from snnhpo_mpi.trial import Outcome, State, Trial
-from snnhpo_mpi.worker.user_function import Function, called, import_file, outcome_of, seed_generators, unfit
+from snnhpo_mpi.worker.user_function import Function, called, outcome_of, seed_generators, unfit
 
 DEVICE = "cpu"
 N_INITIAL = 20  # as in a search

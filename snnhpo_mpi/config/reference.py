@@ -14,7 +14,8 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from snnhpo_mpi.config.settings import Settings, StudyConfig
+from snnhpo_mpi.config.settings import StudyConfig
+from snnhpo_mpi.config.values import Settings
 from snnhpo_mpi.hyperparameters.hyperparameter import Hyperparameter
 from snnhpo_mpi.hyperparameters.networks import LAYERS, LEARNER, NETWORKS
 from snnhpo_mpi.hyperparameters.ranges import RANGES, Range

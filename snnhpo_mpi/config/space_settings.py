@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from snnhpo_mpi.config.document import Document
-from snnhpo_mpi.config.settings import CategoricalParameter, FloatParameter, IntParameter, Parameter
+from snnhpo_mpi.config.parameters import CategoricalParameter, FloatParameter, IntParameter, Parameter
 from snnhpo_mpi.config.validation import validate
 from snnhpo_mpi.errors import ConfigError
 

@@ -17,16 +17,15 @@ from pydantic import ValidationError
 from snnhpo_mpi.config.datasets import DATASETS
 from snnhpo_mpi.config.document import Document, KeyPath, apply_override, dotted, read_document
 from snnhpo_mpi.config.faults import Fault, faults_of, shown, suggest
+from snnhpo_mpi.config.parameters import CategoricalParameter, IntParameter, Parameter
 from snnhpo_mpi.config.reach import reach_faults
 from snnhpo_mpi.config.settings import (
     BaselineSettings,
-    CategoricalParameter,
     DatasetSettings,
     EncodingSettings,
-    IntParameter,
-    Parameter,
     PythonSettings,
     StudyConfig,
+    TorchSettings,
 )
 from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.hyperparameters.hyperparameter import Hyperparameter
@@ -141,8 +140,13 @@ def _inconsistencies(config: StudyConfig) -> Iterator[Fault]:
         )
     if (config.optimizer.name == "replay") != (config.optimizer.study is not None):
         yield ("optimizer", "study"), "is the results folder that replay follows: needed by replay, and by nothing else"
+    if (config.optimizer.name == "python") != (config.optimizer.function is not None):
+        yield (
+            ("optimizer", "function"),
+            "is the class of one's own optimizer, path/to/file.py:Class: needed by python, and by nothing else",
+        )
     if config.optimizer.engine != "fast" and config.optimizer.name != "scbo":
-        yield ("optimizer", "engine"), f"belongs to scbo: {config.optimizer.name} has no models to compute"
+        yield ("optimizer", "engine"), f"belongs to scbo, found {config.optimizer.name}"
     for name in [name for name in config.fixed if name in config.space]:
         yield ("fixed", name), "is searched too (space): a hyperparameter is either fixed or searched"
     if isinstance(config.trainer, PythonSettings):
@@ -156,14 +160,18 @@ def _inconsistencies(config: StudyConfig) -> Iterator[Fault]:
     else:
         table = hyperparameters(config.trainer.name, config.trainer.network)
         if ":" not in config.trainer.network:  # else its class is asked, when it is imported
+            assert not isinstance(config.trainer, TorchSettings)
             yield from _unknown_names(config, table)
             yield from _unknown_layers(config, LAYERS[config.trainer.network])
             yield from _neuron_faults(config, table)
         yield from _value_faults(config, table)
         yield from _inexact_values(config, table)
         yield from _repeated_layers(config)
+        if config.trainer.name == "torch" and config.saturation:
+            yield ("saturation",), "is for networks of ours, whose refractory periods are known"
         yield from _encoding_faults(config.trainer.dataset, config.trainer.encoding)
-        yield from _saturation_faults(config)
+        if config.trainer.name != "torch":
+            yield from _saturation_faults(config)
         yield from _rule_faults(config)
         for index, name in enumerate(config.objectives):
             if name != ACCURACY:
@@ -175,6 +183,12 @@ def _inconsistencies(config: StudyConfig) -> Iterator[Fault]:
         if (package := DATASETS[name].package) and config.trainer.dataset.path is not None:
             yield ("trainer", "dataset", "path"), f"is not used by {name}, which comes with {package}"
     yield from _baseline_faults(config)
+    trials = config.budget.trials
+    if config.finalists is not None and trials is not None and config.finalists.count > trials:
+        yield (
+            ("finalists", "count"),
+            f"must be at most the {trials} trials of the budget, found {config.finalists.count}",
+        )
 
 
 def _encoding_faults(dataset: DatasetSettings, encoding: EncodingSettings) -> Iterator[Fault]:
@@ -193,7 +207,7 @@ def _unknown_names(config: StudyConfig, table: Mapping[str, Hyperparameter]) -> 
 
 def _neuron_faults(config: StudyConfig, table: Mapping[str, Hyperparameter]) -> Iterator[Fault]:
     """Neurons that the library's engine has no blocks of."""
-    assert not isinstance(config.trainer, PythonSettings)
+    assert not isinstance(config.trainer, PythonSettings | TorchSettings)
     if "neuron" not in table or config.trainer.engine == "fast":
         return
     searched = config.space.get("neuron")

@@ -16,6 +16,8 @@ from snnhpo_mpi.trial import ParamValue
 
 STDP_DECODERS = ("all", "vote", "2gram", "3gram", "log", "svm")
 SLAYER_DECODERS = ("rate", "max")
+OPTIMIZERS = ("adam", "adamw", "sgd")
+SCHEDULES = ("constant", "cosine", "one_cycle")
 
 
 def _table(
@@ -75,6 +77,22 @@ LEARNER = _table(
     {"decoder": Hyperparameter("rate", "loss, and how the class is read", choices=SLAYER_DECODERS)},
 )
 
+TORCH = _table(
+    {
+        "epochs": (5, "passes over the training samples"),
+        "batch_size": (32, "samples of a minibatch"),
+        "learning_rate": (1e-3, "largest step of the optimizer"),
+        "momentum": (0.9, "sgd only: share of the last step that is kept"),
+        "weight_decay": (0.0, "share of each weight that a step takes away; of adam and sgd by the gradient"),
+        "gradient_clipping": (0.0, "largest norm of a batch's gradient; 0 for none"),
+        "label_smoothing": (0.0, "share of a label that is spread over all classes; cross entropies only"),
+    },
+    {
+        "optimizer": Hyperparameter("adam", "how a gradient becomes a step", choices=OPTIMIZERS),
+        "schedule": Hyperparameter("constant", "how the steps change over the training", choices=SCHEDULES),
+    },
+)
+
 _NEURONS: Mapping[str, Hyperparameter] = MappingProxyType(
     {
         **{name: one for neuron in NEURONS.values() for name, one in neuron.takes.items()},
@@ -125,6 +143,8 @@ def hyperparameters(trainer: str, network: str) -> Mapping[str, Hyperparameter]:
     Raises:
         KeyError: unknown trainer or network.
     """
+    if trainer == "torch":
+        return TORCH
     return LEARNER if ":" in network else NETWORKS[trainer][network]
 
 

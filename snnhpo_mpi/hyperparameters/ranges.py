@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from snnhpo_mpi.trial import MOST_REPEATS
+
 EXACT = 2**53  # whole numbers up to here are exact as floating-point numbers
 DAY_S = 86400.0
 MAX_STEPS = 100_000  # time steps of a sample; a refractory period beyond them would last for ever
@@ -73,6 +75,7 @@ RANGES: Mapping[str, Range] = MappingProxyType(
         "window_ms": Range(float, 1e-3, 1e9, "ms"),
         "denoise_ms": Range(float, 0, 1e9, "ms"),
         "downsample": _count(10_000),
+        "output": _count(100, low=0),
         # Monitors.
         "alpha": _count(10**9),
         "beta": Range(float, 0, 1, below=True),
@@ -82,6 +85,9 @@ RANGES: Mapping[str, Range] = MappingProxyType(
         "share": _SHARE,
         "after_epochs": _count(100_000),
         "spare": Range(float, 0, 1, below=True),
+        # Finalists.
+        "count": _count(1000),
+        "repeats": _count(MOST_REPEATS - 1),
         # The search space's own bounds.
         "integer": Range(int, -EXACT, EXACT),
         "real": Range(float, -sys.float_info.max, sys.float_info.max),
@@ -112,6 +118,12 @@ RANGES: Mapping[str, Range] = MappingProxyType(
         "reset_interval": _count(MAX_STEPS),
         # SLAYER's networks; their neurons' stand in ``neurons``.
         "learning_rate": Range(float, 0, 1e3),
+        # Of somebody's own network.
+        "momentum": Range(float, 0, 1),
+        "weight_decay": Range(float, 0, 1e3),
+        "gradient_clipping": Range(float, 0, 1e9),
+        "label_smoothing": Range(float, 0, 1),
+        # SLAYER's again.
         "c1_filters": _count(100_000),
         "c2_filters": _count(100_000),
         "c1_k": _count(10_000),

@@ -43,9 +43,13 @@ class Backlog:
         return self.n_left == 0 and not self._open
 
     def add(self, trial: Trial) -> None:
-        """A new trial goes out."""
-        self._n_asked += 1
+        """A new trial goes out, or a repeat of one, which is none of the budget's."""
+        self._n_asked += not trial.repeat
         self._open[trial.number] = trial
+
+    def close(self) -> None:
+        """No more trials may be asked."""
+        self._budget = self._n_asked
 
     def take_waiting(self) -> Trial | None:
         """The next trial that waits, if any; it goes out."""

@@ -57,6 +57,10 @@ class Stopping:
         """Whether the user insists, and running trials are not waited for."""
         return self._n_requests > 1
 
+    def time_left_s(self, now: float) -> float:
+        """Until running trials are given to finish, where the end of the time is that of the budget; else infinite."""
+        return self._end_at - self._grace_s - now if self._time_is_budget else float("inf")
+
     def begins(self, now: float) -> Ending | None:
         """Why the search is to stop from this moment [s] on; None if it goes on, or is to stop already."""
         if now - self._looked_at > _LOOK_S:

@@ -33,10 +33,23 @@ from snnhpo_mpi.master.backlog import Backlog
 from snnhpo_mpi.master.dismissal import dismiss
 from snnhpo_mpi.master.ending import Ending, Stopping
 from snnhpo_mpi.master.failures import Failures
+from snnhpo_mpi.master.finalists import Finalists
 from snnhpo_mpi.master.proposal_buffer import PoolSize
 from snnhpo_mpi.master.proposer import Proposer
 from snnhpo_mpi.master.roster import Roster, Standing
-from snnhpo_mpi.trial import Asked, Ended, Event, Interim, Outcome, Progress, Reported, Started, State, Trial
+from snnhpo_mpi.trial import (
+    Asked,
+    Ended,
+    Event,
+    Interim,
+    Outcome,
+    Progress,
+    Reported,
+    Started,
+    State,
+    Trial,
+    repeat_of,
+)
 
 _log = logging.getLogger(__name__)
 MESSAGES_PER_TURN = 256
@@ -101,6 +114,7 @@ class Master:
         clock: Callable[[], float] = time.monotonic,
         failures: Failures | None = None,
         prune: Callable[[Event], bool] = lambda event: False,
+        finalists: Finalists | None = None,
     ) -> None:
         """Hand in the parts.
 
@@ -115,6 +129,8 @@ class Master:
             failures: counts those that end the search, and knows the earlier runs'; none do by default.
             prune: given every event in the order of the record, says whether it is a report after which its trial is to
                 stop; knows the events of earlier runs.
+            finalists: what is trained again when the budget is spent, and knows the earlier runs' events; nothing by
+                default.
         """
         self._clock = clock
         self._transport, self._proposer, self._record, self._settings = transport, proposer, record, settings
@@ -125,6 +141,7 @@ class Master:
         self._held: tuple[int, bytes] | None = None  # a message for the next turn
         self._failures = Failures(None) if failures is None else failures
         self._prune = prune
+        self._finalists = Finalists() if finalists is None else finalists
         self._beat_s = min(settings.beat_s, settings.heartbeat_timeout_s / 4)
         self._stopping = Stopping(time_left, settings.stop_before_end_s, settings.closing_s, settings.time_is_budget)
         self._beat_at = float("-inf")
@@ -219,8 +236,11 @@ class Master:
         return isinstance(message, Result)
 
     def _note_interim(self, rank: int, interim: Interim) -> None:
-        """Interim results of a trial that ended meanwhile, or was sent elsewhere, are nobody's any more."""
-        if self._roster[rank].running == interim.number:
+        """Interim results of a trial that ended meanwhile, or was sent elsewhere, are nobody's any more.
+
+        Those of a repeat decide nothing.
+        """
+        if self._roster[rank].running == interim.number and interim.number >= 0:
             self._events.append(Reported(interim, rank, time.time()))
 
     def _receive_result(self, rank: int, outcome: Outcome, seconds: float) -> None:
@@ -230,15 +250,27 @@ class Master:
             self._roster.update(rank, self._roster[rank].standing, None)
         self._backlog.reclaim(outcome.number)
         is_first = self._backlog.end(outcome.number)
-        if is_first:
+        if is_first and outcome.number >= 0:
             self._count_failure(outcome)
         if self._sends and self._roster[rank].idle:
             self._send_next(rank)
         if not is_first:
             _log.warning("rank %d: another result of trial %d is discarded", rank, outcome.number)
             return
-        self._pool.observe_arrival(self._clock())
-        self._events.append(Ended(outcome, rank, now, seconds))
+        if outcome.number >= 0:
+            self._pool.observe_arrival(self._clock())
+        self._end(outcome, rank, now, seconds)
+
+    def _end(self, outcome: Outcome, rank: int, at: float, seconds: float) -> None:
+        """A trial or a repeat has ended."""
+        if outcome.number >= 0:
+            self._events.append(Ended(outcome, rank, at, seconds))
+            return
+        if outcome.state in (State.FAILED, State.LOST):
+            number, repeat = repeat_of(outcome.number)
+            reason = (outcome.error or "no reason given").partition("\n")[0]
+            _log.warning("repeat %d of trial %d is %s: %s", repeat, number, outcome.state.value, reason)
+        self._events.append(self._finalists.repeated(outcome, rank, at, seconds))
 
     def _count_failure(self, outcome: Outcome) -> None:
         had_too_many = self._failures.too_many
@@ -260,19 +292,31 @@ class Master:
         return n_sent > 0
 
     def _send_next(self, rank: int) -> bool:
-        trial = self._backlog.take_waiting()
+        trial = self._backlog.take_waiting() or (self._take_new() if self._backlog.n_left else self._take_repeat())
         if trial is None:
-            ready = self._proposer.take()
-            if ready is None:
-                return False
-            proposal, trial = ready.proposal, ready.proposal.trial
-            self._pool.observe_ask(ready.seconds, ready.hurried)
-            self._backlog.add(trial)
-            self._events.append(Asked(trial, time.time(), proposal.diagnostics, proposal.n_told))
+            return False
         self._send(rank, Run(trial))
         self._roster.update(rank, Standing.WORKING, trial.number)
-        self._events.append(Started(trial.number, rank, time.time()))
+        if not trial.repeat:
+            self._events.append(Started(trial.number, rank, time.time()))
         return True
+
+    def _take_new(self) -> Trial | None:
+        ready = self._proposer.take()
+        if ready is None:
+            return None
+        proposal, trial = ready.proposal, ready.proposal.trial
+        self._pool.observe_ask(ready.seconds, ready.hurried)
+        self._backlog.add(trial)
+        self._events.append(Asked(trial, time.time(), proposal.diagnostics, proposal.n_told))
+        return trial
+
+    def _take_repeat(self) -> Trial | None:
+        """The next training of a finalist; not before the record has all that is known of who the finalists are."""
+        trial = None if self._events else self._finalists.take()
+        if trial is not None:
+            self._backlog.add(trial)
+        return trial
 
     def _commit(self) -> None:
         """The disk first, then the model, and trials that cannot win."""
@@ -281,6 +325,7 @@ class Master:
         events, self._events = self._events, []
         self._record.append(*events)
         for event in events:
+            self._finalists.note(event)
             is_to_stop = self._prune(event)
             match event:
                 case Reported(interim, rank) if is_to_stop and self._roster[rank].running == event.number:
@@ -291,7 +336,7 @@ class Master:
     def _replenish(self) -> None:
         """Keep proposals ahead: one for each idle worker that no waiting trial serves, and the pool."""
         self._proposer.check()
-        if not self._sends:
+        if not self._sends or not self._backlog.n_left:
             return
         demand = max(0, self._roster.n_idle - self._backlog.n_waiting)
         hurried = self._pool.hurried(self._roster.n_present, demand)
@@ -331,7 +376,7 @@ class Master:
             error = (
                 f"its worker was lost {self._settings.max_sendings} times, last rank {rank} ({worker.host}): {reason}"
             )
-            self._events.append(Ended(Outcome(number, State.LOST, error=error), rank, time.time(), 0.0))
+            self._end(Outcome(number, State.LOST, error=error), rank, time.time(), 0.0)
 
     def _welcome_back(self, rank: int, running: int | None) -> None:
         """A rank thought lost speaks: what it runs is its own again."""
@@ -345,7 +390,7 @@ class Master:
     def _ending(self) -> Ending | None:
         if self._failures.too_many and not self._roster.n_running and not self._events:
             return Ending.FAILURES
-        if self._backlog.done and not self._events:
+        if self._backlog.done and not self._events and self._finalists.done:
             return Ending.COMPLETE
         if self._stopping.at_once:
             return Ending.INTERRUPTED
@@ -356,7 +401,15 @@ class Master:
         if (reason := self._stopping.begins(now)) is not None:
             rest = "nothing is running" if n == 0 else f"{n} running trial{'s' * (n > 1)} may finish"
             _log.warning("stopping (%s): %s", reason.value, rest)
+        self._close_in_time(now)
         return self._stopping.ending if not n or self._stopping.is_over(now) else None
+
+    def _close_in_time(self, now: float) -> None:
+        """Ask no more trials when the rest of the time is needed for the finalists."""
+        needed_s = self._finalists.seconds(self._roster.n_present)
+        if needed_s and self._sends and self._backlog.n_left and self._stopping.time_left_s(now) <= needed_s:
+            _log.info("no more trials: the rest of the time is for training the best again")
+            self._backlog.close()
 
     def _dismiss(self, ending: Ending) -> None:
         """Send all workers away; results that still come are recorded."""

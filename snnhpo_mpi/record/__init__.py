@@ -37,7 +37,8 @@ times in Unix seconds; absent: NaN, -1 or empty; each column has attributes ``de
     /optimizer/<name>               n [x k] float64, the optimizer's figures when it asked the trial
     /reports/number, position, score, n_scored, seconds    r    interim results, at training samples seen
     /reports/silent_rate/<layer>, spikes/<layer>           r
-    /repeats/number, seed, split, score, n_scored, seconds q    further trainings of a trial's configuration
+    /repeats/number, seed, split, score, n_scored, state, feasible, seconds q   further trainings of a trial's
+                                            configuration
     /curves/<number>/<name>         float64, flat or rows of equal length
     /errors/<number>                text: reason and traceback
     /events/kind                    e       text: asked, started, reported, ended, repeated, session, closed, worker

@@ -38,6 +38,8 @@ _COLUMNS = {
     "repeats/split": ("1", "samples that the score was measured on, such as test"),
     "repeats/score": ("1", "first objective, larger is better"),
     "repeats/n_scored": ("samples", "samples that the score was measured on; -1 if nobody knows"),
+    "repeats/state": ("1", "how the training ended: completed, stopped, failed or lost"),
+    "repeats/feasible": ("1", "1 if it came to its end and satisfies every constraint, else 0"),
     "repeats/seconds": ("s", "of the training and scoring, by the worker's own clock"),
     "events/kind": ("1", "what happened"),
     "events/number": (

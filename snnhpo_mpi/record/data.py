@@ -19,7 +19,7 @@ from snnhpo_mpi.record import recovery, snapshot
 from snnhpo_mpi.record.entries import Proposed
 from snnhpo_mpi.record.lock import is_live
 from snnhpo_mpi.record.recovery import Files, Finding
-from snnhpo_mpi.record.replay import repeat_of
+from snnhpo_mpi.record.replay import all_repeated
 from snnhpo_mpi.record.retraining import Retraining, retraining_of
 from snnhpo_mpi.record.table import METRICS, OBJECTIVES, PARAMS, Extras, SessionSpan, Table
 from snnhpo_mpi.trial import (
@@ -87,7 +87,7 @@ class StudyData:
         optimizer: diagnostic at the time of asking -> n, or n rows.
         reports: interim results of the trials in the order of their arrival, as columns of the group ``/reports``:
             ``number``, ``position``, ``score``, ``n_scored``, ``seconds``, ``silent_rate/<layer>``, ``spikes/<layer>``.
-        repeats: further trainings of configurations, in the order of their arrival.
+        repeated: further trainings of configurations, in the order of their arrival.
         progress: rank -> the latest news of its trial, while a run is going on.
         workers: rank -> where it is.
         updated_at: time of the latest event or news.
@@ -124,7 +124,7 @@ class StudyData:
     metrics: Mapping[str, Floats]
     optimizer: Mapping[str, Floats]
     reports: Mapping[str, NDArray[Any]]
-    repeats: tuple[Repeat, ...]
+    repeated: tuple[Repeated, ...]
     progress: Mapping[int, Progress]
     workers: Mapping[int, Worker]
     updated_at: float
@@ -136,6 +136,11 @@ class StudyData:
     def retraining(self) -> Retraining | None:
         """What the trials train again, if they were chosen by another study: there is no best among them."""
         return retraining_of(self.sessions[-1].began.retraining if self.sessions else None, self.config)
+
+    @property
+    def repeats(self) -> tuple[Repeat, ...]:
+        """What further trainings of configurations gave, in the order of their arrival."""
+        return tuple(one.repeat for one in self.repeated)
 
     @property
     def n_trials(self) -> int:
@@ -294,7 +299,7 @@ def assemble(files: Files, table: Table, extras: Extras, findings: Sequence[Find
         metrics=_group(table, METRICS),
         optimizer=_group(table, "optimizer/"),
         reports={name: table.column(f"reports/{name}") for name in REPORTS} | _group(table, "reports/"),
-        repeats=tuple(repeat_of(table, row) for row in range(table.n_rows("repeats"))),
+        repeated=tuple(all_repeated(table)),
         progress=progress,
         workers={w.rank: Worker(w.rank, w.host, w.device, w.at) for w in table.workers},
         updated_at=max(updated_at, float(event_times[-1]) if len(event_times) else table.header.at),

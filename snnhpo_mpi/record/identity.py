@@ -31,6 +31,7 @@ CHANGES: tuple[tuple[str, Change, str], ...] = (
     ("budget", Change.FREE, ""),
     ("workers", Change.FREE, ""),
     ("record", Change.FREE, ""),
+    ("finalists", Change.FREE, ""),
     ("objectives", Change.REFUSED, _OBJECTIVE),
     ("optimizer", Change.ACCEPT, "further trials would be proposed in another way"),
     ("pruning", Change.ACCEPT, "further trials would be stopped by another rule"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def entry_of(table: Table, n: int, path: Path) -> Entry:
         case Kind.REPORTED:
             return Reported(_interim(table, number), rank, at)
         case Kind.REPEATED:
-            return Repeated(repeat_of(table, number), rank, at, float(table.columns["repeats/seconds"][number]))
+            return _repeated(table, number, rank, at)
         case Kind.ENDED:
             return _ended(table, number, rank, at, path)
         case Kind.SESSION:
@@ -70,14 +71,28 @@ def _interim(table: Table, row: int) -> Interim:
     )
 
 
-def repeat_of(table: Table, row: int) -> Repeat:
-    """A row of the repeats."""
+def all_repeated(table: Table) -> Iterator[Repeated]:
+    """The repeats in the order of their arrival."""
+    for event in np.flatnonzero(table.column("events/kind") == Kind.REPEATED.encode()):
+        row, rank, at = (table.columns[f"events/{name}"][event] for name in ("number", "rank", "at"))
+        yield _repeated(table, int(row), int(rank), float(at))
+
+
+def _repeated(table: Table, row: int, rank: int, at: float) -> Repeated:
+    return Repeated(_repeat(table, row), rank, at, float(table.columns["repeats/seconds"][row]))
+
+
+def _repeat(table: Table, row: int) -> Repeat:
+    """A row of the repeats; an early record of schema 2 tells of completed ones alone, and not that they are."""
+    score, state = float(table.column("repeats/score")[row]), table.column("repeats/state")[row].decode()
     return Repeat(
         number=int(table.columns["repeats/number"][row]),
         seed=int(table.columns["repeats/seed"][row]),
         split=table.columns["repeats/split"][row].decode(),
-        score=float(table.columns["repeats/score"][row]),
+        score=None if np.isnan(score) else score,
         n_scored=_count(table, "repeats/n_scored", row),
+        state=State(state or State.COMPLETED),
+        feasible=bool(table.column("repeats/feasible")[row]),
     )
 
 

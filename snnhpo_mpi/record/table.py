@@ -122,6 +122,8 @@ _FIXED = {
     "repeats/number": _INT,
     "repeats/seed": _INT,
     "repeats/n_scored": _INT,
+    "repeats/state": np.dtype("S9"),
+    "repeats/feasible": _INT,
 }
 _FIRST = {"events": "events/kind", "reports": "reports/number", "repeats": "repeats/number"}  # that each row has
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from snnhpo_mpi.analysis.durations import duration
 from snnhpo_mpi.analysis.edges import advice
+from snnhpo_mpi.analysis.finalists import Finalist
 from snnhpo_mpi.analysis.repeats import (
     Floats,
     Repeats,
@@ -72,12 +73,35 @@ def _result(summary: Summary, folder: Path, retrained: Sequence[StudyData], *, w
         lines = [f"best     trial {best.number}, {summary.objective_name} {best.text} ({summary.chosen_from})"]
         params = [f"{name}={figure(value)}" for name, value in best.params.items()]
         lines += _wrapped(params, indent=9) if with_params else []
+        lines += finalists_lines(summary) if with_params else []
         lines += _again(summary, folder, retrained)
     if summary.edges:
         lines += _wrapped(_words(advice(summary.edges, summary.n_ranges)), indent=9, label="edge", gap=" ")
     if summary.used_up:
         lines.append(f"space    all {used_up_text(summary.used_up)}")
     return lines
+
+
+def finalists_lines(summary: Summary) -> list[str]:
+    """A table of what was trained again, the winner first."""
+    rows = [["finalist", "search", "mean", "s.d.", "repeats", "posterior mean"]]
+    for one in summary.finalists:
+        of = one.repeats
+        cells = ["-" if value is None else score(value) for value in (of.mean, of.sd)]
+        rows.append([f"trial {one.number}", score(of.searched), *cells, trainings(one)])
+        rows[-1].append("-" if one.posterior is None else score(one.posterior))
+    if len(rows) == 1:
+        return []
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+
+
+def trainings(one: Finalist) -> str:
+    """How many a finalist had: ``3``, ``2 of 3 (1 infeasible)``."""
+    counts = {"infeasible": one.n_infeasible, "failed": one.repeats.n_failed}
+    bad = ", ".join(f"{n} {what}" for what, n in counts.items() if n)
+    n = len(one.repeats.values)
+    return f"{n}{f' of {one.n_trained}' if n != one.n_trained else ''}{f' ({bad})' if bad else ''}"
 
 
 def used_up_text(size: int) -> str:
@@ -89,7 +113,9 @@ def _again(summary: Summary, folder: Path, retrained: Sequence[StudyData]) -> li
     told = [(one, found) for one in retrained for found in repeats(one) if found.values]
     if told:
         return [retrained_line(one, found) for one, found in told]
-    return _wrapped(_words(doubt(summary, folder)), indent=9, gap=" ") if summary.feasible > 1 else []
+    if summary.finalists or summary.feasible <= 1:
+        return []
+    return _wrapped(_words(doubt(summary, folder)), indent=9, gap=" ")
 
 
 def doubt(summary: Summary, folder: Path | None = None) -> str:
@@ -120,7 +146,7 @@ def beside(summary: Summary, baseline: Baseline) -> str:
     text = f"{baseline.name}: {baseline.text} (trial {baseline.number}{'' if baseline.feasible else ', infeasible'})"
     if summary.best is None:
         return text
-    gain = summary.best.objective - baseline.objective
+    gain = summary.best.worth - baseline.objective
     if summary.objective_name != HELD_OUT_ACCURACY:
         return f"{text}; the best is {gain:+.4g} from it"
     return f"{text}; the best is {abs(100 * gain):.1f} points {'better' if gain >= 0 else 'worse'}"

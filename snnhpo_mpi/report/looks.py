@@ -30,6 +30,7 @@ STOPPED = Look(points.STOPPED, "#E69F00", "x", "x-thin-open")
 PRUNED = Look(points.PRUNED, "#A89400", "v", "triangle-down")
 FAILED = Look(points.FAILED, "#7F7F7F", "s", "square-open")
 RUNNING = Look(points.RUNNING, "#56B4E9", "d", "diamond-open")
+AGAIN = Look("a finalist again", "#009E73", "o", "circle")
 BEST = "#D55E00"
 BASELINE = "#009E73"
 CROWD = 500

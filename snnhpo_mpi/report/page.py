@@ -25,7 +25,7 @@ from snnhpo_mpi.host.atomic_write import atomic_write
 from snnhpo_mpi.plain_text import some
 from snnhpo_mpi.record import StudyData
 from snnhpo_mpi.report import figures, trials
-from snnhpo_mpi.report.conclusion import doubt, sampling_error, used_up_text
+from snnhpo_mpi.report.conclusion import doubt, sampling_error, trainings, used_up_text
 from snnhpo_mpi.report.failing import attempt
 from snnhpo_mpi.report.figures import Computed
 from snnhpo_mpi.report.labels import shortened
@@ -92,6 +92,7 @@ def _render(data: StudyData, sections: Sequence[Section]) -> str:
         sections=sections,
         parameters=_parameters(data, summary),
         candidates=_candidates(summary.repeats),
+        trainings=trainings,
         advice=advice(summary.edges, summary.n_ranges) if summary.edges else "",
         remarks=_remarks(data, summary),
         what="Final trainings of the best of a search" if again else "Hyperparameter search",
@@ -181,7 +182,7 @@ def _remarks(data: StudyData, summary: Summary) -> list[str]:
     told = [(one, repeated) for one in retrainings(data) for repeated in repeats(one) if repeated.values]
     found = [f"Retrained: trial {repeated.number}, {objective_name(one)} {repeated.text} (mean and standard deviation "
              f"of {repeated.seeds}, {one.name})." for one, repeated in told]  # fmt: skip
-    if not told and summary.feasible > 1:
+    if not told and not summary.finalists and summary.feasible > 1:
         about = doubt(summary).replace("`", "")
         found.append(f"{about[0].upper()}{about[1:]}.")
     if summary.used_up:
@@ -198,7 +199,7 @@ def _tiles(data: StudyData, summary: Summary) -> list[Tile]:
     error = f"± {best.text.partition(' ± ')[2]}; " if best and " ± " in best.text else ""
     trained = "evaluated" if is_own_function(data) else "trained to the end"
     tiles = [
-        Tile(score(best.objective) if best else "-", f"best {summary.objective_name}",
+        Tile(score(best.worth) if best else "-", f"best {summary.objective_name}",
              f"{error}{summary.chosen_from}; trial {best.number}{beside}" if best else "no feasible trial yet"),
         Tile(str(summary.ended), "trials ended", f"{of}{' ' if of else ''}({summary.failed} failed{lost})"),
         Tile(str(summary.feasible), "feasible", f"of {summary.completed} {trained}"),

@@ -120,7 +120,7 @@ def progress_line(summary: Summary) -> str:
         pruned=summary.pruned,
         failed=summary.failed + summary.lost,
         running=summary.running,
-        best=(summary.best.objective, summary.best.number) if summary.best else None,
+        best=(summary.best.worth, summary.best.number) if summary.best else None,
         seconds_left=summary.seconds_left,
         width=line_of.LINE_WIDTH - len(suffix),
         stopped_as=summary.stopped_as,
@@ -238,7 +238,8 @@ def _found(summary: Summary, again: Sequence[Repeats]) -> list[tuple[str, Text]]
     else:
         best = Text(_written(summary.best.text), style="bold green")
         best.append(f" {summary.objective_name}, trial {summary.best.number}", style="not bold default")
-        worth = "; worth: `snnhpo retrain`" if summary.feasible > 1 and not again else ""
+        is_told = again or summary.finalists
+        worth = "; worth: `snnhpo retrain`" if summary.feasible > 1 and not is_told else ""
         facts += [("best", best), ("", Text(f"{summary.chosen_from}{worth}", style="dim"))]
         facts.append(("", Text(sparkline(summary.incumbent, 50), style="green")))
     facts += [("retrain", Text(f"trial {one.number}: {_written(one.text)} ({one.seeds})")) for one in again]

@@ -61,7 +61,9 @@ def busy(summary: Summary) -> str:
 def as_table(best: Sequence[Found]) -> str:
     """Trials side by side, a line a hyperparameter."""
     rows = [["trial", *(str(found.number) for found in best)]]
-    rows.append(["objective", *(found.text for found in best)])
+    rows.append(["objective", *(found.searched for found in best)])
+    if any(found.again for found in best):
+        rows.append(["repeats", *(found.text if found.again else "-" for found in best)])
     rows += [[name, *(figure(found.params.get(name)) for found in best)] for name in best[0].params] if best else []
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     padded = (
@@ -74,4 +76,6 @@ def as_table(best: Sequence[Found]) -> str:
 def as_fixed_block(data: StudyData, found: Found) -> str:
     """A trial's hyperparameters, and the ones that the study held fixed, as the ``fixed:`` block of a configuration."""
     values = {**(data.config.get("fixed") or {}), **found.params}
-    return f"# trial {found.number} of {data.name}: objective {found.objective:.6g}\n{as_yaml({'fixed': values})}"
+    again = f", {found.text} in its repeats" if found.again else ""
+    said = f"# trial {found.number} of {data.name}: objective {found.objective:.6g}{again}"
+    return f"{said}\n{as_yaml({'fixed': values})}"

@@ -111,11 +111,13 @@ def line(x: Any, y: Any, name: str, colour: str, dash: str = "solid") -> Trace:
 
 
 def bars(begin: Any, end: Any, place: Any, number: Any, look: looks.Look, thickness: float) -> Trace:
-    """Bars as thick lines: one path for all of a kind, however many."""
+    """Bars as thick lines: one path for all of a kind, however many; None for ``number`` names no trials."""
     gap = np.full(len(begin), np.nan)
     ends = np.column_stack([begin, end, gap]).ravel()
     trace = line(ends, np.repeat(place, 3).astype(float), look.name, look.colour)
     trace["line"]["width"] = thickness
+    if number is None:
+        return trace
     trace["customdata"] = np.repeat(number, 3).tolist()
     trace["hovertemplate"] = "trial %{customdata}<extra>%{fullData.name}</extra>"
     return trace

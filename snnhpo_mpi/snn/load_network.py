@@ -81,6 +81,10 @@ def load_network(path: Path | str, device: str = "cpu") -> SavedNetwork:
         from snnhpo_mpi.snn.stdp import learner as stdp
 
         reader: Reader = stdp.reader_of(contents | {"state": _of_arrays(contents["state"])}, device)
+    elif contents["trainer"] == "torch":
+        from snnhpo_mpi.snn.torch import learner as torch_learner
+
+        reader = torch_learner.reader_of(contents, where)
     else:
         from snnhpo_mpi.snn.slayer import learner as slayer
 

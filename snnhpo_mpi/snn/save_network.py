@@ -1,6 +1,6 @@
 """A trained network as one file of tensors, numbers and names, which ``torch.load(weights_only=True)`` opens.
 
-Keys: ``format``, ``trainer``, ``network``, ``engine``, ``params`` (of the network's table), ``encoding``,
+Keys: ``format``, ``trainer``, ``network``, ``engine`` (of a network of the user's ``forward``: how it is called and read), ``params`` (of the network's table), ``encoding``,
 ``input_shape`` (``C``, ``H``, ``W``), ``n_classes`` and ``state``: what was learnt, in the trainer's own form.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from snnhpo_mpi.config import PythonSettings, StudyConfig
+from snnhpo_mpi.config import PythonSettings, SlayerSettings, StdpSettings, StudyConfig, TorchSettings
 from snnhpo_mpi.host.atomic_write import atomic_write
 from snnhpo_mpi.snn.data import Split
 from snnhpo_mpi.trial import Params
@@ -38,7 +38,7 @@ def save_network(path: Path, config: StudyConfig, params: Params, split: Split, 
         "format": FORMAT,
         "trainer": config.trainer.name,
         "network": config.trainer.network,
-        "engine": config.trainer.engine,
+        **_how(config.trainer),
         "params": dict(params),
         "encoding": config.trainer.encoding.model_dump(),
         "input_shape": list(split.train_x.shape[1:4]),
@@ -47,6 +47,12 @@ def save_network(path: Path, config: StudyConfig, params: Params, split: Split, 
     }
     with atomic_write(path, durable=True) as new:
         torch.save(contents, new)
+
+
+def _how(trainer: StdpSettings | SlayerSettings | TorchSettings) -> dict[str, Any]:
+    if isinstance(trainer, TorchSettings):
+        return {"forward": trainer.model_dump(include={"layout", "features", "output", "loss"})}
+    return {"engine": trainer.engine}
 
 
 def _of_tensors(state: Any) -> Any:

@@ -62,7 +62,7 @@ class NetworkTrainer:
         epochs, n_train = int(params["epochs"]), len(self.split.train_y)
         stopping = EarlyStopping(self.config, n_train, self.split.n_classes)
         interim = None
-        if self.config.pruning.rule != "none":
+        if self.config.pruning.rule != "none" and not trial.repeat:
             interim = InterimReports(trial.number, epochs * n_train, self.report, self.pruned_at)
         log = TrainingLog(trial.number, stopping, epochs * n_train, self.device, self.report, interim=interim)
         learner = self.build(params, trial.seed)

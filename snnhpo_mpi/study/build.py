@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
@@ -13,19 +13,20 @@ from snnhpo_mpi.config import (
     SlayerSettings,
     StdpSettings,
     StudyConfig,
+    TorchSettings,
     expanded,
-    outside,
 )
-from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.errors import ConfigError, said
 from snnhpo_mpi.interfaces import Optimizer, PrunedAt, Report, Trainer
 from snnhpo_mpi.record import Candidate, read
 from snnhpo_mpi.space import Space
-from snnhpo_mpi.trial import ParamValue, trial_seed
+from snnhpo_mpi.trial import Outcome, ParamValue, Trial, trial_seed
 
 if TYPE_CHECKING:
     from snnhpo_mpi.snn.data import Split
     from snnhpo_mpi.snn.slayer.learner import SlayerTask
     from snnhpo_mpi.snn.stdp.learner import StdpTask
+    from snnhpo_mpi.snn.torch.learner import TorchTask
 
 RETRAIN_SEED = 2**31  # in the place of a trial's number, where no search has one
 
@@ -62,8 +63,35 @@ def build_optimizer(config: StudyConfig, again: Sequence[Candidate] = ()) -> Opt
             from snnhpo_mpi.optim.replay import Replay
 
             return Replay(_replayed(config, space), seed)
+        case "optuna_tpe" | "optuna_gp":
+            from snnhpo_mpi.optim.optuna_search import OptunaSearch
+
+            n_constraints = len(config.constraint_names)
+            return OptunaSearch(config.optimizer.name, space, n_constraints, seed, config.optimizer.initial)
+        case "python":
+            return own_optimizer(config)
         case _:
             assert_never(config.optimizer.name)
+
+
+def own_optimizer(config: StudyConfig) -> Optimizer:
+    """The user's own optimizer, which runs its module's code.
+
+    Raises:
+        ConfigError: it is not there, or not one.
+    """
+    from snnhpo_mpi.optim.own_optimizer import OwnOptimizer
+    from snnhpo_mpi.worker.user_function import named_in
+
+    key, target = "optimizer.function", config.optimizer.function
+    assert target is not None  # validated
+    try:
+        make = named_in(target, key, "class")
+    except ConfigError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise ConfigError(f"{key}: importing {target} failed: {said(error)}") from error
+    return OwnOptimizer(make, Space(config.space), config.constraint_names, config.study.seed, f"{key}: {target}")
 
 
 def _retraining(candidates: Sequence[Candidate], config: StudyConfig) -> Optimizer:
@@ -86,9 +114,8 @@ def _replayed(config: StudyConfig, space: Space) -> list[dict[str, ParamValue]]:
         )
     trials = [past.trial(row).params for row in range(past.n_trials)]
     for number, params in enumerate(trials):
-        for name, value in params.items():
-            if reason := outside(config.space[name], value):
-                raise ConfigError(f"optimizer.study: trial {number} has {name} = {value}: {reason}")
+        if reason := space.unfit(params):
+            raise ConfigError(f"optimizer.study: trial {number} has {reason}")
     if config.baseline is not None and dict(config.baseline.params) not in trials[:1]:
         trials = [dict(config.baseline.params), *trials]  # trial 0 of this study; the other's follow
     if config.budget.trials is None or config.budget.trials > len(trials):
@@ -121,7 +148,7 @@ def build_trainer(
         ConfigError: what it needs is not there: data, library, function, a working device.
     """
     match config.trainer:
-        case StdpSettings() | SlayerSettings():
+        case StdpSettings() | SlayerSettings() | TorchSettings():
             return _network_trainer(config, device, (report, pruned_at), checkpoints, final, networks)
         case PythonSettings():
             from snnhpo_mpi.worker.user_function import trainer_from
@@ -149,23 +176,45 @@ def _network_trainer(
     from snnhpo_mpi.snn.trainer import NetworkTrainer
 
     assert not isinstance(config.trainer, PythonSettings)
-    split = (load_final if final else load)(config.trainer.dataset, config.study.seed, config.trainer.encoding)
+    data = config.trainer.dataset, config.study.seed, config.trainer.encoding
     if device != "cpu":  # a core needs no torch to train by STDP
         from snnhpo_mpi.snn.device import checked
 
         checked(device)
-    task = _task(config, split, device)
-    task.prepare()
     kept = Checkpoints(checkpoints, config, device)
-    return NetworkTrainer(config, split, task.defaults, task.learner, device, *line, kept, networks)
+
+    def on(split: Split) -> Trainer:
+        task = _task(config, split, device)
+        task.prepare()
+        return NetworkTrainer(config, split, task.defaults, task.learner, device, *line, kept, networks)
+
+    return _BySplit(on(load_final(*data) if final else load(*data)), lambda repeat: on(load(*data, repeat)))
 
 
-def _task(config: StudyConfig, split: Split, device: str) -> StdpTask | SlayerTask:
+@dataclass(frozen=True, slots=True)
+class _BySplit:
+    """Trains trials on the split of the search, and repeats of them each on another, of which it keeps none."""
+
+    search: Trainer
+    another: Callable[[int], Trainer]
+
+    def evaluate(self, trial: Trial) -> Outcome:
+        """See ``Trainer``."""
+        return (self.another(trial.repeat) if trial.repeat else self.search).evaluate(trial)
+
+
+def _task(config: StudyConfig, split: Split, device: str) -> StdpTask | SlayerTask | TorchTask:
     """What the trials of a study train; imports its library."""
-    if isinstance(config.trainer, StdpSettings):
-        from snnhpo_mpi.snn.stdp.learner import StdpTask
+    match config.trainer:
+        case StdpSettings():
+            from snnhpo_mpi.snn.stdp.learner import StdpTask
 
-        return StdpTask(config, split, device)
-    from snnhpo_mpi.snn.slayer.learner import SlayerTask
+            return StdpTask(config, split, device)
+        case SlayerSettings():
+            from snnhpo_mpi.snn.slayer.learner import SlayerTask
 
-    return SlayerTask(config, split, device)
+            return SlayerTask(config, split, device)
+        case _:
+            from snnhpo_mpi.snn.torch.learner import TorchTask
+
+            return TorchTask(config, split, device)

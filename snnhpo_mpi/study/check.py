@@ -16,6 +16,7 @@ from snnhpo_mpi.config import (
     PythonSettings,
     StdpSettings,
     StudyConfig,
+    TorchSettings,
     as_yaml,
     expanded,
 )
@@ -23,6 +24,7 @@ from snnhpo_mpi.errors import ConfigError, said
 from snnhpo_mpi.host.device import usable_cores, visible_gpus
 from snnhpo_mpi.hyperparameters.networks import defaults
 from snnhpo_mpi.space import Space
+from snnhpo_mpi.study.build import own_optimizer
 from snnhpo_mpi.study.own_code import try_out
 from snnhpo_mpi.worker.user_function import function_file, load_function
 
@@ -55,6 +57,9 @@ def describe(config: StudyConfig, import_function: bool) -> Iterator[str]:
     yield f"data         {found.text}"
     for source in found.sources:
         yield f"  {source}"
+    if found.tree:
+        yield "network"
+        yield from (f"  {line}" for line in found.tree.splitlines())
     yield f"devices      {_devices(config)}"
     yield f"cost         {_cost(config)}"
 
@@ -79,10 +84,12 @@ class Found:
     Attributes:
         text: says what was found.
         sources: the files that were read, in their order.
+        tree: lines about a network of the user's, if it was tried.
     """
 
     text: str
     sources: tuple[Source, ...] = ()
+    tree: str = ""
 
     def provenance(self) -> dict[str, str]:
         """The files as facts of a record: ``data_0``, ..., and their checksums once more, to be compared."""
@@ -119,8 +126,7 @@ def check_data(config: StudyConfig, import_function: bool, final: bool = False) 
         ConfigError: data, library or function are not there.
     """
     trainer = config.trainer
-    if config.optimizer.study is not None:
-        expanded(config.optimizer.study, "optimizer.study")
+    _check_optimizer(config, import_function)
     if isinstance(trainer, PythonSettings):
         file = function_file(trainer.function)
         if import_function:
@@ -129,8 +135,8 @@ def check_data(config: StudyConfig, import_function: bool, final: bool = False) 
         elif file and not file.is_file():
             raise ConfigError(f"trainer.function: there is no file {file} (seen from {os.getcwd()})")  # noqa: PTH109
         return Found(f"from {trainer.function}" + ("" if import_function else " (not imported: --import does)"))
-    library = {"stdp": "bindsnet", "slayer": "lava"}[trainer.name]
-    if importlib.util.find_spec(library) is None:
+    library = {"stdp": "bindsnet", "slayer": "lava"}.get(trainer.name)
+    if library and importlib.util.find_spec(library) is None:
         raise ConfigError(f"trainer.name: {trainer.name} needs the package {library}, which is not installed")
     from snnhpo_mpi.snn.data import load, load_final
 
@@ -141,18 +147,53 @@ def check_data(config: StudyConfig, import_function: bool, final: bool = False) 
         f"{trainer.dataset.name}: {len(split.train_y):,} training and {len(split.held_y):,} {held} samples, "
         f"{shape}, {split.n_classes} classes"
     )
+    tree = ""
     if ":" in trainer.network:
         if import_function:
             from snnhpo_mpi.snn.encodings import input_shape
 
             sample = input_shape(split.train_x.shape, trainer.encoding)
             given = [config.model_dump_json(), sample, split.n_classes]
-            try_out("trainer.network", trainer.network, f"{__name__}:try_network", given)
+            tree = try_out("trainer.network", trainer.network, f"{__name__}:try_network", given)
         text += f"; for {trainer.network}" + ("" if import_function else " (not imported: --import does)")
-    return Found(text, split.sources)
+    return Found(text, split.sources, tree)
 
 
-def try_network(config: str, sample: tuple[int, int, int], n_classes: int) -> None:
+def _check_optimizer(config: StudyConfig, import_function: bool) -> None:
+    """Find what the optimizer needs.
+
+    Raises:
+        ConfigError: it is not there.
+    """
+    optimizer = config.optimizer
+    if optimizer.study is not None:
+        expanded(optimizer.study, "optimizer.study")
+    if optimizer.name in ("optuna_tpe", "optuna_gp"):
+        from snnhpo_mpi.optim.optuna_search import optuna_library
+
+        optuna_library(optimizer.name)
+    if optimizer.function is not None:
+        file = function_file(optimizer.function, "optimizer.function")
+        if import_function:
+            given = [config.model_dump_json()]
+            try_out("optimizer.function", optimizer.function, f"{__name__}:try_optimizer", given)
+        elif file and not file.is_file():
+            raise ConfigError(f"optimizer.function: there is no file {file} (seen from {os.getcwd()})")  # noqa: PTH109
+
+
+def try_optimizer(config: str) -> None:
+    """Make the user's optimizer and ask it once; called in a process of its own.
+
+    Args:
+        config: JSON of the study's.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    own_optimizer(StudyConfig.model_validate_json(config)).ask()
+
+
+def try_network(config: str, sample: tuple[int, int, int], n_classes: int) -> str:
     """Build and try a network of the user's; called in a process of its own.
 
     Args:
@@ -160,12 +201,23 @@ def try_network(config: str, sample: tuple[int, int, int], n_classes: int) -> No
         sample: ``C x H x W``.
         n_classes: K.
 
+    Returns:
+        What was found, line by line.
+
     Raises:
         ConfigError: it is not what the study needs.
     """
+    study = StudyConfig.model_validate_json(config)
+    if isinstance(study.trainer, TorchSettings):
+        from snnhpo_mpi.snn.data import load
+        from snnhpo_mpi.snn.torch.learner import TorchTask
+
+        split = load(study.trainer.dataset, study.study.seed, study.trainer.encoding)
+        return "\n".join(TorchTask(study, split, "cpu").tried())
     from snnhpo_mpi.snn.slayer.own_network import check_architecture
 
-    check_architecture(StudyConfig.model_validate_json(config), (sample[0], sample[1], sample[2]), n_classes)
+    check_architecture(study, (sample[0], sample[1], sample[2]), n_classes)
+    return ""
 
 
 def import_own(function: str, prunes: bool) -> None:

@@ -17,18 +17,22 @@ from snnhpo_mpi.host import subprocesses
 from snnhpo_mpi.host.process_tuning import quiet_libraries
 
 LIMIT_S = 900.0  # as long as an evaluator may take to start
-REASON_CHARACTERS = 4000  # as JSON at most 48,000 bytes, which a pipe takes at once
+CHARACTERS = 5000  # as JSON at most 60,000 bytes, which a pipe takes at once; one of the two is short
 ANSWER_BYTES = 1 << 16
 
 
-def try_out(key: str, what: str, attempt: str, arguments: Sequence[Any]) -> None:
+def try_out(key: str, what: str, attempt: str, arguments: Sequence[Any]) -> str:
     """Run an attempt in a process of its own.
 
     Args:
         key: of the configuration that names the code, for messages.
         what: the code's name.
-        attempt: ``module:function``, of ours, that imports and tries the code; raises ``ConfigError`` if it is unfit.
+        attempt: ``module:function``, of ours, that imports and tries the code, and returns what it found as text, or
+            None; raises ``ConfigError`` if it is unfit.
         arguments: of the function, which JSON can hold.
+
+    Returns:
+        What was found; empty if nothing is to be said.
 
     Raises:
         ConfigError: it is unfit, raised something else, or ended the process.
@@ -41,8 +45,10 @@ def try_out(key: str, what: str, attempt: str, arguments: Sequence[Any]) -> None
     if not text:
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         raise ConfigError(f"{key}: {what} ended its process ({how}) while it was imported and tried")
-    if reason := json.loads(text):
+    found, reason = json.loads(text)
+    if reason:
         raise ConfigError(reason)
+    return str(found)
 
 
 def _run(order: bytes, writing: int, which: str) -> int:
@@ -64,7 +70,7 @@ def _run(order: bytes, writing: int, which: str) -> int:
 
 
 def main(answer: int, parent: int) -> NoReturn:
-    """The process: makes the attempt and writes the reason why it failed, or null.
+    """The process: makes the attempt and writes what was found, and the reason why it failed or null.
 
     Args:
         answer: descriptor to write to.
@@ -72,15 +78,15 @@ def main(answer: int, parent: int) -> NoReturn:
     """
     subprocesses.die_with(parent)
     quiet_libraries()
-    reason = None
+    found, reason = "", None
     try:
         attempt, *arguments = json.load(sys.stdin.buffer)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         module, _, function = attempt.partition(":")
-        getattr(import_module(module), function)(*arguments)
+        found = getattr(import_module(module), function)(*arguments) or ""
     except ConfigError as error:
         reason = str(error)
     except BaseException as error:  # SystemExit and KeyboardInterrupt too
         reason = said(error)
-    os.write(answer, json.dumps(reason and reason[:REASON_CHARACTERS]).encode())
+    os.write(answer, json.dumps([found[:CHARACTERS], reason and reason[:CHARACTERS]]).encode())
     os._exit(0)  # waits for no thread and no exit handler that it left

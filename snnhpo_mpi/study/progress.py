@@ -26,11 +26,15 @@ class Tally:
         n_failed_in_a_row: failures since a trial ended in another way.
         retraining: the trials are trainings of given candidates: none is the best.
         stopped_as: what the trials stopped early are called.
+        repeats_planned: trainings of finalists at the end of the budget.
+        repeats: of them, those that ended.
     """
 
     budget: int | None
     retraining: bool = False
     stopped_as: str = "silent"
+    repeats_planned: int = 0
+    repeats: int = 0
     ended: dict[State, int] = field(default_factory=lambda: dict.fromkeys(State, 0))
     running: set[int] = field(default_factory=set)
     feasible: int = 0
@@ -46,7 +50,10 @@ class Tally:
     def update(self, event: Event) -> bool:
         """Count one event; True if it brought a new best trial."""
         match event:
-            case Asked() | Reported() | Repeated():
+            case Asked() | Reported():
+                return False
+            case Repeated():
+                self.repeats += 1
                 return False
             case Started():
                 self.running.add(event.number)
@@ -126,12 +133,12 @@ class Announcer:
 
     def maintain(self) -> None:
         """Say a line if one is due."""
-        if self._clock() - self._last >= self._interval_s and self._tally.n_ended != self._n_said:
+        if self._clock() - self._last >= self._interval_s and self._tally.n_ended + self._tally.repeats != self._n_said:
             self._line()
 
     def _line(self) -> None:
         self._last = self._clock()
-        self._n_said = self._tally.n_ended
+        self._n_said = self._tally.n_ended + self._tally.repeats
         self._say(tally_line(self._tally, self._seconds_left()))
 
     def _seconds_left(self) -> float | None:
@@ -213,4 +220,5 @@ def tally_line(tally: Tally, seconds_left: float | None) -> str:
         seconds_left=seconds_left,
         stopped_as=tally.stopped_as,
         retraining=tally.retraining,
+        repeats=(tally.repeats, tally.repeats_planned),
     )

@@ -15,6 +15,7 @@ from snnhpo_mpi.host.provenance import provenance
 from snnhpo_mpi.interfaces import Optimizer
 from snnhpo_mpi.master.ending import Ending
 from snnhpo_mpi.master.failures import Failures
+from snnhpo_mpi.master.finalists import Finalists
 from snnhpo_mpi.master.proposer import Proposer
 from snnhpo_mpi.optim.stopping import PruningSettings
 from snnhpo_mpi.record import StudyData, StudyRecord, exists, read
@@ -23,7 +24,7 @@ from snnhpo_mpi.study.check import Found
 from snnhpo_mpi.study.progress import Tally
 from snnhpo_mpi.study.pruning import Pruner
 from snnhpo_mpi.study.request import Request, Task
-from snnhpo_mpi.trial import Asked, Ended, Event, State, Trial, trial_seed
+from snnhpo_mpi.trial import Asked, Ended, Event, Repeated, State, Trial, trial_seed
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ class Start:
         tally: counts of the study.
         failures: those that end the search when they are too many.
         pruner: knows everything recorded.
+        finalists: that are trained again in the end; knows everything recorded.
     """
 
     proposer: Proposer
@@ -45,6 +47,7 @@ class Start:
     tally: Tally
     failures: Failures
     pruner: Pruner
+    finalists: Finalists
 
 
 def open_record(request: Request, task: Task, data: Found) -> StudyRecord:
@@ -87,26 +90,41 @@ def open_record(request: Request, task: Task, data: Found) -> StudyRecord:
 
 
 def ending_already(config: StudyConfig, past: StudyData) -> Ending | None:
-    """How a study ended whose trials have all been evaluated; None while any is left."""
+    """How a study ended whose trials have all been evaluated, and its finalists again; None while any is left."""
     budget = config.budget.trials
     if budget is None or past.n_trials < budget or not past.ended.all():
         return None
+    if config.finalists is not None:
+        finalists = _finalists(config)
+        for event in past.events():
+            finalists.note(event)
+        if not finalists.done:
+            return None
     all_failed = bool((past.state == State.FAILED.value).all())
     return Ending.FAILURES if _most_failures(config) and all_failed else Ending.COMPLETE
 
 
 def starting_point(config: StudyConfig, optimizer: Optimizer, record: StudyRecord, past: StudyData) -> Start:
     """Where this run begins: at the end of the runs before it, or with a new study."""
-    tally = Tally(config.budget.trials, past.retraining is not None, stopped_as(past.config))
+    n_repeats = config.finalists.count * config.finalists.repeats if config.finalists else 0
+    tally = Tally(config.budget.trials, past.retraining is not None, stopped_as(past.config), n_repeats)
     failures = Failures(_most_failures(config))
     pruner = Pruner(PruningSettings(config.pruning.rule, config.pruning.spare))
+    finalists = _finalists(config)
     if not past.n_trials:
-        return Start(Proposer(optimizer), _begin(optimizer, record, config), tally, failures, pruner)
+        waiting = _begin(optimizer, record, config, finalists)
+        return Start(Proposer(optimizer), waiting, tally, failures, pruner, finalists)
     asks_on = config.budget.trials is None or past.n_trials < config.budget.trials
-    proposer = _replay(optimizer, _counted(past.events(), tally, failures, pruner), asks_on)
+    proposer = _replay(optimizer, _counted(past.events(), tally, failures, pruner, finalists), asks_on)
     if failures.too_many:  # they ended the run before: the user who resumes it has removed the cause
         failures.forgive()
-    return Start(proposer, past.unfinished(), tally, failures, pruner)
+    return Start(proposer, past.unfinished(), tally, failures, pruner, finalists)
+
+
+def _finalists(config: StudyConfig) -> Finalists:
+    if config.finalists is None:
+        return Finalists()
+    return Finalists(config.finalists.count, config.finalists.repeats, config.study.seed)
 
 
 def _most_failures(config: StudyConfig) -> int | None:
@@ -115,22 +133,28 @@ def _most_failures(config: StudyConfig) -> int | None:
     return min(most, config.budget.trials or most) if most else None
 
 
-def _begin(optimizer: Optimizer, record: StudyRecord, config: StudyConfig) -> list[Trial]:
+def _begin(optimizer: Optimizer, record: StudyRecord, config: StudyConfig, finalists: Finalists) -> list[Trial]:
     """A new study: its baseline, if it has one, is trial 0."""
     if config.baseline is None:
         return []
     baseline = Trial(0, Space(config.space).typed(config.baseline.params), trial_seed(config.study.seed, 0))
     optimizer.adopt(baseline)
-    record.append(Asked(baseline, time.time()))
+    asked = Asked(baseline, time.time())
+    record.append(asked)
+    finalists.note(asked)
     return [baseline]
 
 
-def _counted(events: Iterable[Event], tally: Tally, failures: Failures, pruner: Pruner) -> Iterator[Event]:
-    """The events, each seen by the pruner and each ended trial counted."""
+def _counted(
+    events: Iterable[Event], tally: Tally, failures: Failures, pruner: Pruner, finalists: Finalists
+) -> Iterator[Event]:
+    """The events, each seen by all who decide by them, and each end counted."""
     for event in events:
         pruner.note(event)
-        if isinstance(event, Ended):
+        finalists.note(event)
+        if isinstance(event, Ended | Repeated):
             tally.update(event)
+        if isinstance(event, Ended):
             failures.note(event.outcome)
         yield event
 

@@ -40,6 +40,7 @@ DECIDED = {
     "saturation": "it stops nothing early",
     "chance": "it stops nothing early",
     "pruning": "it stops nothing early",
+    "finalists": "--repeats says how many trainings",
 }
 NO_LIMIT_S = 30 * 86400.0  # a search's limit is for its own samples and epochs; a job's end still cuts a training
 
@@ -176,7 +177,7 @@ def _begun(folder: Path, candidates: tuple[Candidate, ...]) -> tuple[Candidate, 
 def _changed(past: StudyData, wish: Wish, n_candidates: int) -> dict[str, Any]:
     """The configuration of the search with what a retraining has otherwise, as plain data."""
     unstopped: dict[str, Any] = {"stopping": [], "saturation": [], "chance": None, "pruning": {}}
-    config = {**completed(json.loads(json.dumps(past.config))), **unstopped, "baseline": None}
+    config = {**completed(json.loads(json.dumps(past.config))), **unstopped, "baseline": None, "finalists": None}
     config.pop("retrain", None)  # of earlier programs
     config["study"] = {**config["study"], "name": wish.name}
     config["budget"] = {**config["budget"], "trials": n_candidates * wish.repeats, "wall_time": None}

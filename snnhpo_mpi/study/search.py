@@ -117,9 +117,9 @@ def _search(search: Search) -> tuple[Ending, str]:
     if (ending := ending_already(search.config, search.past)) is not None:
         dismiss(search.transport, ending.exit_code)
         return ending, nothing_left(ending, folder)
-    checkpoint.tidy(search.checkpoints, (trial.number for trial in search.past.unfinished()))
     time_left, time_is_budget = _clock(search.config, search.past)
     start = starting_point(search.config, search.optimizer, search.record, search.past)
+    _tidy(search, search.past, start)
     search.say(first_words(folder, search.transport.size - 1, search.past))
     settings = _master_settings(search, start, time_left(), time_is_budget)
     with _followed(search, start.tally, time_left) as record:
@@ -132,12 +132,19 @@ def _search(search: Search) -> tuple[Ending, str]:
             time_left,
             failures=start.failures,
             prune=start.pruner.note,
+            finalists=start.finalists,
         )
         search.signals.pass_to(master.request_stop)
         ending = master.run()
     with contextlib.suppress(RecordError, OSError):  # the next run does it too
-        checkpoint.tidy(search.checkpoints, (trial.number for trial in search.record.read().unfinished()))
+        _tidy(search, search.record.read(), start)
     return ending, last_words(ending, start.tally, folder, search.request.resume)
+
+
+def _tidy(search: Search, data: StudyData, start: Start) -> None:
+    """Remove the checkpoints of what has ended."""
+    unfinished = [*data.unfinished(), *start.finalists.left()]
+    checkpoint.tidy(search.checkpoints, (trial.number for trial in unfinished))
 
 
 def _clock(config: StudyConfig, past: StudyData) -> tuple[Callable[[], float | None], bool]:

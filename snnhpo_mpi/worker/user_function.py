@@ -8,8 +8,6 @@ Constraints may also be given by name: ``{"silent": -0.1}``. A function that tak
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import inspect
 import random
 import sys
@@ -23,6 +21,7 @@ import numpy as np
 
 from snnhpo_mpi.config import PythonSettings, StudyConfig, expanded
 from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.host.user_code import import_file, import_module
 from snnhpo_mpi.interfaces import PrunedAt, Report
 from snnhpo_mpi.trial import ACCURACY, Interim, Outcome, Params, State, Trial
 from snnhpo_mpi.worker.numbers import NotANumberError, as_float, metrics_of, shown
@@ -210,14 +209,34 @@ def _number(what: str, value: object) -> float:
         raise kind(f"{what} is {reason}") from None
 
 
-def function_file(target: str) -> Path | None:
+def function_file(target: str, key: str = "trainer.function") -> Path | None:
     """The file of a ``path/to/file.py:function`` target, None for ``package.module:function``.
 
     Raises:
         ConfigError: no file can have that path here.
     """
     source, _, _ = target.rpartition(":")
-    return expanded(source, "trainer.function") if source.endswith(".py") else None
+    return expanded(source, key) if source.endswith(".py") else None
+
+
+def named_in(target: str, key: str, kind: str) -> Any:
+    """What ``package.module:name`` or ``path/to/file.py:name`` names, both as seen from the working directory.
+
+    Args:
+        target: names it.
+        key: of the configuration that has the target, for messages.
+        kind: what it should be, for messages: a function, or a class.
+
+    Raises:
+        ConfigError: it is not there, or cannot be called. What the import itself raises is passed on.
+    """
+    source, _, name = target.rpartition(":")
+    file = function_file(target, key)
+    module = import_file(file, key) if file else import_module(source, key)
+    found = getattr(module, name, None)
+    if not callable(found):
+        raise ConfigError(f"{key}: {source} has no {kind} {name}")
+    return found
 
 
 def load_function(target: str, prunes: bool = False) -> Function:
@@ -231,12 +250,7 @@ def load_function(target: str, prunes: bool = False) -> Function:
         ConfigError: it is not there, or cannot be called with (params, seed, device), or would have to report and
             cannot. What the import itself raises is passed on.
     """
-    source, _, name = target.rpartition(":")
-    file = function_file(target)
-    module = import_file(file) if file else _import_module(source)
-    function = getattr(module, name, None)
-    if not callable(function):
-        raise ConfigError(f"trainer.function: {source} has no function {name}")
+    function, name = named_in(target, "trainer.function", "function"), target.rpartition(":")[2]
     if reason := unfit(function):
         raise ConfigError(f"trainer.function: {target} {reason}; it is called as {name}(params, seed, device)")
     if prunes and not takes_report(function):
@@ -273,37 +287,3 @@ def takes_report(function: Any) -> bool:
         return "report" in inspect.signature(function).parameters
     except (TypeError, ValueError):
         return False
-
-
-def import_file(path: Path, key: str = "trainer.function") -> Any:
-    """The module of a file, which can import its neighbours.
-
-    Args:
-        path: of the file.
-        key: or option that named it, for the message.
-
-    Raises:
-        ConfigError: there is no such file. What the import itself raises is passed on.
-    """
-    if not path.is_file():
-        raise ConfigError(f"{key}: there is no file {path} (seen from {Path.cwd()})")
-    if (folder := str(path.parent.resolve())) not in sys.path:
-        sys.path.insert(0, folder)  # so that the file can import its neighbours
-    name = f"user_function_{path.stem}"  # never the name of another module
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-def _import_module(name: str) -> Any:
-    if (folder := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, folder)
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name and (name == error.name or name.startswith(f"{error.name}.")):
-            raise ConfigError(f"trainer.function: there is no module {name} (seen from {Path.cwd()})") from error
-        raise

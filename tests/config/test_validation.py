@@ -53,8 +53,40 @@ def test_durations_are_read_as_seconds() -> None:
 def test_an_engine_is_of_the_optimizer_that_has_models() -> None:
     assert load(TEXT).optimizer.engine == "fast"
     assert load(TEXT, "optimizer.engine=library").optimizer.engine == "library"
-    with pytest.raises(ConfigError, match=r"key optimizer\.engine: belongs to scbo: sobol has no models to compute"):
+    with pytest.raises(ConfigError, match=r"key optimizer\.engine: belongs to scbo, found sobol"):
         load(TEXT, "optimizer.engine=library", "optimizer.name=sobol")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["name=python"], r"key optimizer\.function: is the class of one's own optimizer, .*: needed by python"),
+        (["function=mine.py:Mine"], r"key optimizer\.function: .* needed by python, and by nothing else"),
+        (["name=python", "function=mine"], r"key optimizer\.function: .*path/to/file\.py:function is needed"),
+        (["name=optuna"], r"key optimizer\.name: .*optuna_tpe"),
+    ],
+)
+def test_an_optimizer_has_the_keys_that_it_needs(changes: list[str], message: str) -> None:
+    assert load(TEXT, "optimizer.name=python", "optimizer.function=mine.py:Mine").optimizer.function == "mine.py:Mine"
+    with pytest.raises(ConfigError, match=message):
+        load(TEXT, *[f"optimizer.{change}" for change in changes])
+
+
+def test_finalists_have_at_most_as_many_configurations_as_there_are_trials() -> None:
+    assert load(TEXT).finalists is None
+    finalists = load(TEXT, "finalists={count: 10}").finalists
+    assert finalists is not None and (finalists.count, finalists.repeats) == (10, 3)
+    assert load(TEXT, "finalists={count: 11}", "budget.trials=null").finalists is not None
+    for setting, message in {
+        "{count: 11}": r"key finalists\.count: must be at most the 10 trials of the budget, found 11",
+        "{count: 0}": r"key finalists\.count: .*found 0",
+        "{count: 2, repeats: 1000}": r"key finalists\.repeats: .*found 1000",
+        "{repeats: 2}": r"finalists\.count: .*",
+        "{count: 2, seeds: 1}": r"finalists\.seeds: unknown key",
+        "5": r"key finalists: ",
+    }.items():
+        with pytest.raises(ConfigError, match=message):
+            load(TEXT, f"finalists={setting}")
 
 
 def test_every_monitor_names_a_constraint() -> None:

@@ -141,6 +141,7 @@ def test_every_python_block_has_a_test() -> None:
         ".frame()",
         "h5py.File",
         "Scbo(",
+        "class Mine",  # in tests/study/test_run.py
         "snn_stdp",
     )
     for place, code in blocks("python"):

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from snnhpo_mpi.config.reference import reference
-from snnhpo_mpi.config.settings import Settings
+from snnhpo_mpi.config.values import Settings
 from snnhpo_mpi.hyperparameters.networks import NETWORKS
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "configuration-reference.md"

@@ -31,9 +31,23 @@ from snnhpo_mpi.errors import RecordError
 from snnhpo_mpi.master.dismissal import dismiss
 from snnhpo_mpi.master.ending import Ending
 from snnhpo_mpi.master.failures import Failures
+from snnhpo_mpi.master.finalists import Finalists
 from snnhpo_mpi.master.loop import Master, MasterSettings
 from snnhpo_mpi.master.proposer import Proposer
-from snnhpo_mpi.trial import Asked, Ended, Interim, Outcome, Progress, Reported, Started, State, Trial
+from snnhpo_mpi.trial import (
+    Asked,
+    Ended,
+    Interim,
+    Outcome,
+    Progress,
+    Repeated,
+    Reported,
+    Started,
+    State,
+    Trial,
+    repeat_number,
+    repeat_of,
+)
 
 FAST = {"heartbeat_timeout_s": 0.15, "beat_s": 0.05, "closing_s": 0.3}
 
@@ -101,13 +115,14 @@ def _master(
     record=None,
     failures=None,
     prune=lambda event: False,
+    finalists=None,
     **settings,
 ):
     optimizer, record = CountingOptimizer(), record or MemoryRecord()
     for trial in waiting:
         optimizer.adopt(trial)
     parts = (workers, Proposer(optimizer), record, MasterSettings(**settings), waiting, time_left)
-    return Master(*parts, failures=failures, prune=prune), optimizer, record
+    return Master(*parts, failures=failures, prune=prune, finalists=finalists), optimizer, record
 
 
 def test_a_budget_is_spent_exactly_and_every_trial_ends_once():
@@ -645,3 +660,102 @@ def test_whatever_workers_do_every_trial_is_asked_once_and_ends_once(seed):
     for index, event in enumerate(record.events):
         if isinstance(event, Started):
             assert event.number in [e.trial.number for e in record.events[:index] if isinstance(e, Asked)]
+
+
+def _growing(rank: int, message: Message) -> list[Message]:
+    """A worker whose trials are the better the later they are asked."""
+    if isinstance(message, Run):
+        trial = message.trial
+        return [Reached(Interim(trial.number, 8, 0.1, 0.5)), _result(trial.number, trial.params["x"])]
+    return _fine(rank, message)
+
+
+def test_when_the_budget_is_spent_the_best_are_trained_again_and_nothing_else_follows_from_that():
+    workers = Workers(4, _growing)
+    master, optimizer, record = _master(workers, budget=10, finalists=Finalists(3, 2, 1))
+    assert master.run() is Ending.COMPLETE
+    repeats = [event.repeat for event in record.events if isinstance(event, Repeated)]
+    assert sorted((one.number, one.score) for one in repeats) == [(n, float(n)) for n in (7, 7, 8, 8, 9, 9)]
+    assert len({one.seed for one in repeats}) == 6
+    assert sorted(record.outcomes) == list(range(10))
+    assert sorted(number for name, number in optimizer.calls if name == "tell") == list(range(10))
+    others = [event for event in record.events if isinstance(event, Started | Reported)]
+    assert all(event.number >= 0 for event in others)
+    first = min(i for i, (_, n) in enumerate(workers.runs()) if n < 0)
+    assert {n for _, n in workers.runs()[:first]} == set(range(10))
+
+
+def test_finalists_are_trained_while_the_last_trial_still_runs():
+    def answer(rank: int, message: Message) -> list[Message]:
+        if isinstance(message, Run) and message.trial.number == 9:
+            workers.after(0.3, rank, _result(9, 9.0))
+            return []
+        return _growing(rank, message)
+
+    workers = Workers(3, answer)
+    master, _, record = _master(workers, budget=10, finalists=Finalists(2, 2, 1))
+    assert master.run() is Ending.COMPLETE
+    order = [(type(event).__name__, event.number) for event in record.events if isinstance(event, Ended | Repeated)]
+    late = order.index(("Ended", 9))
+    assert {number for kind, number in order[:late] if kind == "Repeated"} == {7, 8}
+    assert order[late + 1 :] == [("Repeated", 9)] * 2
+
+
+def test_a_repeat_whose_worker_is_lost_goes_to_another_and_is_given_up_in_the_end():
+    def answer(rank: int, message: Message) -> list[Message | bytes]:
+        if isinstance(message, Run) and message.trial.number < 0 and (rank < 3 or repeat_of(message.trial.number)[1] == 2):
+            return [b""]  # its connection breaks
+        return list(_growing(rank, message))
+
+    workers = Workers(5, answer)
+    master, _, record = _master(workers, budget=4, finalists=Finalists(1, 2, 1), max_sendings=2, **FAST)
+    assert master.run() in (Ending.COMPLETE, Ending.WORKERS_LOST)
+    repeats = {event.repeat.state: event.repeat for event in record.events if isinstance(event, Repeated)}
+    assert repeats[State.LOST].score is None and not repeats[State.LOST].feasible
+
+
+def test_a_failure_among_the_finalists_does_not_count_among_the_failures():
+    def answer(rank: int, message: Message) -> list[Message]:
+        if isinstance(message, Run) and message.trial.number < 0:
+            return [Result(Outcome(message.trial.number, State.FAILED, error="no"), 1.0)]
+        return _growing(rank, message)
+
+    master, _, record = _master(Workers(2, answer), budget=4, failures=Failures(2), finalists=Finalists(2, 3, 1))
+    assert master.run() is Ending.COMPLETE
+    assert [event.repeat.state for event in record.events if isinstance(event, Repeated)] == [State.FAILED] * 6
+
+
+def test_a_time_that_is_the_budget_leaves_enough_for_the_finalists():
+    end = time.monotonic() + 2.0
+
+    def answer(rank: int, message: Message) -> list[Message]:
+        if isinstance(message, Run):
+            x = message.trial.params["x"]
+            workers.after(0.1, rank, Result(Outcome(message.trial.number, State.COMPLETED, {"accuracy": x}), 0.1))
+            return []
+        return _fine(rank, message)
+
+    workers = Workers(3, answer)
+    master, _, record = _master(
+        workers, time_left=lambda: end - time.monotonic(), time_is_budget=True, stop_before_end_s=0.5,
+        finalists=Finalists(2, 2, 1),
+    )  # fmt: skip
+    assert master.run() is Ending.COMPLETE
+    assert time.monotonic() < end
+    n_trials = len(record.outcomes)
+    assert n_trials > 4
+    repeated = [event.number for event in record.events if isinstance(event, Repeated)]
+    assert repeated.count(n_trials - 2) == repeated.count(n_trials - 1) == 2
+
+
+def test_after_a_stop_no_finalist_is_begun():
+    def answer(rank: int, message: Message) -> list[Message]:
+        if isinstance(message, Run) and message.trial.number == 3:
+            master.request_stop()
+        return _growing(rank, message)
+
+    workers = Workers(2, answer)
+    master, _, record = _master(workers, budget=4, finalists=Finalists(2, 2, 1))
+    assert master.run() is Ending.INTERRUPTED
+    assert min(n for _, n in workers.runs()) == 0
+    assert repeat_number(0, 1) not in dict(workers.runs()).values()

@@ -117,6 +117,26 @@ def test_split_depends_on_the_seed_alone_and_its_parts_are_disjoint() -> None:
     assert not np.array_equal(train, stratified_split(classes, 50, 30, seed=8)[0])
 
 
+def test_a_repeat_has_a_split_of_its_own_with_the_same_sizes(mnist: Path) -> None:
+    splits = [load(settings(mnist), seed=1, repeat=repeat) for repeat in (0, 1, 2, 1)]
+    held = [sorted(split.held_x[:, 0, 0, 1].tolist()) for split in splits]
+    assert held[0] != held[1] != held[2] != held[0] and held[1] == held[3]
+    for split in splits:
+        assert (len(split.train_y), len(split.held_y)) == (20, 12)
+        assert not {*split.train_x[:, 0, 0, 1].tolist()} & {*split.held_x[:, 0, 0, 1].tolist()}
+    assert {*np.concatenate([h for h in held])} - {*held[0]}  # samples that the search did not see are among them
+
+
+def test_a_repeat_on_digits_without_a_test_set_sees_none_that_the_search_left() -> None:
+    digits = DatasetSettings(name="digits5000", train=100, held_out=50)
+    first, again = load(digits, 3), load(digits, 3, repeat=1)
+    seen = [np.concatenate([split.train_x.rows, split.held_x.rows]) for split in (first, again)]
+    assert {*seen[0].tolist()} == {*seen[1].tolist()}
+    assert {*first.held_x.rows.tolist()} != {*again.held_x.rows.tolist()}
+    left = load_final(digits, 3)
+    assert not {*left.held_x.rows.tolist()} & {*seen[1].tolist()}
+
+
 def test_a_final_training_has_all_training_data_and_the_official_test_set(mnist: Path) -> None:
     folder = mnist / "MNIST" / "raw"
     classes = np.arange(8) % 4

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from documents import blocks
 
 from snnhpo_mpi.config import load
 from snnhpo_mpi.record import read
@@ -98,15 +99,26 @@ def test_two_runs_with_one_worker_and_the_same_seed_are_equal(snnhpo: Program, t
     assert trials("a") == trials("b")
 
 
-@pytest.mark.parametrize("settings", [["initial=4"], ["initial=8", "engine=library"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["name=scbo", "initial=4"],
+        ["name=scbo", "initial=8", "engine=library"],
+        ["name=optuna_tpe", "initial=4"],
+        ["name=python", "function=myopt.py:Mine"],
+    ],
+    ids=" ".join,
+)
 def test_a_study_killed_and_resumed_is_the_uncut_one(
     snnhpo: Program, toy: Path, environment: dict[str, str], trials: Trials, settings: list[str]
 ) -> None:
-    changes = [f"optimizer.{setting}" for setting in ["name=scbo", *settings]]
+    (optimizer,) = (code for place, code in blocks("python") if "class Mine" in code)
+    (toy / "myopt.py").write_text(optimizer)
+    changes = [f"optimizer.{setting}" for setting in settings]
     options = tuple(word for change in changes for word in ("--set", change))
     assert snnhpo("run", "toy.yaml", "--results", "uncut", *options).returncode == 0
     process = start(toy, environment, *options, TOY_SECONDS="0.1")
-    wait_for_ended(toy, 6 if len(settings) == 1 else 10)
+    wait_for_ended(toy, 10 if "engine=library" in settings else 6)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     resumed = snnhpo("run", "toy.yaml", "--resume", *options)
@@ -153,6 +165,58 @@ def test_a_study_killed_and_resumed_prunes_the_trials_of_the_uncut_one(
             ended |= {event.number} if isinstance(event, Ended) else set()
             assert not isinstance(event, Reported) or event.number not in ended
     assert {*uncut.reports["position"][uncut.reports["number"] == 0]} == set(range(1, 9))
+
+
+FINALISTS = ("--set", "finalists={count: 3, repeats: 3}")
+
+
+def repeats_of(folder: Path) -> list[tuple[int, int, float | None]]:
+    return sorted((one.number, one.seed, one.score) for one in read(folder).repeats)
+
+
+def test_finalists_cut_twice_and_resumed_are_those_of_the_uncut_study(
+    snnhpo: Program, toy: Path, environment: dict[str, str], trials: Trials
+) -> None:
+    done = snnhpo("run", "toy.yaml", "--results", "uncut", *FINALISTS)
+    assert done.returncode == 0 and "(mean and standard deviation of 3 repeats, the best of 3" in done.stdout, done
+    process = start(toy, environment, *FINALISTS, "--workers", "2", TOY_SECONDS="0.3")
+    for n in (2, 6):
+        wait_for_ended(toy, n, "repeated")
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        cut = repeats_of(toy / "results" / "toy")
+        assert n <= len(cut) < 9
+        process = start(toy, environment, "--resume", *FINALISTS, "--workers", "2", TOY_SECONDS="0.3")
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, output
+    uncut = repeats_of(toy / "uncut" / "toy")
+    assert repeats_of(toy / "results" / "toy") == uncut and len(uncut) == len({seed for _, seed, _ in uncut}) == 9
+    assert set(cut) < set(uncut)
+    assert trials("results") == trials("uncut")
+    again = snnhpo("run", "toy.yaml", "--resume", *FINALISTS)
+    assert "the study is complete" in again.stdout and repeats_of(toy / "results" / "toy") == uncut
+
+
+def test_a_finished_search_is_given_finalists_afterwards_and_a_larger_budget_others(snnhpo: Program, toy: Path) -> None:
+    assert snnhpo("run", "toy.yaml").returncode == 0
+    assert snnhpo("run", "toy.yaml", "--resume", *FINALISTS).returncode == 0
+    before = repeats_of(toy / "results" / "toy")
+    assert len(before) == 9
+    assert snnhpo("run", "toy.yaml", "--resume", *FINALISTS, "--trials", "30").returncode == 0
+    data = read(toy / "results" / "toy")
+    assert set(before) <= set(repeats_of(toy / "results" / "toy"))
+    best = sorted(data.number[data.feasible], key=lambda n: -data.objective[n])[:3]
+    assert all(sum(one.number == n for one in data.repeats) == 3 for n in best)
+
+
+def test_repeats_are_the_same_from_either_file(snnhpo: Program, toy: Path) -> None:
+    assert snnhpo("run", "toy.yaml", *FINALISTS).returncode == 0
+    folder = toy / "results" / "toy"
+    whole = read(folder).repeated
+    for name in ("journal.jsonl", "study.h5"):
+        (folder / name).rename(toy / name)
+        assert read(folder).repeated == whole
+        (toy / name).rename(folder / name)
 
 
 def test_a_function_that_cannot_report_ends_a_search_that_would_prune_before_any_trial(

@@ -38,7 +38,9 @@ def compute(data: StudyData) -> Found | str:
     found = lanes(data)
     if not found:
         return "no trial was sent out yet"
-    return Found(data, found, time_unit(max(float(lane.end.max()) for lane in found)), busy(summarise(data)))
+    return Found(
+        data, found, time_unit(max(float(max([*lane.end, *lane.again[:, 1]])) for lane in found)), busy(summarise(data))
+    )
 
 
 def charts(found: Found) -> list[Chart]:
@@ -54,6 +56,10 @@ def charts(found: Found) -> list[Chart]:
         mine = drawn[np.isin(row[drawn], rows)]
         if len(mine):
             lines.append(traces.bars(begin[mine], end[mine], place[mine], data.number[row[mine]], look, thickness))
+    again = np.concatenate([lane.again for lane in shown]) / unit
+    if len(again):
+        lane_of = np.concatenate([np.full(len(lane.again), j) for j, lane in enumerate(shown)])
+        lines.append(traces.bars(again[:, 0], again[:, 1], lane_of, None, looks.AGAIN, thickness))
     hidden = f" {len(found.lanes) - len(shown)} further workers are not shown." if len(found.lanes) > len(shown) else ""
     thinner = f" Only the latest {len(drawn)} of {len(row)} trials are drawn." if len(drawn) < len(row) else ""
     step = max(1, len(shown) // 24)
@@ -84,6 +90,10 @@ def paper(found: Found) -> Figure:
             style: Any = {"facecolor": look.colour, "edgecolor": "white", "linewidth": edge}
             label = look.name if j == 0 else None
             ax.broken_barh([(float(a), float(b)) for a, b in spans], (j - 0.4, 0.8), label=label, **style)
+    for j, lane in enumerate(shown):
+        again = [(float(a), float(b - a)) for a, b in lane.again / unit]
+        label = looks.AGAIN.name if j == 0 and any(len(one.again) for one in shown) else None
+        ax.broken_barh(again, (j - 0.4, 0.8), label=label, facecolor=looks.AGAIN.colour)
     step = max(1, len(shown) // 16)
     ax.set_yticks(range(0, len(shown), step), [str(lane.rank) for lane in shown[::step]])
     n_hidden = len(found.lanes) - len(shown)

@@ -45,19 +45,26 @@ class Split:
     sources: tuple[Source, ...] = ()
 
 
-def load(dataset: DatasetSettings, seed: int, encoding: EncodingSettings | None = None) -> Split:
+def load(dataset: DatasetSettings, seed: int, encoding: EncodingSettings | None = None, repeat: int = 0) -> Split:
     """Read a data set and split its training part, the same way on every rank.
+
+    A repeat has a split of its own. Of a data set without an official test set it is made of the samples of the
+    search's split alone, so that the others stay unseen.
 
     Args:
         dataset: which, where, and how many samples of it.
         seed: of the study.
         encoding: of recordings, which are binned with it.
+        repeat: 0 of the search; see ``Trial.repeat``.
 
     Raises:
         ConfigError: data are missing, damaged or fewer than asked for; the message says what to put where.
     """
     part = _read(dataset, encoding, "train")
-    return _as_split(part, part, *_split(dataset, part.y, seed), _n_classes(dataset, part))
+    train, held = _split(dataset, part.y, seed)
+    if repeat:
+        train, held = _split_again(dataset, part.y, np.concatenate([train, held]), seed, repeat)
+    return _as_split(part, part, train, held, _n_classes(dataset, part))
 
 
 def load_final(dataset: DatasetSettings, seed: int, encoding: EncodingSettings | None = None) -> Split:
@@ -148,3 +155,11 @@ def _split(dataset: DatasetSettings, y: Indices, seed: int) -> tuple[Indices, In
             f"{dataset.name} has {len(y)} in all"
         )
     return stratified_split(y, dataset.train, dataset.held_out, seed)
+
+
+def _split_again(
+    dataset: DatasetSettings, y: Indices, of_search: Indices, seed: int, repeat: int
+) -> tuple[Indices, Indices]:
+    rows = np.arange(len(y)) if DATASETS[dataset.name].has_test else np.sort(of_search)
+    train, held = stratified_split(y[rows], dataset.train, dataset.held_out, seed, repeat)
+    return rows[train], rows[held]

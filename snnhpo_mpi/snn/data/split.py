@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 Indices = NDArray[np.int64]
 
 
-def stratified_split(classes: Indices, n_train: int, n_held: int, seed: int) -> tuple[Indices, Indices]:
+def stratified_split(
+    classes: Indices, n_train: int, n_held: int, seed: int, repeat: int = 0
+) -> tuple[Indices, Indices]:
     """Choose disjoint samples, each class in proportion to its share of the data, in shuffled order.
 
     Args:
@@ -16,11 +18,13 @@ def stratified_split(classes: Indices, n_train: int, n_held: int, seed: int) -> 
         n_train: samples of the first part.
         n_held: samples of the second part; ``n_train + n_held <= N``.
         seed: of the study.
+        repeat: 0 of the search; each other number gives another split.
 
     Returns:
         Indices of both parts.
     """
-    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0x5B117,)))
+    key = (0x5B117, repeat) if repeat else (0x5B117,)
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
     order = rng.permutation(len(classes))
     # Each class spread evenly over [0, 1): any prefix then has nearly the same share of every class.
     position = np.empty(len(classes))

@@ -1,6 +1,7 @@
 """Counts what happens to the samples of an epoch, and decides by a rule when it happened too often.
 
 What is counted is a 0/1 vector: a sample is silent (``silence``), saturated (``saturation``) or wrong (``chance``).
+Where a monitor stands for several layers, each is counted by itself, and the one with most events decides.
 
 Notation
     n samples seen in the epoch    k of them with the event    N samples of the whole epoch    beta tolerated rate
@@ -81,7 +82,6 @@ class Monitor:
     Attributes:
         rule: decides.
         n: samples seen in the epoch.
-        k: those with the event.
         should_stop: whether the rule has fired; stays true.
     """
 
@@ -94,7 +94,13 @@ class Monitor:
 
     def start_epoch(self) -> None:
         """Restart the counts."""
-        self.n = self.k = 0
+        self.n = 0
+        self._ks = np.zeros(1, np.int64)  # of each layer
+
+    @property
+    def k(self) -> int:
+        """Samples with the event; of several layers the most."""
+        return int(self._ks.max())
 
     @property
     def rate(self) -> float:
@@ -107,22 +113,24 @@ class Monitor:
         return self.rule.constraint(self.k, self.n)
 
     def observe(self, events: Events) -> None:
-        """Count a batch: ``B``, whether the event happened to the sample."""
-        skipped = min(self._n_to_skip, len(events))
+        """Count a batch: ``B``, whether the event happened to the sample; ``L x B`` of several layers."""
+        layers = np.atleast_2d(events)
+        skipped = min(self._n_to_skip, layers.shape[1])
         self._n_to_skip -= skipped
-        counted = events[skipped:]
+        counted = layers[:, skipped:]
         n_before = self.n
-        self.n += len(counted)
-        self.k += int(np.count_nonzero(counted))
+        self.n += counted.shape[1]
+        self._ks = self._ks + np.count_nonzero(counted, axis=1)
         self.should_stop |= self.rule.stops(self.k, self.n, n_before)
 
-    def state_dict(self) -> dict[str, int]:
+    def state_dict(self) -> dict[str, Any]:
         """Counts for a checkpoint; a training that goes on has not been stopped."""
-        return {"n": self.n, "k": self.k, "n_to_skip": self._n_to_skip}
+        return {"n": self.n, "k": self._ks.tolist(), "n_to_skip": self._n_to_skip}
 
-    def load_state_dict(self, state: Mapping[str, int]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from the counts of a checkpoint."""
-        self.n, self.k, self._n_to_skip = state["n"], state["k"], state["n_to_skip"]
+        self.n, self._n_to_skip = state["n"], state["n_to_skip"]
+        self._ks = np.atleast_1d(np.array(state["k"], np.int64))
 
 
 class LayerMonitors:
@@ -142,7 +150,7 @@ class LayerMonitors:
             monitor.start_epoch()
 
     def observe(self, events: Mapping[str, Events], n_samples: int) -> None:
-        """Count a batch of ``n_samples``: layer -> ``B``, whether the event happened to the sample."""
+        """Count a batch of ``n_samples``: layer -> ``B`` or ``L x B``, whether the event happened to the sample."""
         for layer, monitor in self._monitors.items():
             monitor.observe(events[layer])
         points_before = self._n_seen // self._point_every

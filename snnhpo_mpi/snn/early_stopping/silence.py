@@ -52,13 +52,14 @@ class Silence:
         """Count a batch.
 
         Args:
-            counts: layer -> ``B`` spikes of each sample; layers that are not watched are ignored.
+            counts: layer -> ``B`` spikes of each sample, or ``L x B`` of the layers that one name stands for; layers
+                that are not watched are ignored.
             labels: ``B`` classes.
         """
         self._monitors.observe({layer: counts[layer] < alpha for layer, alpha in self._alpha.items()}, len(labels))
         np.add.at(self._samples, labels, 1)
         for layer, sums in self._spikes.items():
-            np.add.at(sums, labels, counts[layer])
+            np.add.at(sums, labels, np.atleast_2d(counts[layer]).sum(0))
 
     def looks(self, n_samples: int, every: int, batch_size: int) -> list[int]:
         """Sizes of the parts of an epoch after each of which to look.

@@ -1,7 +1,7 @@
 """One step of surrogate-gradient learning after another: on a GPU as one CUDA graph each.
 
 A step of a small network is some hundred launches, for which a GPU would wait ten times as long as it computes.
-Sources: Shrestha & Orchard, NeurIPS 2018; lava-dl 0.6.0, ``slayer.loss``, which takes time last.
+Source: Shrestha & Orchard, NeurIPS 2018; the losses: ``loss``.
 
 Notation: B samples, T steps, C channels, H x W pixels, K classes.
 """
@@ -20,14 +20,12 @@ import torch
 from torch import Tensor
 
 from snnhpo_mpi.snn.slayer.csnn import Csnn
-from snnhpo_mpi.snn.slayer.lava import slayer
+from snnhpo_mpi.snn.slayer.loss import loss_of
 from snnhpo_mpi.snn.triton_available import fuses
 from snnhpo_mpi.trial import Params
 
 log = logging.getLogger(__name__)
-TRUE_RATE, FALSE_RATE = 0.2, 0.03  # spikes a step wanted of the right and of each wrong output neuron
 N_UNCAPTURED = 2  # batches before the capture: they compile kernels, and make the moments of the gradient
-Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,13 +175,3 @@ def _side_stream(device: int) -> torch.cuda.Stream:
     """The same for all trials: cuBLAS keeps memory for each stream that it was used on."""
     stream: torch.cuda.Stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
     return stream
-
-
-def loss_of(decoder: str) -> Loss:
-    """Output spikes ``B x K x T`` and classes ``B`` -> loss, summed over the batch."""
-    if decoder == "rate":
-        rate: Loss = slayer.loss.SpikeRate(true_rate=TRUE_RATE, false_rate=FALSE_RATE)
-        return rate
-    # The library's default takes the logarithm of a share of spikes: infinite when the right neuron is silent.
-    maximum: Loss = slayer.loss.SpikeMax(mode="softmax")
-    return maximum

@@ -8,33 +8,31 @@ Notation: B samples, T steps, C channels, H x W pixels, K classes.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from snnhpo_mpi.config import EncodingSettings, SlayerSettings, StudyConfig
 from snnhpo_mpi.hyperparameters.firing import first_step, most_spikes
 from snnhpo_mpi.hyperparameters.networks import defaults
-from snnhpo_mpi.interfaces import Ints, Learnt
-from snnhpo_mpi.snn.checkpoint import RandomState
+from snnhpo_mpi.interfaces import Ints
 from snnhpo_mpi.snn.data import Split
 from snnhpo_mpi.snn.data.part import Rows, Samples
 from snnhpo_mpi.snn.early_stopping.monitor import Events
 from snnhpo_mpi.snn.early_stopping.saturation import saturated_samples
-from snnhpo_mpi.snn.encode import encoded, spike_generator
+from snnhpo_mpi.snn.encode import spike_generator
 from snnhpo_mpi.snn.encodings import input_shape
+from snnhpo_mpi.snn.gradient_learner import GradientLearner, Presented
 from snnhpo_mpi.snn.slayer.backpropagation import Backpropagation
 from snnhpo_mpi.snn.slayer.csnn import LAYOUTS, Csnn, Shape
 from snnhpo_mpi.snn.slayer.lava import LavaNetwork
 from snnhpo_mpi.snn.slayer.lava_kernels.cache import use_kernels
 from snnhpo_mpi.snn.slayer.own_network import check_architecture, counts_fault, load_architecture, own_defaults
 from snnhpo_mpi.trial import Params
-
-SCORE_BATCH = 128  # samples scored at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,43 +82,20 @@ class SlayerTask:
         return SlayerLearner(self, params, seed)
 
 
-class SlayerLearner:
+class SlayerLearner(GradientLearner):
     """A network that learns by surrogate gradients, and its random numbers; see ``Learner``."""
 
     def __init__(self, task: SlayerTask, params: Params, seed: int) -> None:
         """Draw the initial weights."""
-        torch.manual_seed(seed)  # networks draw from torch's global generators, as lava-dl does
-        self._device = torch.device(task.device)
-        self._generator = spike_generator(seed, self._device)
-        self._task, self._settings = task, task.settings
+        one, n_classes = task.settings, task.split.n_classes
+        super().__init__(task.split, one.encoding, task.device, int(params["batch_size"]), seed)
+        self._task, self._settings = task, one
         self._layers = tuple(monitor.layer for monitor in task.config.stopping)
-        self.batch_size = self.look_every = int(params["batch_size"])
-        one, n_classes = self._settings, task.split.n_classes
         network = build_network(
             one.network, one.engine, task.input_shape, n_classes, params, self._layers, one.initial_weights
         )
-        self._learning = Backpropagation(network.to(self._device), params)
-        self._random = RandomState(self._generator)
-
-    def order(self, epoch: int) -> Ints:
-        """See ``Learner``: drawn with all else that is random, so of any epoch's number."""
-        return torch.randperm(len(self._task.split.train_y)).numpy()
-
-    def learn(self, rows: Ints) -> Learnt:
-        """See ``Learner``; of one batch.
-
-        Raises:
-            FloatingPointError: the loss or its gradient is not finite.
-            ValueError: a network of the user's returned something else than spikes and their counts.
-        """
-        classes = torch.from_numpy(self._task.split.train_y[rows])
-        samples = torch.from_numpy(self._task.split.train_x[rows]).to(self._device)
-        spikes = encoded(samples, self._settings.encoding, self._generator).to(torch.float32)
-        predicted, found, output = self._learning.train(spikes, classes.to(self._device))
-        counts = {layer: n.cpu() for layer, n in found.items()}
-        self._refuse_odd(output, counts, len(rows))
-        right = (predicted.cpu() == classes).long().numpy()
-        return Learnt({layer: counts[layer].numpy() for layer in self._layers}, right, self._saturated(output))
+        self._network = network.to(self._device)
+        self._begin(Backpropagation(self._network, params))
 
     def _refuse_odd(self, output: Tensor, counts: Mapping[str, Tensor], n: int) -> None:
         """Raise unless the ``B x K`` output of ``B`` samples and their counts on the CPU can be judged."""
@@ -140,33 +115,13 @@ class SlayerLearner:
         most = {"output": most_spikes(self._settings.encoding.steps, 0, 1, first)}
         return saturated_samples(self._task.config.saturation, {"output": output.cpu().numpy()}, most)
 
-    def refuse_divergence(self) -> None:
-        """See ``Learner``: ``learn`` raises itself."""
-
-    def end_epoch(self) -> None:
-        """See ``Learner``: nothing is counted by epochs."""
-
-    def end_training(self) -> None:
-        """See ``Learner``."""
-        self._learning.end_training()
-
     def predict(self, samples: Rows) -> Ints:
         """See ``Learner``."""
-        reader = SlayerReader(self._learning.network, self._settings.encoding, self._device)
-        return reader.predict(samples, self._generator)
+        return self._presented.classes(samples, functools.partial(read_classes, self._network))
 
     def saved(self) -> dict[str, Any]:
         """See ``Learner``."""
-        return self._learning.network.state_dict()
-
-    def state_dict(self) -> dict[str, Any]:
-        """See ``Learner``."""
-        return {**self._learning.state_dict(), "random": self._random.state_dict()}
-
-    def load_state_dict(self, state: Mapping[str, Any], /) -> None:
-        """See ``Learner``."""
-        self._learning.load_state_dict(state)
-        self._random.load_state_dict(state["random"])
+        return self._network.state_dict()
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,18 +133,10 @@ class SlayerReader:
     device: torch.device
 
     def classify(self, images: Samples, seed: int) -> Ints:
-        """As ``predict``; spikes, and whatever a network of the user's draws, follow from a seed."""
+        """``B`` classes; spikes, and whatever a network of the user's draws, follow from a seed."""
         torch.manual_seed(seed)
-        return self.predict(images, spike_generator(seed, self.device))
-
-    def predict(self, images: Rows | Samples, generator: torch.Generator) -> Ints:
-        """Samples as ``data`` has them -> ``B`` classes."""
-        predicted = []
-        for first in range(0, len(images), SCORE_BATCH):
-            batch = torch.from_numpy(images[first : first + SCORE_BATCH]).to(self.device)
-            spikes = encoded(batch, self.encoding, generator).to(torch.float32)
-            predicted.append(read_classes(self.network, spikes).cpu().numpy())
-        return np.concatenate(predicted)
+        presented = Presented(self.encoding, self.device, spike_generator(seed, self.device))
+        return presented.classes(images, functools.partial(read_classes, self.network))
 
 
 def reader_of(saved: Mapping[str, Any], device: torch.device) -> SlayerReader:

@@ -142,14 +142,14 @@ def test_scoring_has_no_dropout_and_changes_nothing():
 
 
 def test_rate_loss_is_the_squared_distance_to_the_wanted_rates():
-    from snnhpo_mpi.snn.slayer.backpropagation import loss_of
+    from snnhpo_mpi.snn.slayer.loss import loss_of
 
     silent = torch.zeros(2, 3, 10)
     assert loss_of("rate")(silent, torch.tensor([0, 2])).item() == pytest.approx(2 * (0.2**2 + 2 * 0.03**2))
 
 
 def test_max_loss_is_finite_when_the_right_neuron_is_silent():
-    from snnhpo_mpi.snn.slayer.backpropagation import loss_of
+    from snnhpo_mpi.snn.slayer.loss import loss_of
 
     spikes = torch.zeros(1, 3, 10)
     assert loss_of("max")(spikes, torch.tensor([0])).item() == pytest.approx(math.log(3))

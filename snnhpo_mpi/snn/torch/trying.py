@@ -1,0 +1,196 @@
+"""A network of the user's, tried before the first trial as trials will use it; every fault in one message.
+
+Notation: B samples, T steps, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from snnhpo_mpi.config import CategoricalParameter, IntParameter, StudyConfig, TorchSettings
+from snnhpo_mpi.config.faults import suggest
+from snnhpo_mpi.errors import ConfigError, said
+from snnhpo_mpi.hyperparameters.networks import TORCH, defaults
+from snnhpo_mpi.snn.torch.adapters import RESETS, resets
+from snnhpo_mpi.snn.torch.learning import AUTO, Learning, Reading
+from snnhpo_mpi.snn.torch.network import KEY, Shapes, argument_faults, build, defaults_of
+from snnhpo_mpi.snn.torch.presentation import Presentation
+from snnhpo_mpi.snn.torch.probe import FEW, Found, Layer, outputs_of, probe
+from snnhpo_mpi.trial import Params
+
+
+def watched_layers(name: str, found: Found) -> tuple[Layer, ...]:
+    """The layers that a monitor stands for.
+
+    Args:
+        name: ``auto``, or a module's path.
+        found: of the network.
+
+    Raises:
+        ValueError: there are none; says which there are.
+    """
+    if name == AUTO:
+        if not found.layers:
+            raise ValueError(
+                "no module spikes: none puts out whole numbers only, and not only 0. A monitor on auto needs modules "
+                "whose output, or the first element of it, is spikes; spikes that a function makes are seen in what "
+                "forward returns alone"
+            )
+        return found.layers
+    if (layer := found.layer(name)) is not None:
+        return (layer,)
+    spiking = [one.path for one in found.layers]
+    if name in found.kinds:
+        raise ValueError(
+            f"stopping: the layer {name} ({found.kinds[name]}) does not spike: its output has other values than whole "
+            f"numbers from 0 on, or no axis of the samples{suggest(name, spiking) if spiking else ''}"
+        )
+    raise ValueError(f"stopping: there is no layer {name!r}{suggest(name, [AUTO, *spiking])}")
+
+
+def lowest(config: StudyConfig) -> Params:
+    """The smallest network of the space: the lowest value of all that is searched."""
+    return {
+        name: parameter.choices[0] if isinstance(parameter, CategoricalParameter) else parameter.low
+        for name, parameter in config.space.items()
+    }
+
+
+def check_network(config: StudyConfig, shapes: Shapes, samples: Tensor) -> Found:
+    """Build the smallest network of the space, look at it, and let it learn and read.
+
+    Args:
+        config: a study whose trainer is ``torch``.
+        shapes: what the network is for.
+        samples: ``5 x T x C x H x W`` encoded, on the device of the trials.
+
+    Raises:
+        ConfigError: it cannot be built, run, read or learn, or is not what the configuration asks for.
+    """
+    assert isinstance(config.trainer, TorchSettings)
+    target = config.trainer.network
+    where = f"{KEY}: {target}"
+    if faults := list(argument_faults(target, config)):
+        raise ConfigError(f"{where}: " + "; ".join(faults))
+    params = {**defaults_of(target), **defaults("torch", target), **config.fixed, **lowest(config)}
+    try:
+        network = build(target, params, shapes).to(samples.device)
+    except ConfigError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise ConfigError(f"{where} cannot be built with {_values(params)}: {said(error)}") from error
+    try:
+        found, faults = _tried(network, config, params, samples, shapes.n_classes)
+    except ConfigError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise ConfigError(f"{where} with {_values(params)}: {_reason(error)}") from error
+    if faults:
+        raise ConfigError(f"{where}: " + "; ".join(faults))
+    return found
+
+
+def _values(params: Params) -> str:
+    return ", ".join(f"{name}={value}" for name, value in params.items() if name not in TORCH) or "its defaults"
+
+
+def _reason(error: BaseException) -> str:
+    """What an exception of the network means: ours speak for themselves."""
+    text = said(error)
+    if isinstance(error, ValueError) and "(" not in text.rpartition(": ")[0]:
+        text = text.removeprefix("ValueError: ")
+    if "same device" in text:
+        text += "; it mixes devices: make tensors in forward on the device of its input (device=x.device), and keep "
+        text += "others by register_buffer"
+    return text
+
+
+def _tried(
+    network: torch.nn.Module, config: StudyConfig, params: Params, samples: Tensor, n_classes: int
+) -> tuple[Found, list[str]]:
+    """What was found of a network, and what is wrong with it."""
+    settings = config.trainer
+    assert isinstance(settings, TorchSettings)
+    if not any(one.requires_grad for one in network.parameters()):
+        return Found((), None, "", {}), ["it has no parameters that could learn"]  # type: ignore[arg-type]
+    presentation = Presentation(settings.layout, settings.features, settings.output)
+    found = probe(network, presentation, samples, n_classes)
+    presentation = presentation.with_features(found.features)
+    watched = {one.layer: watched_layers(one.layer, found) for one in config.stopping}
+    faults = [*_reset_faults(network), *_state_faults(network, presentation, samples)]
+    if faults:
+        return found, faults
+    reading = Reading(network, presentation, found, settings.loss)
+    learning = Learning(reading, watched, {name: params[name] for name in TORCH if name in params}, 100)
+    sizes = (len(samples), FEW, 1) if _has_batch_of_one(config, params) else (len(samples), FEW)
+    for n in sizes:
+        learning.train(samples[:n], torch.arange(n, device=samples.device) % n_classes)
+    if not any(one.grad is not None for one in network.parameters()):
+        faults.append("none of its parameters gets a gradient from its output")
+    reading.classes(samples)
+    return found, faults
+
+
+def _reset_faults(network: torch.nn.Module) -> Iterator[str]:
+    before = [one.detach().clone() for one in network.parameters()]
+    for reset in resets(network):
+        reset()
+    if not all(torch.equal(one, then) for one, then in zip(network.parameters(), before, strict=True)):
+        yield (
+            f"one of its methods {', '.join(RESETS)} changes parameters: these are called before each batch, to forget "
+            "state; give it another name"
+        )
+
+
+def _state_faults(network: torch.nn.Module, presentation: Presentation, samples: Tensor) -> Iterator[str]:
+    """Whether something of one batch reaches the next: the same ones are presented twice, in turn, in eval mode."""
+    orders = outputs_of(network, presentation, [samples, samples[:FEW], samples, samples[:FEW]])
+    for first, second in zip(orders[:2], orders[2:], strict=True):
+        for (path, one), (_, other) in zip(first, second, strict=False):
+            if one != other:
+                kind = type(network.get_submodule(path)).__name__
+                yield (
+                    f"the layer {path or 'itself'} ({kind}) answers the same samples otherwise the second time: it "
+                    f"keeps state from batch to batch. Give it a method reset_state() without arguments, which is "
+                    "called before each batch"
+                )
+                return
+
+
+def _has_batch_of_one(config: StudyConfig, params: Params) -> bool:
+    """Whether some epoch may have a batch of one sample, which a normalisation over the batch cannot learn from."""
+    assert isinstance(config.trainer, TorchSettings)
+    searched, n_train = config.space.get("batch_size"), config.trainer.dataset.train
+    sizes: Sequence[Any] = [params["batch_size"]]
+    if isinstance(searched, IntParameter):
+        sizes = range(searched.low, min(searched.high, n_train) + 1)
+    elif isinstance(searched, CategoricalParameter):
+        sizes = searched.choices
+    return n_train == 1 or any(size == 1 or n_train % int(size) == 1 for size in sizes)
+
+
+def described(found: Found, watched: Sequence[str]) -> Iterator[str]:
+    """The tree of modules, a line each: path, class, and what was found of it."""
+    of_path = {one.path: one for one in found.layers}
+    width = max(len(_indented(path)) for path in found.kinds)
+    for path, kind in found.kinds.items():
+        layer = of_path.get(path)
+        note = "" if layer is None else f"  spikes{_axis(layer)}{', watched' if path in watched or AUTO in watched else ''}"
+        yield f"{_indented(path):<{width}}  {kind}{note}".rstrip()
+    readout = found.readout
+    axes = "samples x classes, without time" if readout.time is None else "samples x steps x classes"
+    yield f"features {found.features}; output read as {axes}"
+
+
+def _indented(path: str) -> str:
+    return "  " * path.count(".") + path.rpartition(".")[2] if path else "(network)"
+
+
+def _axis(layer: Layer) -> str:
+    calls = f", called {layer.n_calls} times" if layer.n_calls > 1 else ""
+    merged = " with time" if layer.axis.is_merged else ""
+    return f" (samples{merged}: axis {layer.axis.place}{calls})"
