@@ -21,6 +21,7 @@ N_FOLDS = 10
 N_DENSE, N_ROUNDS, N_BEST, N_MOVED = 2**15, 25, 50, 2000  # of the dense search
 CHUNK = 2**12
 N_RANDOM = 2**10
+MOST_SHIFT, N_HALVINGS = 2.0, 7  # of the log odds; in how many steps it is found
 
 
 def write_fit(name: str, folder: Path) -> None:
@@ -40,10 +41,14 @@ def write_fit(name: str, folder: Path) -> None:
             for group, one in kernels.items()
         },
         "table": of_table(table),
+        "shift": {},
         "errors": {},
         "random": {},
         "optimum": {},
     }
+    file.write_text(json.dumps(saved, indent=1) + "\n")
+    for model in MODELS:
+        saved["shift"][model] = calibrated(SnnProblem(name, model, folder))
     file.write_text(json.dumps(saved, indent=1) + "\n")
     for model in MODELS:
         problem = SnnProblem(name, model, folder)
@@ -74,6 +79,19 @@ def of_table(table: Table) -> dict[str, float]:
 def _groups(table: Table) -> list[np.ndarray]:
     """Rows of each configuration."""
     return [np.flatnonzero(table.configuration == number) for number in np.unique(table.configuration)]
+
+
+def calibrated(problem: SnnProblem) -> float:
+    """The shift of the log odds with which as many random points are feasible as of the table's design."""
+    space, wanted = problem.table.space, problem.table.feasible[problem.table.designed].mean()
+    X = space.snap(qmc.Sobol(space.dim, seed=2).random(2 * N_RANDOM))
+    predicted, epochs = problem.predicted(X), [int(space.decode(x)["epochs"]) for x in X]
+    low, high = -MOST_SHIFT, MOST_SHIFT
+    for _ in range(N_HALVINGS):
+        problem.shift = (low + high) / 2.0
+        verdicts = [problem.is_feasible(problem.said(row), n) for row, n in zip(predicted, epochs, strict=True)]
+        low, high = (problem.shift, high) if np.mean(verdicts) > wanted else (low, problem.shift)
+    return round((low + high) / 2.0, 3)
 
 
 def of_random_points(problem: SnnProblem) -> dict[str, float]:
@@ -120,7 +138,7 @@ def cross_validated(table: Table, found: Quantities, fit: Callable[[Sequence[int
 def errors(problem: SnnProblem, found: Quantities, predicted: np.ndarray) -> dict[str, float]:
     """Root mean squares, rank correlations, and how often the verdict of the monitors is right."""
     table = problem.table
-    score, guess, true = table.score, predicted[:, found.columns["score"]][:, 0], table.feasible
+    score, guess, true = table.score, found.score(predicted), table.feasible
     epochs = [int(table.space.decode(x)["epochs"]) for x in table.X]
     said = np.array([problem.is_feasible(problem.said(row), n) for row, n in zip(predicted, epochs, strict=True)])
     good = true & (score >= np.quantile(score[true], 0.75))
@@ -163,7 +181,7 @@ def densely_searched(problem: SnnProblem) -> dict[str, Any]:
         moves = rng.random(moved.shape) < rng.choice([0.1, 0.3, 1.0], size=(len(moved), 1))
         moved = space.snap(np.clip(moved + moves * step * rng.standard_normal(moved.shape), 0.0, 1.0))
         best = _best(problem, np.concatenate([best, moved]))
-    return {"score": round(float(problem.predicted(best[:1])[0, 0]), 4), "params": space.decode(best[0])}
+    return {"score": round(problem.said(problem.predicted(best[:1])[0]).score, 4), "params": space.decode(best[0])}
 
 
 def _best(problem: SnnProblem, X: np.ndarray) -> np.ndarray:
