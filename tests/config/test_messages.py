@@ -235,7 +235,7 @@ space: {learning_rate: {type: float, low: 1.0e-4, high: 0.1, scale: log}}
     ("old", "new", "message"),
     [
         ("mynet.py:Net", "mynet.py", "key trainer.network: package.module:function or path/to/file.py:function"),
-        ("layout: TBN", "layout: NTB", "key trainer.layout: one of BTN, TBN, BNT, step, BN"),
+        ("layout: TBN", "layout: NTB", "key trainer.layout: .*did you mean TBN.* Allowed: BTN, TBN, BNT, step, BN"),
         ("layout: TBN", "layout: BN", "BN is without time and needs the encoding direct; the encoding poisson has"),
         ("layout: TBN", "layout: TBN\n  loss: cross_entropy", "or a function as .* is needed; did you mean"),
         ("layout: TBN", "layout: TBN\n  output: -1", "key trainer.output: at least 0 is allowed"),
