@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 from snnhpo_mpi.config import CategoricalParameter, IntParameter, StudyConfig, TorchSettings
+from snnhpo_mpi.config.conditions import existing
 from snnhpo_mpi.config.faults import suggest
+from snnhpo_mpi.config.parameters import conditions
 from snnhpo_mpi.errors import ConfigError, said
 from snnhpo_mpi.hyperparameters.losses import loss_kind
 from snnhpo_mpi.hyperparameters.networks import TORCH, defaults
@@ -55,10 +57,11 @@ def watched_layers(name: str, found: Found) -> tuple[Layer, ...]:
 
 def lowest(config: StudyConfig) -> Params:
     """The smallest network of the space: the lowest value of all that is searched."""
-    return {
+    found = {
         name: parameter.choices[0] if isinstance(parameter, CategoricalParameter) else parameter.low
-        for name, parameter in config.space.items()
+        for name, parameter in config.searched.items()
     }
+    return existing(conditions(config.searched), found)
 
 
 def check_network(config: StudyConfig, shapes: Shapes, samples: Tensor) -> Found:
