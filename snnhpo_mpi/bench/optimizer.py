@@ -39,6 +39,9 @@ PROBLEMS = (
     "snn_stdp",
     "snn_stdp_forest",
     "snn_stdp_smooth",
+    "snn_slayer",
+    "snn_slayer_forest",
+    "snn_slayer_smooth",
 )
 METHODS = ("scbo", "sobol", "random", "botorch_scbo", "furbo", "optuna_tpe", "optuna_gp", "pycma")
 SUITE_NAMES = ("bbob-constrained", "bbob-mixint")  # of bench/coco.py

@@ -19,6 +19,7 @@ from snnhpo_mpi.config import (
     TorchSettings,
     as_yaml,
     expanded,
+    when_text,
 )
 from snnhpo_mpi.errors import ConfigError, said
 from snnhpo_mpi.extras import require
@@ -48,11 +49,13 @@ def describe(config: StudyConfig, import_function: bool) -> Iterator[str]:
     """
     yield "# resolved configuration"
     yield as_yaml(config.model_dump(mode="json"))
-    space = Space(config.space)
+    space = Space(config.searched)
     yield ""
     yield f"space        {len(space.names)} hyperparameters, {space.dim} columns for the model"
-    for name in space.names:
-        yield f"  {name:<18} {_range(config, name)}"
+    for name, parameter in config.space.items():
+        when = when_text(parameter)
+        never = "" if name in space.names else ": in no trial, with what is fixed"
+        yield f"  {name:<18} {_range(config, name)}{f', {when}{never}' if when else ''}"
     yield f"constraints  {', '.join(config.constraint_names) or 'none'}"
     found = check_data(config, import_function)
     yield f"data         {found.text}"
@@ -71,10 +74,10 @@ def _range(config: StudyConfig, name: str) -> str:
         return " | ".join(str(choice) for choice in parameter.choices)
     bounds = f"{parameter.low:g} .. {parameter.high:g}"
     kind = "int" if isinstance(parameter, IntParameter) else "float"
-    library = (
-        {} if isinstance(config.trainer, PythonSettings) else defaults(config.trainer.name, config.trainer.network)
-    )
-    default = f", library's default {library[name]:g}" if name in library else ""
+    trainer = config.trainer
+    known = {} if isinstance(trainer, PythonSettings) else defaults(trainer.name, trainer.network)
+    whose = "" if isinstance(trainer, TorchSettings) else "library's "
+    default = f", {whose}default {known[name]:g}" if name in known else ""
     return f"{bounds} ({kind}, {parameter.scale}{default})"
 
 
@@ -143,7 +146,7 @@ def check_data(config: StudyConfig, import_function: bool, final: bool = False, 
         require({"stdp": "bindsnet", "slayer": "lava"}[trainer.name], "trainer.engine: library")
     data = _own_data(config, import_function or read_own, final) if trainer.dataset.function else _data(config, final)
     text, tree = data.text, ""
-    if ":" in trainer.network:
+    if isinstance(trainer, TorchSettings):
         if import_function:
             given = [config.model_dump_json()]
             tree = try_out("trainer.network", trainer.network, f"{__name__}:try_network", given)
@@ -153,11 +156,12 @@ def check_data(config: StudyConfig, import_function: bool, final: bool = False, 
 
 def _data(config: StudyConfig, final: bool) -> Found:
     """The samples of a study, read by way of the node's cache."""
-    from snnhpo_mpi.snn.data import load, load_final
+    from snnhpo_mpi.snn.data import load, load_final, refuse_labels
 
     trainer = config.trainer
     assert not isinstance(trainer, PythonSettings)
     split = (load_final if final else load)(trainer.dataset, config.study.seed, trainer.encoding)
+    refuse_labels(trainer.dataset, split, config.objectives[0])
     held = "test" if final else "held-out"
     shape = " x ".join(str(size) for size in split.train_x.shape[1:4])
     labels = f"{split.n_classes} classes" if split.train_y.ndim == 1 else f"{split.n_classes} numbers each to be told"
@@ -248,20 +252,13 @@ def try_network(config: str) -> str:
     Raises:
         ConfigError: it is not what the study needs.
     """
-    from snnhpo_mpi.snn.data import load
-
     study = StudyConfig.model_validate_json(config)
-    assert not isinstance(study.trainer, PythonSettings)
+    assert isinstance(study.trainer, TorchSettings)
+    from snnhpo_mpi.snn.data import load
+    from snnhpo_mpi.snn.torch.learner import TorchTask
+
     split = load(study.trainer.dataset, study.study.seed, study.trainer.encoding)
-    if isinstance(study.trainer, TorchSettings):
-        from snnhpo_mpi.snn.torch.learner import TorchTask
-
-        return "\n".join(TorchTask(study, split, "cpu").tried())
-    from snnhpo_mpi.snn.encodings import input_shape
-    from snnhpo_mpi.snn.slayer.own_network import check_architecture
-
-    check_architecture(study, input_shape(split.train_x.shape, study.trainer.encoding), split.n_classes)
-    return ""
+    return "\n".join(TorchTask(study, split, "cpu").tried())
 
 
 def import_own(function: str, prunes: bool) -> None:
@@ -315,9 +312,14 @@ def _span(seconds: float) -> str:
 
 def _mean_epochs(config: StudyConfig) -> float:
     """Of trials drawn evenly from the space, on its scale."""
-    if "epochs" in config.space:
-        space = Space({"epochs": config.space["epochs"]})
-        points = np.eye(space.dim) if space.dim > 1 else (np.arange(N_GRID)[:, None] + 0.5) / N_GRID
-        return float(np.mean([float(space.decode(x)["epochs"]) for x in points]))
     assert not isinstance(config.trainer, PythonSettings)
-    return float(config.fixed.get("epochs", defaults(config.trainer.name, config.trainer.network)["epochs"]))
+    default = float(config.fixed.get("epochs", defaults(config.trainer.name, config.trainer.network)["epochs"]))
+    space = Space(config.searched)
+    if "epochs" not in space.names:
+        return default
+    if "epochs" in space.needs:  # where it does not exist there are the library's
+        points = np.random.default_rng(0).random((N_GRID, space.dim))
+        return float(np.mean([float(space.decode(x).get("epochs", default)) for x in points]))
+    alone = Space({"epochs": config.space["epochs"]})
+    points = np.eye(alone.dim) if alone.dim > 1 else (np.arange(N_GRID)[:, None] + 0.5) / N_GRID
+    return float(np.mean([float(alone.decode(x)["epochs"]) for x in points]))

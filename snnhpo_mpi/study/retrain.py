@@ -155,9 +155,14 @@ def _candidates(past: StudyData, wish: Wish) -> tuple[Candidate, ...]:
     has_epochs = "epochs" in {*past.config["space"], *past.config["fixed"]}
     if wish.epochs is not None and past.config["trainer"]["name"] == "python" and not has_epochs:
         raise ConfigError("--epochs: the function of this search has no hyperparameter epochs")
-    epochs = {"epochs": wish.epochs} if wish.epochs is not None and "epochs" in past.params else {}
+    epochs = {} if wish.epochs is None else {"epochs": wish.epochs}
     return tuple(
-        Candidate(number=one.number, objective=one.objective, params=dict(one.params) | epochs) for one in found
+        Candidate(
+            number=one.number,
+            objective=one.objective,
+            params=dict(one.params) | (epochs if "epochs" in one.params else {}),
+        )
+        for one in found
     )
 
 
