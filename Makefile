@@ -13,7 +13,7 @@ export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM := 1
 export OMPI_MCA_rmaps_base_oversubscribe := 1
 export PRTE_MCA_rmaps_default_mapping_policy := :oversubscribe
 
-.PHONY: install demo test faults slurm-test lint format clean
+.PHONY: install demo test test-light faults slurm-test lint format clean
 
 install: $(STAMP)
 
@@ -41,7 +41,11 @@ $(MPI_STAMP): $(STAMP)
 	touch $@
 
 test: $(STAMP) $(MPI_STAMP)
-	$(VENV)/bin/python -m pytest -m "not slurm"
+	$(VENV)/bin/python -m pytest -m "not slurm and not install"
+
+# A wheel in an empty environment, without any extra; downloads torch. SNNHPO_TORCH="torch==2.13.0+cpu" takes another one.
+test-light: $(STAMP)
+	$(VENV)/bin/python -m pytest -m install
 
 # The batch files on a private one-machine Slurm; needs root, or sudo without a password.
 ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo -n)

@@ -13,7 +13,8 @@ from snnhpo_mpi.errors import ConfigError
 
 EXTRAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "stdp": ("bindsnet", "numba", "sklearn"),
+        "stdp": ("numba", "sklearn"),
+        "bindsnet": ("bindsnet",),
         "library": ("botorch", "gpytorch"),
         "data": ("mlxtend", "torchvision"),
         "events": ("tonic",),

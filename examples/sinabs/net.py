@@ -3,7 +3,7 @@ import torch.nn as nn
 
 
 class Net(nn.Module):
-    """A convolutional network whose samples and steps lie in one axis, as sinabs has it: B x T x C x H x W -> B x T x K."""
+    """Convolutions, with samples and steps in one axis as sinabs has them: B x T x C x H x W -> B x T x K."""
 
     def __init__(self, channels=8, tau_mem=20.0, spike_threshold=1.0, n_classes=10, n_steps=25):
         super().__init__()

@@ -140,4 +140,6 @@ def tested_on(data: StudyData) -> str:
     name = str(dataset.get("name"))
     if not has_test(dataset):
         return f"on the {DATASETS[name].samples} that the search never trained or scored on"
-    return f"on the official test set of {name}" if name != "python" else f"on the samples of {dataset['test_function']}"
+    return (
+        f"on the official test set of {name}" if name != "python" else f"on the samples of {dataset['test_function']}"
+    )

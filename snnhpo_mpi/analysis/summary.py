@@ -284,7 +284,8 @@ def objective_name(data: StudyData) -> str:
     if is_own_function(data):
         name = data.objective_names[0]
         return "objective" if name == ACCURACY else name  # the default, which says nothing about a function
-    return "test accuracy" if is_retraining(data) else HELD_OUT_ACCURACY
+    measured_on = "test" if is_retraining(data) else "held-out"
+    return f"{measured_on} {data.objective_names[0]}"
 
 
 def _found_dict(found: Found) -> dict[str, Any]:

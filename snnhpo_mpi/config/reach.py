@@ -98,8 +98,6 @@ def _alpha_fault(index: int, alpha: int, layer: str, most: int, n_steps: int) ->
 
 
 def _slayer_faults(config: StudyConfig, trainer: SlayerSettings) -> Iterator[Fault]:
-    if ":" in trainer.network:  # what it fires is not known
-        return
     n_steps = trainer.encoding.steps
     for index, monitor in enumerate(config.stopping):
         most = most_of_layer(

@@ -12,8 +12,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from snnhpo_mpi.config.datasets import DATASETS
 from snnhpo_mpi.config.parameters import Parameter, searched_space
-from snnhpo_mpi.config.text import function_target, network_name
+from snnhpo_mpi.config.text import function_target, loss_name
 from snnhpo_mpi.config.values import Duration, Name, Path, Settings, Value, auto_or, within
+from snnhpo_mpi.hyperparameters.losses import DEFAULT_LOSS
 from snnhpo_mpi.trial import ACCURACY
 
 if TYPE_CHECKING:
@@ -183,8 +184,8 @@ class SlayerSettings(Settings):
 
     name: Literal["slayer"]
     """Learning with labels, by gradients."""
-    network: Annotated[str, AfterValidator(network_name)] = "csnn"
-    """``csnn``, ``csnn_gesture``, ``dense``, or your own as ``package.module:Class``."""
+    network: Literal["csnn", "csnn_gesture", "dense"] = "csnn"
+    """Convolutional, convolutional for gestures, or one hidden layer; one of your own has ``trainer: torch``."""
     engine: Literal["fast", "library"] = "fast"
     """``fast`` is our own implementation, ``library`` lava-dl's own loop, whose results it equals."""
     dataset: DatasetSettings
@@ -192,16 +193,10 @@ class SlayerSettings(Settings):
     encoding: EncodingSettings
     """How it becomes spikes."""
     initial_weights: Literal["scaled", "library"] = "scaled"
-    """Of our networks. ``library``: as lava-dl draws them, of which rounding erases most in a layer of more than 1,024
+    """``library``: as lava-dl draws them, of which rounding erases most in a layer of more than 1,024
     inputs and all of more than 4,096. ``scaled``: scaled up in such layers, so that half of them stay."""
     time_limit: Duration = 6 * 3600.0
     """A trial over it is failed."""
-
-    @model_validator(mode="after")
-    def _own_keys(self) -> SlayerSettings:
-        if ":" in self.network and self.initial_weights != type(self).model_fields["initial_weights"].default:
-            raise ValueError("initial_weights is for our networks: one of your own draws its weights by itself")
-        return self
 
 
 class TorchSettings(Settings):
@@ -218,8 +213,10 @@ class TorchSettings(Settings):
     """Whether N are three axes, channels x height x width, or one; ``auto`` tries them in this order."""
     output: Annotated[int, within("output")] = 0
     """Which element of what ``forward`` returns is read, from 0, where it returns several."""
-    loss: Literal["rate_cross_entropy"] = "rate_cross_entropy"
-    """What is made small."""
+    loss: Annotated[str, AfterValidator(loss_name)] = DEFAULT_LOSS
+    """What is made small, and how the answer is read: ``rate_cross_entropy``, ``count_cross_entropy``,
+    ``max_cross_entropy``, ``last_cross_entropy``, ``count_mean_square``, ``rate``, ``max``; of a regression
+    ``mean_square``, ``last_mean_square``; or a function of yours as ``path/to/file.py:function``."""
     dataset: DatasetSettings
     """What is learnt."""
     encoding: EncodingSettings

@@ -31,6 +31,7 @@ from snnhpo_mpi.config.settings import (
 )
 from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.hyperparameters.hyperparameter import Hyperparameter
+from snnhpo_mpi.hyperparameters.losses import LOSSES, loss_kind
 from snnhpo_mpi.hyperparameters.networks import LAYERS, defaults, hyperparameters
 from snnhpo_mpi.hyperparameters.neurons import NEURONS
 from snnhpo_mpi.hyperparameters.ranges import EXACT
@@ -163,26 +164,20 @@ def _inconsistencies(config: StudyConfig) -> Iterator[Fault]:
                 yield ("trainer", "constraints", index), f"the constraint {name} stands twice: each needs its own name"
     else:
         table = hyperparameters(config.trainer.name, config.trainer.network)
-        if ":" not in config.trainer.network:  # else its class is asked, when it is imported
-            assert not isinstance(config.trainer, TorchSettings)
+        if not isinstance(config.trainer, TorchSettings):  # whose class is asked, when it is imported
             yield from _unknown_names(config, table)
             yield from _unknown_layers(config, LAYERS[config.trainer.network])
             yield from _neuron_faults(config, table)
         yield from _value_faults(config, table)
         yield from _inexact_values(config, table)
         yield from _repeated_layers(config)
-        if config.trainer.name == "torch" and config.saturation:
-            yield ("saturation",), "is for networks of ours, whose refractory periods are known"
         yield from _encoding_faults(config.trainer.name, config.trainer.dataset, config.trainer.encoding)
-        if config.trainer.name != "torch":
+        if isinstance(config.trainer, TorchSettings):
+            yield from _torch_faults(config, config.trainer)
+        else:
             yield from _saturation_faults(config)
         yield from _rule_faults(config)
-        for index, name in enumerate(config.objectives):
-            if name != ACCURACY:
-                yield (
-                    ("objectives", index),
-                    f"must be {ACCURACY}, which is what {config.trainer.name} measures, found {shown(name)}",
-                )
+        yield from _objective_faults(config)
         name = config.trainer.dataset.name
         if (package := DATASETS[name].package) and config.trainer.dataset.path is not None:
             yield ("trainer", "dataset", "path"), f"is not used by {name}, which comes with {package}"
@@ -195,6 +190,23 @@ def _inconsistencies(config: StudyConfig) -> Iterator[Fault]:
         )
 
 
+def _objective_faults(config: StudyConfig) -> Iterator[Fault]:
+    """Networks are scored by accuracy, or by R2 where the loss is that of a regression."""
+    trainer, measures = config.trainer, ACCURACY
+    by = trainer.name
+    if isinstance(trainer, TorchSettings):
+        measures, by = loss_kind(trainer.loss).score, f"the loss {trainer.loss}"
+    for index, name in enumerate(config.objectives):
+        if name != measures:
+            said = f"what {by} measures" if by == trainer.name else f"how answers to {by} are scored"
+            yield ("objectives", index), f"must be {measures}, which is {said}, found {shown(name)}"
+    if measures != ACCURACY:
+        if config.chance is not None:
+            yield ("chance",), f"is for classes: {by} is one of a regression"
+        if config.pruning.rule != "none":
+            yield ("pruning", "rule"), f"must be none: {by} is one of a regression, whose trials report no accuracy"
+
+
 def _encoding_faults(trainer: str, dataset: DatasetSettings, encoding: EncodingSettings) -> Iterator[Fault]:
     kind, where = DATASETS[dataset.name].kind, ("trainer", "encoding", "name")
     is_recording = kind == "recordings"
@@ -205,6 +217,20 @@ def _encoding_faults(trainer: str, dataset: DatasetSettings, encoding: EncodingS
         yield where, f"must be one for images: poisson, bernoulli, latency, ..., as {dataset.name} has no spikes"
     if encoding.name == "direct" and trainer == "stdp":
         yield where, "must be one that makes spikes: those are what stdp learns from; direct shows the image itself"
+
+
+def _torch_faults(config: StudyConfig, trainer: TorchSettings) -> Iterator[Fault]:
+    if config.saturation:
+        yield ("saturation",), "is for networks of ours, whose refractory periods are known"
+    if trainer.layout == "BN" and trainer.encoding.name != "direct":
+        yield (
+            ("trainer", "layout"),
+            f"BN is without time and needs the encoding direct; the encoding {trainer.encoding.name} has steps",
+        )
+    for section, names in (("space", config.space), ("fixed", config.fixed)):
+        if "label_smoothing" in names and not loss_kind(trainer.loss).smooths:
+            smoothed = ", ".join(name for name, kind in LOSSES.items() if kind.smooths)
+            yield (section, "label_smoothing"), f"has no effect on the loss {trainer.loss}; it has on {smoothed}"
 
 
 def _unknown_names(config: StudyConfig, table: Mapping[str, Hyperparameter]) -> Iterator[Fault]:

@@ -32,6 +32,7 @@ _COLUMNS = {
     "reports/position": ("samples", "training samples seen by then, over all epochs"),
     "reports/score": ("1", "what the trial reached by then, larger is better"),
     "reports/n_scored": ("samples", "samples that the score was measured on; -1 if nobody knows"),
+    "reports/n_planned": ("samples", "training samples if the trial runs to its end; -1 if nobody knows"),
     "reports/seconds": ("s", "spent on the trial by then, by the worker's own clock"),
     "repeats/number": ("1", "number of the trial whose configuration was trained again"),
     "repeats/seed": ("1", "seeds everything random in the training"),

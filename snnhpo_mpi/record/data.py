@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LIVE_FILE = "live.json"
-REPORTS = ("number", "position", "score", "n_scored", "seconds")  # columns that each report has
+REPORTS = ("number", "position", "score", "n_scored", "n_planned", "seconds")  # columns that each report has
 Floats = NDArray[np.float64]
 
 log = logging.getLogger(__name__)
@@ -89,7 +89,8 @@ class StudyData:
         metrics: name -> n.
         optimizer: diagnostic at the time of asking -> n, or n rows.
         reports: interim results of the trials in the order of their arrival, as columns of the group ``/reports``:
-            ``number``, ``position``, ``score``, ``n_scored``, ``seconds``, ``silent_rate/<layer>``, ``spikes/<layer>``.
+            ``number``, ``position``, ``score``, ``n_scored``, ``n_planned``, ``seconds``, ``silent_rate/<layer>``,
+            ``spikes/<layer>``.
         repeated: further trainings of configurations, in the order of their arrival.
         progress: rank -> the latest news of its trial, while a run is going on.
         workers: rank -> where it is.

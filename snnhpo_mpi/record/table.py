@@ -121,6 +121,7 @@ _FIXED = {
     "reports/number": _INT,
     "reports/position": _INT,
     "reports/n_scored": _INT,
+    "reports/n_planned": _INT,
     "repeats/number": _INT,
     "repeats/seed": _INT,
     "repeats/n_scored": _INT,
@@ -255,7 +256,7 @@ class _Growing:
     def _reported(self, interim: Interim) -> None:
         layers = {f"silent_rate/{layer}": rate for layer, rate in interim.silent_rate.items()}
         layers |= {f"spikes/{layer}": mean for layer, mean in interim.spikes.items()}
-        names = ("number", "position", "seconds", "score", "n_scored")
+        names = ("number", "position", "seconds", "score", "n_scored", "n_planned")
         self._add_row("reports", {name: getattr(interim, name) for name in names} | layers)
 
     def _add_row(self, group: str, values: Mapping[str, object]) -> None:

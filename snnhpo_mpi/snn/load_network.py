@@ -12,6 +12,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from snnhpo_mpi.config import EncodingSettings
 from snnhpo_mpi.errors import RecordError
 from snnhpo_mpi.snn.save_network import FORMAT
 from snnhpo_mpi.trial import Params
@@ -19,6 +20,11 @@ from snnhpo_mpi.trial import Params
 
 class Reader(Protocol):
     """A trained network that reads the classes of images."""
+
+    @property
+    def encoding(self) -> EncodingSettings:
+        """How images are shown to it."""
+        ...
 
     def classify(self, images: NDArray[np.uint8], seed: int) -> NDArray[np.int64]:
         """``B x C x H x W`` -> ``B`` classes, negative where it has no answer; all that is random is the seed's."""
@@ -59,7 +65,8 @@ class SavedNetwork:
         kinds = (np.uint8, np.float32) if self._reader.encoding.name == "direct" else (np.uint8,)
         if shown.dtype not in kinds or shown.shape[1:4] != self.input_shape:
             wanted = " x ".join(map(str, ("B", *self.input_shape)))
-            raise ValueError(f"images must be {wanted} of {' or '.join(kind.__name__ for kind in kinds)}, found {shown.shape} of {shown.dtype}")
+            of = " or ".join(kind.__name__ for kind in kinds)
+            raise ValueError(f"images must be {wanted} of {of}, found {shown.shape} of {shown.dtype}")
         if not len(shown):
             return np.zeros(0, dtype=np.int64)
         with torch.random.fork_rng([self._device] if self._device.type == "cuda" else []):

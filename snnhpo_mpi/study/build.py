@@ -173,7 +173,7 @@ def _network_trainer(
     networks: Path | None,
 ) -> Trainer:
     from snnhpo_mpi.snn.checkpoint import Checkpoints
-    from snnhpo_mpi.snn.data import load, load_final
+    from snnhpo_mpi.snn.data import load, load_final, refuse_labels
     from snnhpo_mpi.snn.trainer import NetworkTrainer
 
     assert not isinstance(config.trainer, PythonSettings)
@@ -185,6 +185,7 @@ def _network_trainer(
     kept = Checkpoints(checkpoints, config, device)
 
     def on(split: Split) -> Trainer:
+        refuse_labels(data[0], split, config.objectives[0])
         task = _task(config, split, device)
         task.prepare()
         return NetworkTrainer(config, split, task.defaults, task.learner, device, *line, kept, networks)

@@ -74,10 +74,10 @@ def _range(config: StudyConfig, name: str) -> str:
         return " | ".join(str(choice) for choice in parameter.choices)
     bounds = f"{parameter.low:g} .. {parameter.high:g}"
     kind = "int" if isinstance(parameter, IntParameter) else "float"
-    library = (
-        {} if isinstance(config.trainer, PythonSettings) else defaults(config.trainer.name, config.trainer.network)
-    )
-    default = f", library's default {library[name]:g}" if name in library else ""
+    trainer = config.trainer
+    known = {} if isinstance(trainer, PythonSettings) else defaults(trainer.name, trainer.network)
+    whose = "" if isinstance(trainer, TorchSettings) else "library's "
+    default = f", {whose}default {known[name]:g}" if name in known else ""
     return f"{bounds} ({kind}, {parameter.scale}{default})"
 
 
@@ -146,7 +146,7 @@ def check_data(config: StudyConfig, import_function: bool, final: bool = False, 
         require({"stdp": "bindsnet", "slayer": "lava"}[trainer.name], "trainer.engine: library")
     data = _own_data(config, import_function or read_own, final) if trainer.dataset.function else _data(config, final)
     text, tree = data.text, ""
-    if ":" in trainer.network:
+    if isinstance(trainer, TorchSettings):
         if import_function:
             given = [config.model_dump_json()]
             tree = try_out("trainer.network", trainer.network, f"{__name__}:try_network", given)
@@ -156,11 +156,12 @@ def check_data(config: StudyConfig, import_function: bool, final: bool = False, 
 
 def _data(config: StudyConfig, final: bool) -> Found:
     """The samples of a study, read by way of the node's cache."""
-    from snnhpo_mpi.snn.data import load, load_final
+    from snnhpo_mpi.snn.data import load, load_final, refuse_labels
 
     trainer = config.trainer
     assert not isinstance(trainer, PythonSettings)
     split = (load_final if final else load)(trainer.dataset, config.study.seed, trainer.encoding)
+    refuse_labels(trainer.dataset, split, config.objectives[0])
     held = "test" if final else "held-out"
     shape = " x ".join(str(size) for size in split.train_x.shape[1:4])
     labels = f"{split.n_classes} classes" if split.train_y.ndim == 1 else f"{split.n_classes} numbers each to be told"
@@ -251,20 +252,13 @@ def try_network(config: str) -> str:
     Raises:
         ConfigError: it is not what the study needs.
     """
-    from snnhpo_mpi.snn.data import load
-
     study = StudyConfig.model_validate_json(config)
-    assert not isinstance(study.trainer, PythonSettings)
+    assert isinstance(study.trainer, TorchSettings)
+    from snnhpo_mpi.snn.data import load
+    from snnhpo_mpi.snn.torch.learner import TorchTask
+
     split = load(study.trainer.dataset, study.study.seed, study.trainer.encoding)
-    if isinstance(study.trainer, TorchSettings):
-        from snnhpo_mpi.snn.torch.learner import TorchTask
-
-        return "\n".join(TorchTask(study, split, "cpu").tried())
-    from snnhpo_mpi.snn.encodings import input_shape
-    from snnhpo_mpi.snn.slayer.own_network import check_architecture
-
-    check_architecture(study, input_shape(split.train_x.shape, study.trainer.encoding), split.n_classes)
-    return ""
+    return "\n".join(TorchTask(study, split, "cpu").tried())
 
 
 def import_own(function: str, prunes: bool) -> None:

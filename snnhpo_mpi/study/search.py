@@ -11,8 +11,8 @@ from pathlib import Path
 
 from snnhpo_mpi.comm.transport import Transport
 from snnhpo_mpi.config import StudyConfig
-from snnhpo_mpi.extras import absent
 from snnhpo_mpi.errors import ConfigError, RecordError, SnnhpoError
+from snnhpo_mpi.extras import absent
 from snnhpo_mpi.host import schedulers
 from snnhpo_mpi.host.address_space import short_of_address_space
 from snnhpo_mpi.host.device import cores_of_rank
@@ -92,7 +92,9 @@ def _lead(request: Request, transport: Transport, say: Say, signals: StopSignals
     task = request.load()
     config, again = task.config, task.retraining
     with task.document.located():
-        data = check_data(config, import_function=False, final=again is not None, read_own=True)  # before any rank works
+        data = check_data(
+            config, import_function=False, final=again is not None, read_own=True
+        )  # before any rank works
     if request.tensorboard:
         require_package()
     with task.document.located():

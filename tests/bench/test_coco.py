@@ -24,7 +24,9 @@ def test_both_suites_have_six_functions() -> None:
 def test_what_is_not_installed_is_named(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     what = {"cocoex": "--suite bbob-mixint", "cma": "--method pycma"}[library]
-    with pytest.raises(ConfigError, match=rf"{what} needs the package {library}, .*: pip install 'snnhpo_mpi\[bench\]'"):
+    with pytest.raises(
+        ConfigError, match=rf"{what} needs the package {library}, .*: pip install 'snnhpo_mpi\[bench\]'"
+    ):
         if library == "cocoex":
             run_suite("bbob-mixint", "random", 2, 1, range(1))
         else:

@@ -117,7 +117,7 @@ def test_every_configuration_is_valid(tmp_path: Path) -> None:
         for _, code in blocks("yaml")
         if "study:  " in code
     }
-    assert set(whole) == {"stdp", "slayer", "python"}
+    assert set(whole) == {"stdp", "slayer", "torch", "python"}
     for i, (place, code) in enumerate(blocks("yaml")):
         part = yaml.safe_load(code)
         base = whole[part.get("trainer", {"name": "stdp"})["name"]]
@@ -136,7 +136,7 @@ def test_every_python_block_has_a_test() -> None:
         "train_my_network",
         "train_an_epoch",
         "def silent_share",
-        "class TwoDense",
+        "class Net(nn.Module)",
         "load_network",
         ".frame()",
         "h5py.File",

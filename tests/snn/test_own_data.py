@@ -192,7 +192,7 @@ def test_the_function_is_called_once_a_node_and_again_when_its_file_or_its_data_
 def load(path):
     with open("calls", "a") as calls:
         calls.write("x")
-    return np.full((12, 2), int(open(path).read()), np.uint8), labels
+    return np.full((12, 2), int(np.loadtxt(path)), np.uint8), labels
 """
     Path("level").write_text("1")
     dataset = settings(body, path=str(folder / "level"))
@@ -226,7 +226,7 @@ def odd(): return np.full((9, 3), 9, np.uint8), np.arange(9) % 3
     assert (len(final.train_y), len(final.held_y), final.held_x[:].max()) == (12, 9, 9)
     left = load_final(settings(body), 1, POISSON)
     assert (len(left.train_y), len(left.held_y)) == (10, 2)
-    with pytest.raises(ConfigError, match="samples of 1 x 1 x 3, those of .* are 1 x 1 x 2"):
+    with pytest.raises(ConfigError, match=r"samples of 1 x 1 x 3, those of .* are 1 x 1 x 2"):
         load_final(settings(body, test_function="mydata.py:odd"), 1, POISSON)
 
 
@@ -242,17 +242,25 @@ def odd(): return np.full((9, 3), 9, np.uint8), np.arange(9) % 3
         ("def load(): return np.ones((0, 2)), labels[:0]", POISSON, "returned no samples"),
         ("def load(): return np.ones((12, 2)), labels - 1", POISSON, "gave sample 0 the class -1"),
         ("def load(): return np.ones((12, 2)), labels / 0", POISSON, "gave labels that are not finite"),
-        ("def load(): return np.ones((12, 2)), ['a'] * 12", POISSON, "must give labels of N classes .* found 12 of <U1"),
+        (
+            "def load(): return np.ones((12, 2)), ['a'] * 12",
+            POISSON,
+            "must give labels of N classes .* found 12 of <U1",
+        ),
         ("def load(): return np.full((12, 2), np.nan), labels", DIRECT, "gave samples that are not finite"),
         ("def load(): return np.full((12, 2), 'a'), labels", DIRECT, "must give samples of numbers"),
-        ("def load(): return np.full((12, 2), -0.5), labels", POISSON, "numbers from -0.5 to -0.5: .* name: direct"),
+        ("def load(): return np.full((12, 2), -0.5), labels", POISSON, "from -0.5 to -0.5: .* takes any numbers"),
         ("def load(): return np.full((12, 2), 256), labels", POISSON, "numbers from 256 to 256"),
         ("def load(): return np.ones(12), labels", POISSON, "must give samples of N x F, .* found 12"),
         ("def load(): return np.ones((12, 6, 2)), labels", NONE, r"samples of 6 steps, trainer\.encoding\.steps is 5"),
         ("def load(): return np.full((12, 5, 2), 2), labels", NONE, "gave other numbers than 0 and 1"),
         ("def load(): return np.ones((12, 5)), labels", NONE, "must give samples of N x T x F"),
         ("def load(): return np.ones((12, 2)), labels", EVENTS, "must give recordings with the fields t"),
-        ("def load(): return [np.ones(i % 2 + 1) for i in range(12)], labels", POISSON, "different shapes: 1, and .* 1 2"),
+        (
+            "def load(): return [np.ones(i % 2 + 1) for i in range(12)], labels",
+            POISSON,
+            "different shapes: 1, and .* 1 2",
+        ),
     ],
 )
 def test_what_is_no_data_is_named(body: str, encoding: EncodingSettings, message: str) -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from snnhpo_mpi.config import DatasetSettings, EncodingSettings
 from snnhpo_mpi.config.datasets import DATASETS, has_test
 from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.hyperparameters.losses import R2
 from snnhpo_mpi.snn.data.binned import read_binned
 from snnhpo_mpi.snn.data.folder import data_folder
 from snnhpo_mpi.snn.data.images import read_staged
@@ -107,6 +108,26 @@ def _tested_officially(dataset: DatasetSettings, train: Part, test: Part) -> Spl
     return _as_split(train, test, np.arange(len(train.y)), np.arange(len(test.y)), n_classes)
 
 
+def refuse_labels(dataset: DatasetSettings, split: Split, objective: str) -> None:
+    """Raise unless the labels are what is scored: classes, or the numbers of a regression.
+
+    Raises:
+        ConfigError: names the function that gave them.
+    """
+    are_numbers = split.train_y.ndim == 2
+    if are_numbers and objective != R2:
+        raise ConfigError(
+            f"trainer.dataset.function: {dataset.function} gives labels that are numbers (floats). Classes are "
+            f"integers; a regression needs trainer: torch with the loss mean_square or last_mean_square, and "
+            f"objectives: [{R2}]"
+        )
+    if objective == R2 and not are_numbers:
+        raise ConfigError(
+            f"trainer.dataset: {dataset.function or dataset.name} gives labels that are classes (integers), and the "
+            "loss of a regression needs numbers (floats)"
+        )
+
+
 def refuse_unlike(train: Part, test: Part, n_classes: int) -> None:
     """Raise unless what is learnt from one part can be tested on the other.
 
@@ -153,7 +174,7 @@ def _as_split(train: Part, held: Part, train_rows: Indices, held_rows: Indices, 
 def _n_classes(dataset: DatasetSettings, part: Part) -> int:
     """K, of the whole set if it is known, as a part of it may lack some; of a regression the numbers of a sample."""
     if part.y.ndim == 2:
-        return part.y.shape[1]
+        return int(part.y.shape[1])
     return DATASETS[dataset.name].n_classes or int(part.y.max()) + 1
 
 

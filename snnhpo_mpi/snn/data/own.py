@@ -292,9 +292,7 @@ def _events(call: _Call, samples: list[Any] | _ANY, sensor: Any, encoding: Encod
 
 def _fields(call: _Call, index: int, sample: Any) -> Iterator[tuple[str, Any]]:
     """The columns of a recording: of a structured array, as tonic has them, or of a mapping."""
-    names = getattr(getattr(sample, "dtype", None), "names", None) or (
-        tuple(sample) if hasattr(sample, "keys") else ()
-    )
+    names = getattr(getattr(sample, "dtype", None), "names", None) or (tuple(sample) if hasattr(sample, "keys") else ())
     if not {"t", "x"} <= set(names):
         raise call.refusal(
             "must give recordings with the fields t (time in us) and x, y and p if they have such, as tonic does; "

@@ -80,8 +80,10 @@ def _takes_nothing(method: Callable[..., Any]) -> bool:
 
 
 def forget_other_networks() -> None:
-    """Empty the list in which snnTorch keeps every neuron that was ever made: its networks would never be freed, and
-    ``snntorch.utils.reset`` of one network would reset them all."""
+    """Empty the list in which snnTorch keeps every neuron that was ever made.
+
+    Its networks would never be freed, and ``snntorch.utils.reset`` of one network would reset them all.
+    """
     neurons: Any = getattr(sys.modules.get("snntorch"), "SpikingNeuron", None)
     if neurons is not None:
         neurons.instances.clear()

@@ -83,7 +83,7 @@ class Readout:
 
     Attributes:
         axis: of the samples.
-        time: place of the steps once the samples are first, from 0 of the rest; None where there is none, so that T = 1.
+        time: place of the steps among the axes but the samples', from 0; None where there is none, so that T = 1.
         classes: place of the classes likewise; None where K = 1 has no axis.
     """
 
@@ -106,7 +106,8 @@ def readout_of(few: Tensor, more: Tensor, sizes: tuple[int, int], n_classes: int
     """How outputs are read, from those of two batches, the one of which begins as the other.
 
     Args:
-        few, more: one output for each batch.
+        few: output for the first batch.
+        more: output for the second.
         sizes: samples of the batches.
         n_classes: K.
         layout: of the configuration, which tells time from classes where both axes have K.

@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 
-from snnhpo_mpi.config import StudyConfig, TorchSettings, expanded, when_text
+from snnhpo_mpi.config import StudyConfig, TorchSettings, when_text
 from snnhpo_mpi.config.faults import suggest
-from snnhpo_mpi.errors import ConfigError, said
-from snnhpo_mpi.host.user_code import import_file, import_module
+from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.hyperparameters.networks import TORCH
 from snnhpo_mpi.snn.torch.adapters import forget_other_networks
+from snnhpo_mpi.snn.user_code import user_code
 from snnhpo_mpi.trial import Params
 
 KEY = "trainer.network"
@@ -43,19 +43,7 @@ def load(target: str) -> Make:
     Raises:
         ConfigError: it cannot be imported, or is none.
     """
-    source, _, name = target.rpartition(":")
-    try:
-        if source.endswith(".py"):
-            module = import_file(expanded(source, KEY), KEY)
-        else:
-            module = import_module(source, KEY)
-    except ConfigError:
-        raise
-    except (Exception, SystemExit) as error:  # the user's module may raise anything
-        raise ConfigError(f"{KEY}: {target} cannot be imported: {said(error)}") from error
-    found = getattr(module, name, None)
-    if found is None:
-        raise ConfigError(f"{KEY}: {source} has no {name}{suggest(name, _networks_of(module))}")
+    found = user_code(target, KEY)
     if isinstance(found, type) and not issubclass(found, torch.nn.Module):
         raise ConfigError(f"{KEY}: {target} must be a torch.nn.Module, its bases are {_bases(found)}")
     if isinstance(found, torch.nn.Module):
@@ -64,10 +52,6 @@ def load(target: str) -> Make:
         raise ConfigError(f"{KEY}: {target} must be a class or a function, found {type(found).__name__}")
     make: Make = found
     return make
-
-
-def _networks_of(module: Any) -> list[str]:
-    return [name for name, one in vars(module).items() if isinstance(one, type) and issubclass(one, torch.nn.Module)]
 
 
 def _bases(found: type) -> str:

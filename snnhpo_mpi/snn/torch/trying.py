@@ -16,13 +16,14 @@ from snnhpo_mpi.config.conditions import existing
 from snnhpo_mpi.config.faults import suggest
 from snnhpo_mpi.config.parameters import conditions
 from snnhpo_mpi.errors import ConfigError, said
+from snnhpo_mpi.hyperparameters.losses import loss_kind
 from snnhpo_mpi.hyperparameters.networks import TORCH, defaults
 from snnhpo_mpi.snn.torch.adapters import RESETS, resets
 from snnhpo_mpi.snn.torch.learning import AUTO, Learning, Reading
 from snnhpo_mpi.snn.torch.network import KEY, Shapes, argument_faults, build, defaults_of
 from snnhpo_mpi.snn.torch.presentation import Presentation
 from snnhpo_mpi.snn.torch.probe import FEW, Found, Layer, outputs_of, probe
-from snnhpo_mpi.trial import Params
+from snnhpo_mpi.trial import ACCURACY, Params
 
 
 def watched_layers(name: str, found: Found) -> tuple[Layer, ...]:
@@ -131,11 +132,17 @@ def _tried(
     learning = Learning(reading, watched, {name: params[name] for name in TORCH if name in params}, 100)
     sizes = (len(samples), FEW, 1) if _has_batch_of_one(config, params) else (len(samples), FEW)
     for n in sizes:
-        learning.train(samples[:n], torch.arange(n, device=samples.device) % n_classes)
+        learning.train(samples[:n], _some_labels(n, n_classes, settings.loss).to(samples.device))
     if not any(one.grad is not None for one in network.parameters()):
         faults.append("none of its parameters gets a gradient from its output")
     reading.classes(samples)
     return found, faults
+
+
+def _some_labels(n: int, n_classes: int, loss: str) -> Tensor:
+    """``B`` classes, or ``B x K`` numbers where the loss is that of a regression."""
+    classes = torch.arange(n) % n_classes
+    return classes if loss_kind(loss).score == ACCURACY else torch.nn.functional.one_hot(classes, n_classes).double()
 
 
 def _reset_faults(network: torch.nn.Module) -> Iterator[str]:
