@@ -184,6 +184,7 @@ class Interim:
         silent_rate: share of silent samples, per monitored layer.
         spikes: mean spikes of a sample, per monitored layer.
         seconds: spent on it so far, by the worker's own clock.
+        n_planned: training samples if it runs to the end; None if nobody knows.
     """
 
     number: int
@@ -193,6 +194,7 @@ class Interim:
     n_scored: int | None = None
     silent_rate: Mapping[str, float] = field(default_factory=dict)
     spikes: Mapping[str, float] = field(default_factory=dict)
+    n_planned: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from snnhpo_mpi.bench.problems import Problem
 from snnhpo_mpi.bench.surrogate import Forest, Kernel, Mean, Regressor, Smooth
@@ -34,6 +35,7 @@ N_INITIAL = 20
 N_REPEATED = 3  # trainings of a configuration from which its luck is known
 MOST_ODDS = 4.0  # log odds of a silent sample beyond which a layer is as good as dead or never silent
 LOOK_EVERY = 32  # samples between two looks of the monitors of STDP
+HEADROOM = 0.1  # above the best score of the table, which its regressors may not promise
 # What a group of standardised quantities counts for where a leaf of the forest is split.
 WEIGHTS = {"score": 3.0, "running": 1.0, "silent": 1.0, "spikes": 0.3, "cost": 0.5}
 
@@ -44,28 +46,37 @@ class Quantities:
 
     Attributes:
         Y: ``n x q``.
-        columns: ``score``; ``running``, of the windows of ``known``; ``silent_<layer>``, of all windows;
-            ``spikes_<layer>`` as log(1 + spikes); ``cost``: log of the seconds of the start, of
-            a training sample and of scoring.
+        columns: ``score``, as ``-log(1 - score / ceiling)``; ``running``, of the windows of ``known``;
+            ``silent_<layer>``, log odds of a silent sample in each window; ``spikes_<layer>`` as log(1 + spikes);
+            ``cost``: log of the seconds of the start, of a training sample and of scoring.
         known: ``J``, whether there is a running score at a window's end.
+        ceiling: no score is above it.
     """
 
     Y: Array
     columns: Mapping[str, slice]
     known: NDArray[np.bool_]
+    ceiling: float
+
+    def score(self, Y: Array) -> Array:
+        """Scores ``n`` of rows ``n x q``, or of one row."""
+        return np.asarray(-self.ceiling * np.expm1(-np.maximum(Y[..., self.columns["score"].start], 0.0)))
 
 
 def quantities(table: Table) -> Quantities:
     """Of a table."""
     known = np.asarray(np.isfinite(table.running).all(0))
-    parts = {"score": table.score[:, None], "running": table.running[:, known]}
-    parts |= {f"silent_{layer}": shares for layer, shares in table.silent.items()}
+    # What lifts a poor network lifts a good one less: on this scale effects add up, and never above a ceiling.
+    ceiling = min(1.0, float(table.score.max()) + HEADROOM)
+    parts = {"score": -np.log1p(-table.score / ceiling)[:, None], "running": table.running[:, known]}
+    # Half of all networks are silent or never silent: the mean of two such shares is neither, and above any beta.
+    parts |= {f"silent_{layer}": _log_odds(shares) for layer, shares in table.silent.items()}
     parts |= {f"spikes_{layer}": np.log1p(mean)[:, None] for layer, mean in table.spikes.items()}
     each = (table.train_seconds - table.start_seconds) / (table.n_samples - FIRST_POSITION)
     parts["cost"] = np.log(np.stack([table.start_seconds, each, table.score_seconds], 1))
     ends = np.cumsum([part.shape[1] for part in parts.values()])
     columns = {name: slice(end - part.shape[1], end) for (name, part), end in zip(parts.items(), ends, strict=True)}
-    return Quantities(np.concatenate(list(parts.values()), 1), columns, known)
+    return Quantities(np.concatenate(list(parts.values()), 1), columns, known, ceiling)
 
 
 def forest_of(X: Array, found: Quantities, rows: Sequence[int] | slice = slice(None)) -> Forest:
@@ -92,7 +103,7 @@ class Luck:
     """How much trainings of one configuration differ by their seeds.
 
     Attributes:
-        n_effective: the score varies as the share of hits among so many samples.
+        n_effective: the score varies as the share of hits among so many samples, in the median configuration.
         silence: standard deviation of the log odds of a silent sample, for each layer.
         seconds: standard deviation of the log of the duration.
     """
@@ -112,13 +123,14 @@ def luck_of(table: Table) -> Luck:
     groups = [np.flatnonzero(table.configuration == number) for number in numbers[counts >= N_REPEATED]]
     if not groups:
         raise ConfigError(f"{table.config.study.name}: no configuration of the table was trained {N_REPEATED} times")
-    means = np.array([table.score[group].mean() for group in groups])
+    # The median: a few configurations, where one seed in five fails, have ten times the variance of all others.
+    means, variances = np.array([(table.score[group].mean(), table.score[group].var(ddof=1)) for group in groups]).T
     silence = {}
     for layer, shares in table.silent.items():
         odds = _log_odds(shares[:, -1])
         silence[layer] = _within(odds, [group for group in groups if abs(odds[group].mean()) < MOST_ODDS])
     return Luck(
-        n_effective=float((means * (1.0 - means)).mean()) / _within(table.score, groups) ** 2,
+        n_effective=float(1.0 / np.median(variances / (means * (1.0 - means)))),
         silence=silence,
         seconds=_within(np.log(table.train_seconds), groups),
     )
@@ -182,6 +194,7 @@ class SnnProblem:
     Attributes:
         table: of real trainings.
         luck: of a seed.
+        shift: added to all log odds of a silent sample, so that as many random points are feasible as in the table.
         optimum: largest expected score of a configuration that is expected to be feasible, by a dense search.
     """
 
@@ -200,6 +213,7 @@ class SnnProblem:
         self.table = read_table(name, folder)
         self.luck = luck_of(self.table)
         self._known = json.loads((folder / f"{name}.json").read_text())
+        self.shift: float = self._known.get("shift", {}).get(model, 0.0)
         self.optimum: float | None = self._known.get("optimum", {}).get(model, {}).get("score")
         self._quantities = quantities(self.table)
         self._regressor = self._fitted(model)
@@ -233,9 +247,9 @@ class SnnProblem:
         running[self._quantities.known] = at["running"].clip(0.0, 1.0)
         start_seconds, sample_seconds, score_seconds = (float(seconds) for seconds in np.exp(at["cost"]))
         return Expected(
-            score=float(at["score"][0].clip(0.0, 1.0)),
+            score=float(self._quantities.score(predicted)),
             running=running,
-            silent={layer: at[f"silent_{layer}"].clip(0.0, 1.0) for layer in self.table.silent},
+            silent={layer: np.asarray(expit(at[f"silent_{layer}"] + self.shift)) for layer in self.table.silent},
             spikes={layer: float(np.expm1(at[f"spikes_{layer}"][0]).clip(0.0)) for layer in self.table.silent},
             start_seconds=start_seconds,
             sample_seconds=sample_seconds,

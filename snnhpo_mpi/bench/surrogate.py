@@ -5,7 +5,7 @@ and takes no part of a slope beyond its data; a Gaussian process has slopes and 
 in the table.
 
 Sources: Geurts, Ernst & Wehenkel, Mach. Learn. 63 (2006) (extremely randomised trees); Rasmussen & Williams, Gaussian
-Processes for Machine Learning, 2006, chapters 2 and 5 (squared exponential kernel, one length a column).
+Processes for Machine Learning, 2006, chapters 2, 4 and 5 (Matern kernel, one length a column).
 
 Notation
     n  trainings    d  encoded hyperparameters    q  quantities    r  points
@@ -56,7 +56,7 @@ class Forest:
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """Squared exponential covariance of variance 1, and noise.
+    """Matern covariance of order 3/2 and variance 1, and noise.
 
     Attributes:
         lengths: ``d``, one a column.
@@ -70,7 +70,8 @@ class Kernel:
         """Covariances ``len(A) x len(B)`` without noise."""
         a, b = (points / np.array(self.lengths) for points in (A, B))
         squares = (a**2).sum(1)[:, None] + (b**2).sum(1)[None] - 2.0 * a @ b.T
-        return np.asarray(np.exp(-0.5 * np.maximum(squares, 0.0)))
+        distances = np.sqrt(3.0 * np.maximum(squares, 0.0))
+        return np.asarray((1.0 + distances) * np.exp(-distances))
 
 
 class Smooth:
@@ -111,10 +112,10 @@ def fit_kernel(X: Array, y: Array, n_most: int = 500) -> Kernel:
         n_most: trainings to look at, chosen at random if there are more.
     """
     from sklearn.gaussian_process import GaussianProcessRegressor
-    from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
+    from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
     some = np.random.default_rng(0).permutation(len(X))[:n_most]
-    lengths = RBF(np.full(X.shape[1], 2.0), (0.1, 100.0))
+    lengths = Matern(np.full(X.shape[1], 2.0), (0.1, 100.0), nu=1.5)
     kernel = ConstantKernel(1.0, (0.1, 100.0)) * lengths + WhiteKernel(0.1, (1e-4, 1.0))
     found = GaussianProcessRegressor(kernel, normalize_y=True).fit(X[some], y[some]).kernel_
     signal = found.k1.k1.constant_value

@@ -38,8 +38,10 @@ class Table:
         space: of its hyperparameters.
         X: ``n x d``, where each training was.
         configuration: ``n``, the same number for trainings of the same hyperparameters.
+        designed: ``n``, whether it is a point of the Sobol design.
         positions: ``G``, from 0.
         score: ``n`` held-out scores.
+        feasible: ``n``, whether a search with the experiment's monitors would have been told so.
         running: ``n x J`` share of right predictions over the second half of the samples seen at a window's end; NaN
             before the first prediction. Behind a training's end, its last value; so is ``silent``.
         silent: layer -> ``n x J`` share of silent samples in a window.
@@ -55,8 +57,10 @@ class Table:
     space: Space
     X: Array
     configuration: Ints
+    designed: NDArray[np.bool_]
     positions: Array
     score: Array
+    feasible: NDArray[np.bool_]
     running: Array
     silent: dict[str, Array]
     spikes: dict[str, Array]
@@ -80,7 +84,7 @@ def read_table(name: str, folder: Path = FOLDER) -> Table:
     config = load_config(files[0])
     rows, points = (pd.read_csv(file) for file in files[1:])
     rows = rows[rows["state"] == "completed"].reset_index(drop=True)
-    space, layers = Space(config.space), [one.layer for one in config.stopping]
+    space, layers = Space(config.searched), [one.layer for one in config.stopping]
     X = np.stack([space.encode({name: row[name] for name in space.names}) for row in rows.to_dict("records")])
     grid = _grid(n_train(config) * int(rows["epochs"].max()))
     curves = [_Curve(group) for _, group in points.groupby("trial", sort=False)]
@@ -91,8 +95,10 @@ def read_table(name: str, folder: Path = FOLDER) -> Table:
         space=space,
         X=X,
         configuration=rows["repeats"].fillna(rows["trial"]).to_numpy(np.int64),
+        designed=(rows["source"] == "sobol").to_numpy(),
         positions=grid,
         score=rows["score"].to_numpy(float),
+        feasible=(rows[[f"constraint_{name}" for name in config.constraint_names]] <= 0.0).all(axis=1).to_numpy(),
         running=np.stack([curve.running(grid) for curve in ordered]),
         silent={layer: np.stack([curve.share(f"silent_{layer}", grid) for curve in ordered]) for layer in layers},
         spikes={layer: rows[f"spikes_{layer}"].to_numpy(float) for layer in layers},

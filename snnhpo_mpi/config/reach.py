@@ -48,14 +48,16 @@ def reach_faults(config: StudyConfig) -> Iterator[Fault]:
 
 def _span(config: StudyConfig, name: str) -> _Span:
     assert config.trainer.name != "python"
-    match config.space.get(name):
+    searched = config.searched.get(name)
+    values: list[float] = []
+    match searched:
         case FloatParameter(low=low, high=high) | IntParameter(low=low, high=high):
-            return _Span(low, high)
+            values = [low, high]
         case CategoricalParameter(choices=choices):
-            return _Span(min(map(float, choices)), max(map(float, choices)))
-        case None:
-            value = float(config.fixed.get(name, defaults(config.trainer.name, config.trainer.network)[name]))
-            return _Span(value, value)
+            values = [float(choice) for choice in choices]
+    if searched is None or searched.when:  # where it does not exist it has its default
+        values.append(float(config.fixed.get(name, defaults(config.trainer.name, config.trainer.network)[name])))
+    return _Span(min(values), max(values))
 
 
 def _refractory_faults(config: StudyConfig, trainer: StdpSettings) -> Iterator[Fault]:

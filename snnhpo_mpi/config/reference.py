@@ -112,6 +112,8 @@ def _allowed(path: str, name: str, annotation: Any) -> str:
 
 def _type(annotation: Any) -> str:
     kinds = _types(annotation)
+    if dict in kinds and tuple in kinds:
+        return "names with a list of numbers or texts each"
     if dict in kinds:
         return "names with a number or text each"
     if tuple in kinds:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from snnhpo_mpi.config.datasets import DATASETS
-from snnhpo_mpi.config.parameters import Parameter
+from snnhpo_mpi.config.parameters import Parameter, searched_space
 from snnhpo_mpi.config.text import function_target, loss_name
 from snnhpo_mpi.config.values import Duration, Name, Path, Settings, Value, auto_or, within
 from snnhpo_mpi.hyperparameters.losses import DEFAULT_LOSS
@@ -377,6 +377,11 @@ class StudyConfig(Settings):
     """What is searched."""
     baseline: BaselineSettings | None = None
     """A known configuration to compare with."""
+
+    @property
+    def searched(self) -> dict[str, Parameter]:
+        """Those of ``space`` that exist in some trial: fixed values have decided the conditions on them."""
+        return searched_space(self.space, self.fixed)
 
     @property
     def constraint_names(self) -> tuple[str, ...]:

@@ -14,10 +14,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from snnhpo_mpi.config.condition_faults import condition_faults
+from snnhpo_mpi.config.conditions import existing, exists, needs
 from snnhpo_mpi.config.datasets import DATASETS
 from snnhpo_mpi.config.document import Document, KeyPath, apply_override, dotted, read_document
 from snnhpo_mpi.config.faults import Fault, faults_of, shown, suggest
-from snnhpo_mpi.config.parameters import CategoricalParameter, IntParameter, Parameter
+from snnhpo_mpi.config.parameters import CategoricalParameter, IntParameter, Parameter, conditions, outside, when_text
 from snnhpo_mpi.config.reach import reach_faults
 from snnhpo_mpi.config.settings import (
     BaselineSettings,
@@ -91,6 +93,8 @@ def _checked(data: Any) -> tuple[StudyConfig | None, list[Fault]]:
         config = StudyConfig.model_validate_json(json.dumps(data), strict=True)
     except ValidationError as error:
         return None, list(faults_of(data, error))
+    if faults := list(condition_faults(config)):
+        return config, faults
     config = _with_whole_baseline(config)
     faults = list(_inconsistencies(config))
     return config, faults or list(reach_faults(config))
@@ -189,7 +193,7 @@ def _inconsistencies(config: StudyConfig) -> Iterator[Fault]:
 def _objective_faults(config: StudyConfig) -> Iterator[Fault]:
     """Networks are scored by accuracy, or by R2 where the loss is that of a regression."""
     trainer, measures = config.trainer, ACCURACY
-    by = trainer.name
+    by: str = trainer.name
     if isinstance(trainer, TorchSettings):
         measures, by = loss_kind(trainer.loss).score, f"the loss {trainer.loss}"
     for index, name in enumerate(config.objectives):
@@ -341,15 +345,16 @@ def _not_below(n_train: int, found: int | None) -> str:
 def _with_whole_baseline(config: StudyConfig) -> StudyConfig:
     """The configuration with a baseline of exactly what is searched, if nothing of its meaning changes by that.
 
-    What it lacks has the library's default in a network of ours; what it has and is held fixed at the same value needs
-    no mention. So a baseline need not be edited whenever the space is.
+    What it lacks has the library's default in a network of ours, if it exists beside the rest; what it has and is held
+    fixed at the same value needs no mention. So a baseline need not be edited whenever the space is.
     """
     if config.baseline is None:
         return config
     held: dict[str, ParamValue] = {}
     if not isinstance(config.trainer, PythonSettings):
         held = defaults(config.trainer.name, config.trainer.network)
-    known = {name: value for name, value in held.items() if name in config.space} | config.baseline.params
+    known = {name: value for name, value in held.items() if name in config.searched} | config.baseline.params
+    known = existing(conditions(config.searched), known) | config.baseline.params
     held |= config.fixed
     params = {name: value for name, value in known.items() if name in config.space or held.get(name) != value}
     ordered = {name: params[name] for name in [*config.space, *params] if name in params}
@@ -361,8 +366,9 @@ def _baseline_faults(config: StudyConfig) -> Iterator[Fault]:
     if config.baseline is None:
         return
     params, advice = config.baseline.params, "; --set baseline=null leaves the baseline out"
-    for name in config.space:
-        if name not in params:
+    searched, known = config.searched, needs(conditions(config.searched))
+    for name in searched:
+        if name not in params and exists(known[name], params):
             yield (
                 ("baseline", "params", name),
                 f"is missing: a baseline has a value for everything that is searched{advice}",
@@ -370,18 +376,9 @@ def _baseline_faults(config: StudyConfig) -> Iterator[Fault]:
     for name, value in params.items():
         if name in config.fixed:
             yield ("baseline", "params", name), f"is fixed at {shown(config.fixed[name])}, found {shown(value)}{advice}"
-        elif name not in config.space:
-            yield ("baseline", "params", name), f"is not searched{suggest(name, list(config.space))}"
-        elif reason := outside(config.space[name], value):
+        elif name not in searched:
+            yield ("baseline", "params", name), f"is not searched{suggest(name, list(searched))}"
+        elif reason := outside(searched[name], value):
             yield ("baseline", "params", name), f"{reason}, found {shown(value)}{advice}"
-
-
-def outside(parameter: Parameter, value: ParamValue) -> str | None:
-    """Why a value is not one of the searched ones, or None."""
-    if isinstance(parameter, CategoricalParameter):
-        return None if value in parameter.choices else f"one of {', '.join(map(str, parameter.choices))} is allowed"
-    if isinstance(value, str) or (isinstance(parameter, IntParameter) and not isinstance(value, int)):
-        return "an integer is needed" if isinstance(parameter, IntParameter) else "a number is needed"
-    if not parameter.low <= value <= parameter.high:
-        return f"must lie in its bounds {parameter.low:g} to {parameter.high:g}"
-    return None
+        elif not exists(known[name], params):
+            yield ("baseline", "params", name), f"does not exist here, {when_text(searched[name])}{advice}"

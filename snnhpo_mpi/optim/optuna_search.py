@@ -8,6 +8,8 @@ Both see constraints and what is pending as Optuna has them:
 * pruned: pruned, with its score as an intermediate value. The Gaussian process ignores it.
 * failed or lost: failed, which both ignore.
 
+A hyperparameter that does not exist in a trial has one value in Optuna's study, as in the models of ours.
+
 Every ask has a sampler of its own, seeded by the study's seed and the trial's number, and what it proposes is put into
 Optuna's study by ``adopt``, as a resume does: so a resumed search asks the same. Only the Gaussian process loses
 something, the hyperparameters of the fit before as a start for the next.
@@ -158,7 +160,7 @@ class OptunaSearch:
         return params
 
     def _inner(self, params: Params) -> dict[str, ParamValue]:
-        return {name: self._mirrored(name, params[name]) for name in self._space.names}
+        return {name: self._mirrored(name, value) for name, value in self._space.filled(params).items()}
 
     def _mirrored(self, name: str, value: ParamValue) -> ParamValue:
         """A value as Optuna has it, and back: a ``reverse_log`` axis is a logarithmic one of low + high - value."""

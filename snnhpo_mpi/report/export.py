@@ -138,6 +138,7 @@ def _frozen(data: StudyData, row: int, distributions: Mapping[str, BaseDistribut
     early = dict.fromkeys((State.STOPPED.value, State.PRUNED.value), TrialState.PRUNED)
     states = {State.COMPLETED.value: TrialState.COMPLETE, **early}
     number, objective = int(data.number[row]), float(data.objective[row])
+    params = {name: value for name, value in data.trial(row).params.items() if name in distributions}
     named = zip(data.constraint_names, data.constraints[row].tolist(), strict=True)
     constraints = [(name, value) for name, value in named if not np.isnan(value)]
     return FrozenTrial(
@@ -147,8 +148,8 @@ def _frozen(data: StudyData, row: int, distributions: Mapping[str, BaseDistribut
         value=None if np.isnan(objective) else objective,
         datetime_start=_moment(float(data.started_at[row])) or _moment(float(data.ended_at[row])),
         datetime_complete=_moment(float(data.ended_at[row])),
-        params={name: value for name, value in data.trial(row).params.items() if name in distributions},
-        distributions=dict(distributions),
+        params=params,
+        distributions={name: distributions[name] for name in params},
         user_attrs=_attributes(data, row, constraints),
         system_attrs={"constraints": [value for _, value in constraints]} if constraints else {},
         intermediate_values=_intermediate(data, number),

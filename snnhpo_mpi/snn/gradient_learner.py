@@ -35,8 +35,8 @@ class Learning(Protocol):
             classes: ``B``; of a regression ``B x K`` numbers.
 
         Returns:
-            Predicted classes ``B``, or numbers ``B x K``; layer -> ``B`` spikes of each sample, or ``L x B`` of several;
-            the network's output.
+            Predicted classes ``B``, or numbers ``B x K``; layer -> ``B`` spikes of each sample, or ``L x B`` of
+            several; the network's output.
         """
         ...
 

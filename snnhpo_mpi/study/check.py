@@ -19,6 +19,7 @@ from snnhpo_mpi.config import (
     TorchSettings,
     as_yaml,
     expanded,
+    when_text,
 )
 from snnhpo_mpi.errors import ConfigError, said
 from snnhpo_mpi.extras import require
@@ -48,11 +49,13 @@ def describe(config: StudyConfig, import_function: bool) -> Iterator[str]:
     """
     yield "# resolved configuration"
     yield as_yaml(config.model_dump(mode="json"))
-    space = Space(config.space)
+    space = Space(config.searched)
     yield ""
     yield f"space        {len(space.names)} hyperparameters, {space.dim} columns for the model"
-    for name in space.names:
-        yield f"  {name:<18} {_range(config, name)}"
+    for name, parameter in config.space.items():
+        when = when_text(parameter)
+        never = "" if name in space.names else ": in no trial, with what is fixed"
+        yield f"  {name:<18} {_range(config, name)}{f', {when}{never}' if when else ''}"
     yield f"constraints  {', '.join(config.constraint_names) or 'none'}"
     found = check_data(config, import_function)
     yield f"data         {found.text}"
@@ -310,9 +313,14 @@ def _span(seconds: float) -> str:
 
 def _mean_epochs(config: StudyConfig) -> float:
     """Of trials drawn evenly from the space, on its scale."""
-    if "epochs" in config.space:
-        space = Space({"epochs": config.space["epochs"]})
-        points = np.eye(space.dim) if space.dim > 1 else (np.arange(N_GRID)[:, None] + 0.5) / N_GRID
-        return float(np.mean([float(space.decode(x)["epochs"]) for x in points]))
     assert not isinstance(config.trainer, PythonSettings)
-    return float(config.fixed.get("epochs", defaults(config.trainer.name, config.trainer.network)["epochs"]))
+    default = float(config.fixed.get("epochs", defaults(config.trainer.name, config.trainer.network)["epochs"]))
+    space = Space(config.searched)
+    if "epochs" not in space.names:
+        return default
+    if "epochs" in space.needs:  # where it does not exist there are the library's
+        points = np.random.default_rng(0).random((N_GRID, space.dim))
+        return float(np.mean([float(space.decode(x).get("epochs", default)) for x in points]))
+    alone = Space({"epochs": config.space["epochs"]})
+    points = np.eye(alone.dim) if alone.dim > 1 else (np.arange(N_GRID)[:, None] + 0.5) / N_GRID
+    return float(np.mean([float(alone.decode(x)["epochs"]) for x in points]))

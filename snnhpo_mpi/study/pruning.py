@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from snnhpo_mpi.optim.stopping import LearningCurves, PruningSettings, predicted, stops
+from snnhpo_mpi.optim.stopping import LearningCurves, PruningSettings, final_score, stops
 from snnhpo_mpi.trial import Ended, Event, Interim, Outcome, Reported, State
 
 
@@ -33,7 +33,8 @@ class Pruner:
         """An outcome just noted, as the optimizer is told of it: a pruned one with its predicted score."""
         if outcome.state is not State.PRUNED or self._settings.rule == "none":
             return outcome
-        return replace(outcome, predicted=predicted(self._curves, outcome.number, self._settings))
+        final = final_score(self._curves, outcome.number, self._settings)
+        return replace(outcome, predicted=None if final is None else final.mean)
 
     def _note_report(self, interim: Interim) -> bool:
         """A trial that was sent again repeats its reports: they are not judged again, and what was decided holds."""

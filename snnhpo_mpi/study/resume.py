@@ -69,7 +69,7 @@ def open_record(request: Request, task: Task, data: Found) -> StudyRecord:
         raise RecordError(
             f"{folder} holds a study already: --resume goes on with it, --results begins another elsewhere"
         )
-    resolved, space, facts = config.model_dump(mode="json"), Space(config.space), provenance() | data.provenance()
+    resolved, space, facts = config.model_dump(mode="json"), Space(config.searched), provenance() | data.provenance()
     flush_every_s = config.record.flush_every
     if resuming and not request.accept_config:
         data.refuse_other(read(folder).provenance)
@@ -137,7 +137,7 @@ def _begin(optimizer: Optimizer, record: StudyRecord, config: StudyConfig, final
     """A new study: its baseline, if it has one, is trial 0."""
     if config.baseline is None:
         return []
-    baseline = Trial(0, Space(config.space).typed(config.baseline.params), trial_seed(config.study.seed, 0))
+    baseline = Trial(0, Space(config.searched).typed(config.baseline.params), trial_seed(config.study.seed, 0))
     optimizer.adopt(baseline)
     asked = Asked(baseline, time.time())
     record.append(asked)

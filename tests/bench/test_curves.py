@@ -6,6 +6,7 @@ import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -73,6 +74,32 @@ def test_each_rule_says_when_it_would_have_stopped_the_training() -> None:
 def test_a_training_that_nothing_stops_has_the_constraints_of_its_last_epoch() -> None:
     seen = looks([9] * 10 + [9] * 10, [1] * 20, [16] * 20)
     assert measure.stopped(CONFIG, seen, 320) == {"at": None, "score": 0.5, "constraints": [-0.1, -0.1]}
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:FutureWarning")
+def test_a_table_goes_on_where_it_was_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was measured is not asked again, and every search goes on with it, on another processor too."""
+    make = [script(name) for name in ("fit", "tables", "make")][-1]
+    monkeypatch.setattr(make, "N_INITIAL", 3)
+
+    def planned(known: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        past: list[dict[str, Any]] = []
+        for asked in make.plan(CONFIG, past, known):
+            score = float(SPACE.encode(asked["params"]).mean())
+            seen = {"at": None, "score": score, "constraints": [score - 0.5, -0.1]}
+            past.append(asked | {"seed": 0, "state": "completed", "score": score, "stopped": seen})
+            if len(past) == 30:
+                return past
+        raise AssertionError
+
+    whole = planned([])
+    known = [row | {"params": row["params"] | {"norm": row["params"]["norm"] * (1.0 + 1e-12)}} for row in whole[:20]]
+    continued = planned(known)
+    assert [row["params"] for row in continued[:20]] == [row["params"] for row in known]
+    assert [row["source"] for row in continued] == [row["source"] for row in whole]
+    assert [row["params"] for row in continued[20::2]] == [row["params"] for row in whole[20::2]]  # the design
+    params = [tuple(row["params"].values()) for row in continued]
+    assert len(set(params)) == len(params)
 
 
 def test_tabulated_trainings_are_found_again() -> None:

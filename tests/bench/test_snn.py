@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats.qmc import Sobol
 
-from snnhpo_mpi.bench.optimizer import make_problem, run_benchmark
-from snnhpo_mpi.bench.snn import MODELS, SnnProblem, _reported
+from snnhpo_mpi.bench.optimizer import PROBLEMS, make_problem, run_benchmark
+from snnhpo_mpi.bench.snn import MODELS, SnnProblem, _reported, quantities
 from snnhpo_mpi.bench.surrogate import Forest, Kernel, Smooth
-from snnhpo_mpi.bench.tabulated import read_table, size_of
+from snnhpo_mpi.bench.tabulated import NAMES, read_table, size_of
 from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.trial import State, Trial
 
@@ -27,8 +30,12 @@ def snn() -> SnnProblem:
 
 def best(snn: SnnProblem) -> dict[str, object]:
     """The configuration that is expected to be best."""
-    optimum = json.loads((ROOT / "results/reference/curves/snn_stdp.json").read_text())["optimum"]["mean"]
-    return dict(optimum["params"])
+    return dict(known()["optimum"]["mean"]["params"])
+
+
+def known(name: str = "snn_stdp") -> dict[str, Any]:
+    """What was found out of a table."""
+    return dict(json.loads((ROOT / f"results/reference/curves/{name}.json").read_text()))
 
 
 def dead(snn: SnnProblem) -> dict[str, object]:
@@ -50,9 +57,10 @@ def test_a_forest_and_a_smooth_regressor_find_a_line_between_their_points() -> N
 
 
 def test_a_smooth_regressor_of_two_points_is_the_one_computed_by_hand() -> None:
-    # Covariance over a distance of one length: exp(-1/2) = 0.6065; the weights of (1, -1) are +-1 / (1.25 - 0.6065).
+    # Covariance over a distance of one length: (1 + sqrt 3) exp(-sqrt 3) = 0.48336; the weights of (1, -1) are +-1 /
+    # (1.25 - 0.48336).
     smooth = Smooth(np.array([[0.0], [1.0]]), np.array([[1.0], [-1.0]]), [(Kernel([1.0], 0.25), [0])])
-    assert smooth(np.array([[0.0]]))[0, 0] == pytest.approx((1.0 - 0.60653) / (1.25 - 0.60653), abs=1e-4)
+    assert smooth(np.array([[0.0]]))[0, 0] == pytest.approx((1.0 - 0.48336) / (1.25 - 0.48336), abs=1e-4)
 
 
 def test_operations_are_spikes_times_the_synapses_that_they_go_to(snn: SnnProblem) -> None:
@@ -112,21 +120,54 @@ def test_no_point_near_the_best_trainings_is_expected_to_beat_the_stated_optimum
     X = space.snap(np.clip(X + 0.1 * rng.standard_normal(X.shape) * (rng.random(X.shape) < 0.3), 0.0, 1.0))
     predicted = snn.predicted(X)
     assert snn.optimum is not None
-    better = np.flatnonzero(predicted[:, 0] > snn.optimum + 1e-3)
+    better = np.flatnonzero(quantities(snn.table).score(predicted) > snn.optimum + 1e-3)
     assert not any(snn.is_feasible(snn.said(predicted[row]), int(space.decode(X[row])["epochs"])) for row in better)
 
 
-@pytest.mark.parametrize("model", MODELS)
-def test_every_model_has_a_problem_of_its_own(model: str) -> None:
-    problem = make_problem("snn_stdp" if model == "mean" else f"snn_stdp_{model}")
+@pytest.mark.parametrize("name", [name for name in PROBLEMS if name.startswith("snn_")])
+def test_every_model_has_a_problem_of_its_own(name: str) -> None:
+    problem = make_problem(name)
     assert (problem.n_constraints, problem.minimised) == (2, False)
     assert problem.optimum is not None and 0.5 < problem.optimum < 1.0
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("name", NAMES)
+def test_no_surface_promises_more_than_trainings_gave_and_the_regressor_may_err(name: str, model: str) -> None:
+    found = known(name)
+    error = found["errors"][model]["score_rmse_best_quarter"]
+    promised, given = SnnProblem(name, model).optimum, found["table"]["best_score"]
+    assert promised is not None
+    assert given - error < promised < given + math.hypot(error, found["table"]["best_score_sd"])
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("name", NAMES)
+def test_random_points_are_as_often_feasible_as_those_that_were_trained(name: str, model: str) -> None:
+    problem, trained = SnnProblem(name, model), known(name)["table"]
+    points = Sobol(problem.table.space.dim, seed=11).random(512)
+    params = [problem.table.space.decode(x) for x in points]
+    told = [problem.train(Trial(i, one, i)).outcome.feasible for i, one in enumerate(params)]
+    noise = math.sqrt(trained["feasible_share"] * (1.0 - trained["feasible_share"]) / len(told))
+    assert trained["feasible_share"] == problem.table.feasible[problem.table.designed].mean().round(4)
+    assert abs(np.mean(told) - trained["feasible_share"]) < math.hypot(trained["feasible_share_se"], noise)
+
+
+def test_verdicts_of_the_monitors_are_those_of_the_table() -> None:
+    """The rules applied to the real shares of silent samples give what was measured sample by sample."""
+    snn = SnnProblem("snn_stdp")
+    snn.shift = 0.0
+    Y = quantities(snn.table).Y
+    epochs = [int(snn.table.space.decode(x)["epochs"]) for x in snn.table.X]
+    said = [snn.is_feasible(snn.said(row), n) for row, n in zip(Y, epochs, strict=True)]
+    assert np.mean(said == snn.table.feasible) > 0.98
 
 
 def test_a_search_runs_on_it_in_simulated_time_without_torch_having_trained() -> None:
     result = run_benchmark("snn_stdp", "random", budget=40, pending=15, seeds=[0])
     assert result["optimum"] == make_problem("snn_stdp").optimum
     assert result["virtual_hours"][0] > 0.0  # type: ignore[index]
+    assert 0.0 < result["feasible_share"] < 0.5  # type: ignore[operator]
 
 
 def test_the_problem_is_made_without_loading_a_trainer() -> None:

@@ -24,8 +24,8 @@ from tables import write_tables
 
 from snnhpo_mpi.bench.baselines import BotorchScbo
 from snnhpo_mpi.bench.optimizer import Asker
-from snnhpo_mpi.bench.optuna_search import OptunaSearch
 from snnhpo_mpi.config import StudyConfig, load_config
+from snnhpo_mpi.optim.optuna_search import OptunaSearch
 from snnhpo_mpi.optim.scbo import ScboSearch
 from snnhpo_mpi.optim.sobol import SobolSearch
 from snnhpo_mpi.space import Space
@@ -84,7 +84,7 @@ def _asker(name: str, space: Space, n_constraints: int) -> Asker:
         case "scbo":
             return ScboSearch(space, n_constraints, SEARCH_SEED, N_INITIAL)
         case "optuna_tpe":
-            return OptunaSearch(name, space, SEARCH_SEED, N_INITIAL, 1)
+            return OptunaSearch(name, space, n_constraints, SEARCH_SEED, N_INITIAL)
         case _:
             return BotorchScbo(space, n_constraints, SEARCH_SEED, N_INITIAL, 10, noisy=True)
 

@@ -58,7 +58,9 @@ def _chain(graph: nir.NIRGraph) -> list[str]:
 def _step_through(node: nir.NIRNode, x: Tensor, dt: float, name: str) -> Tensor:
     """All steps of one node: ``T x B x ...`` -> ``T x B x ...``."""
     match node:
-        case nir.Input() | nir.Output():
+        case nir.Input():  # a sample's features may be flat in the file
+            return x.reshape(*x.shape[:2], *map(int, node.input_type["input"]))
+        case nir.Output():
             return x
         case nir.Flatten():
             return x.flatten(2 + int(node.start_dim), _axis(node.end_dim))
@@ -95,10 +97,15 @@ def _step_through(node: nir.NIRNode, x: Tensor, dt: float, name: str) -> Tensor:
             share = _constant(dt / node.tau)
             return _fire(node, x, share, _constant(dt / node.tau * node.r), share * _tensor(node.v_leak))
         case nir.CubaLIF():
-            lost, gain = _constant(dt / node.tau_syn), _constant(dt / node.tau_syn * node.w_in)
             share = _constant(dt / node.tau_mem)
-            current = _accumulated(x, lost, gain)
-            return _fire(node, current, share, _constant(dt / node.tau_mem * node.r), share * _tensor(node.v_leak))
+            leak = share * _tensor(node.v_leak)
+            return _fire(node, _synaptic(node, x, dt), share, _constant(dt / node.tau_mem * node.r), leak)
+        case nir.CubaLI():
+            current = _integrated(
+                x, _constant(dt / node.tau_syn), _constant(dt / node.tau_syn * node.w_in), torch.zeros(())
+            )
+            share = _constant(dt / node.tau_mem)
+            return _integrated(current, share, _constant(dt / node.tau_mem * node.r), share * _tensor(node.v_leak))
         case _:
             raise RecordError(f"{name} is a {type(node).__name__}, which is not read here")
 
@@ -115,13 +122,19 @@ def _fire(node: Any, current: Tensor, lost: Tensor, gain: Tensor, leak: Tensor) 
     return fired
 
 
-def _accumulated(x: Tensor, lost: Tensor, gain: Tensor) -> Tensor:
+def _synaptic(node: Any, x: Tensor, dt: float) -> Tensor:
     """The synaptic current in each step."""
-    current, currents = torch.zeros_like(x[0]), torch.empty_like(x)
+    lost, gain = _constant(dt / node.tau_syn), _constant(dt / node.tau_syn * node.w_in)
+    return _integrated(x, lost, gain, torch.zeros(()))
+
+
+def _integrated(x: Tensor, lost: Tensor, gain: Tensor, leak: Tensor) -> Tensor:
+    """A current or a voltage in each step, of which a share is lost in each."""
+    value, values = torch.zeros_like(x[0]), torch.empty_like(x)
     for t, arriving in enumerate(x):
-        current = (1.0 - lost) * current + gain * arriving
-        currents[t] = current
-    return currents
+        value = (1.0 - lost) * value + gain * arriving + leak
+        values[t] = value
+    return values
 
 
 def _delayed(x: Tensor, steps: Tensor) -> Tensor:

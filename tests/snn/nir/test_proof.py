@@ -16,7 +16,7 @@ from snnhpo_mpi.hyperparameters.networks import defaults
 from snnhpo_mpi.snn.nir import proof
 from snnhpo_mpi.snn.nir.graph import graph_of
 from snnhpo_mpi.snn.nir.interpreter import run
-from snnhpo_mpi.snn.nir.proof import write_proven
+from snnhpo_mpi.snn.nir.proof import csnn_written, keep_if_proven
 from snnhpo_mpi.snn.slayer.csnn import LAYOUTS, MAX_DELAY_STEPS, Csnn
 
 DT, N_STEPS = 1e-3, 30
@@ -33,8 +33,13 @@ def network_of(name: str, delays: bool = False, **params: Any) -> tuple[Csnn, di
     return network, params
 
 
-def spikes(n_samples: int = 6, shape: tuple[int, ...] = SHAPE) -> Tensor:
-    return torch.rand(n_samples, N_STEPS, *shape, generator=torch.Generator().manual_seed(1)) < 0.3
+def spikes(n_samples: int = 6) -> Tensor:
+    random = torch.Generator().manual_seed(1)
+    return (torch.rand(n_samples, N_STEPS, *SHAPE, generator=random) < 0.3).double()
+
+
+def write(path: Path, network: Csnn, params: dict[str, Any]) -> int:
+    return keep_if_proven(path, csnn_written(network, params, spikes(), DT), spikes())
 
 
 @pytest.mark.parametrize("name", ["dense", "csnn"])
@@ -54,7 +59,7 @@ def test_a_file_fires_the_spikes_of_its_network(
 ) -> None:
     network, params = network_of(name, delays, neuron=neuron, **decays)
     path = tmp_path / "net.nir"
-    n_spikes = write_proven(path, network, params, spikes(), DT)
+    n_spikes = write(path, network, params)
     fired = run(nir.read(path), spikes())
     assert n_spikes > 300 and fired["result"].shape == (6, N_STEPS, 10) and fired["result"].sum() > 10
     assert any(one.endswith("_delay") for one in fired) == delays
@@ -62,7 +67,7 @@ def test_a_file_fires_the_spikes_of_its_network(
 
 def test_numbers_are_vectors_with_a_value_for_each_neuron(tmp_path: Path) -> None:
     network, params = network_of("csnn", neuron="cuba")
-    write_proven(tmp_path / "net.nir", network, params, spikes(), DT)
+    write(tmp_path / "net.nir", network, params)
     graph = nir.read(tmp_path / "net.nir")
     assert graph.nodes["c1"].tau_mem.shape == (8, 12, 12)
     assert graph.nodes["c1"].tau_mem == pytest.approx(DT / params["voltage_decay"])
@@ -80,7 +85,7 @@ def test_numbers_are_vectors_with_a_value_for_each_neuron(tmp_path: Path) -> Non
 def test_what_nir_cannot_say_is_named(name: str, params: dict[str, Any], said: str, tmp_path: Path) -> None:
     network, params = network_of(name, **params)
     with pytest.raises(ConfigError, match=said):
-        write_proven(tmp_path / "net.nir", network, params, spikes(), DT)
+        write(tmp_path / "net.nir", network, params)
     assert not list(tmp_path.iterdir())
 
 
@@ -95,8 +100,10 @@ def test_a_file_that_fires_other_spikes_is_not_kept(
 
     monkeypatch.setattr(proof, "graph_of", wrong)
     network, params = network_of("dense", neuron="lif")
-    with pytest.raises(ConfigError, match=rf"layer {layer}, sample \d+, step \d+, neuron \d+: only the network fires"):
-        write_proven(tmp_path / "net.nir", network, params, spikes(), DT)
+    with pytest.raises(
+        ConfigError, match=rf"layer {layer}, sample \d+, step \d+, neuron \d+: 1 in the network, 0 in the file"
+    ):
+        write(tmp_path / "net.nir", network, params)
     assert not list(tmp_path.iterdir())
 
 
