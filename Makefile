@@ -13,16 +13,18 @@ export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM := 1
 export OMPI_MCA_rmaps_base_oversubscribe := 1
 export PRTE_MCA_rmaps_default_mapping_policy := :oversubscribe
 
-.PHONY: install demo test faults slurm-test lint format clean
+.PHONY: install demo test test-light test-lowest faults slurm-test lint format clean
 
 install: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt Makefile
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet -c constraints.txt -e '.[test,bench,events,export]'
+	$(VENV)/bin/python -m pip install --quiet -c constraints.txt -e '.[all,test]'
 	# lava-dl's metadata pins an old Python and torch, yet its slayer part works with these.
 	$(VENV)/bin/python -m pip install --quiet --no-deps --ignore-requires-python lava-dl==0.6.0
+	# sinabs' metadata wants an old nir and samna, a driver of its chips; its layers need neither.
+	$(VENV)/bin/python -m pip install --quiet --no-deps sinabs==3.1.3
 	command -v mpiexec >/dev/null || $(VENV)/bin/python -m pip install --quiet -c constraints.txt mpich
 	touch $@
 
@@ -39,7 +41,19 @@ $(MPI_STAMP): $(STAMP)
 	touch $@
 
 test: $(STAMP) $(MPI_STAMP)
-	$(VENV)/bin/python -m pytest -m "not slurm"
+	$(VENV)/bin/python -m pytest -m "not slurm and not install"
+
+# A wheel in an empty environment, without any extra; downloads torch. SNNHPO_TORCH="torch==2.13.0+cpu" takes another one.
+test-light: $(STAMP)
+	$(VENV)/bin/python -m pytest -m install
+
+# The lowest versions that pyproject.toml asks for, in an environment of its own; downloads torch with CUDA's libraries.
+LOWEST := .lowest
+test-lowest:
+	test -x $(LOWEST)/bin/python || $(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet -c constraints-lowest.txt -e '.[stdp,data,figures]' pytest pytest-timeout psutil hypothesis
+	$(LOWEST)/bin/python -m pytest -m "not slurm and not install and not mpi" \
+	    tests/optim tests/snn tests/worker tests/record tests/master tests/config tests/study
 
 # The batch files on a private one-machine Slurm; needs root, or sudo without a password.
 ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo -n)
@@ -66,4 +80,4 @@ format: $(STAMP)
 	$(VENV)/bin/ruff format .
 
 clean:
-	rm -rf $(VENV) .mpi results/quickstart results/quickstart_slayer
+	rm -rf $(VENV) $(LOWEST) .mpi results/quickstart results/quickstart_slayer

@@ -63,17 +63,20 @@ class Learnt:
         counts: layer -> ``B`` spikes of each sample, of every layer that is watched; ``L x B`` where one name stands
             for L layers.
         right: ``B``, 1 where the sample was predicted rightly; None where no prediction was made.
+        answers: ``B x K`` numbers that a regression told of the samples; None of classes.
         saturated: layer -> ``B``, whether the sample saturates it; of the layers watched for it.
     """
 
     counts: Mapping[str, Ints]
     right: Ints | None
     saturated: Mapping[str, NDArray[np.bool_]]
+    answers: NDArray[np.floating[Any]] | None = None
 
 
 class Learner(Protocol):
-    """The network of one trial as it learns. Driven by ``snn/trainer.py``; each of ``snn/stdp``, ``snn/slayer`` and
-    ``snn/torch`` has one.
+    """The network of one trial as it learns.
+
+    Driven by ``snn/trainer.py``; each of ``snn/stdp``, ``snn/slayer`` and ``snn/torch`` has one.
 
     Attributes:
         batch_size: samples that are learnt from together.

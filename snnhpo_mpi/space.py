@@ -8,23 +8,30 @@ Notation
 A float's column is linear in its *scale*: ``log`` spreads orders of magnitude evenly, ``reverse_log`` mirrors it, dense
 near the upper bound (value = high + low - log-scaled value). An int of n values owns n cells of its scaled axis, which
 begins half a value below ``low`` and ends half a value above ``high``: both ends are as likely as their neighbours.
+
+A hyperparameter with a condition (``when``) exists only beside some values of others. Where it does not, its columns
+have one value, the middle of their range (of k choices 1/k each), so that a model sees no difference between points
+that are the same trial: ``snap`` and ``encode`` both give that value, and ``decode`` leaves it out.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 
-from snnhpo_mpi.config import CategoricalParameter, FloatParameter, IntParameter, Parameter, Scale, outside
+from snnhpo_mpi.config import CategoricalParameter, FloatParameter, IntParameter, Parameter, Scale, outside, when_text
+from snnhpo_mpi.config.conditions import exists, needs
+from snnhpo_mpi.config.parameters import conditions
 from snnhpo_mpi.config.space_settings import space_settings
 from snnhpo_mpi.trial import Params, ParamValue
 
 Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 
 def _to_unit(value: Array | float, low: float, high: float, scale: Scale) -> Array:
@@ -61,6 +68,7 @@ class _FloatAxis:
     high: float
     scale: Scale
     width: int = 1
+    absent: float = 0.5
 
     def encode(self, value: ParamValue) -> Array:
         return _to_unit(float(value), self.low, self.high, self.scale).reshape(1)
@@ -83,6 +91,7 @@ class _IntAxis:
     high: int
     scale: Scale
     width: int = 1
+    absent: float = 0.5
 
     @property
     def n_values(self) -> int:
@@ -122,6 +131,9 @@ class _IntAxis:
     def snap(self, X: Array) -> Array:
         return self._centres(self._values(X))
 
+    def has(self, X: Array, allowed: Sequence[ParamValue]) -> Flags:
+        return np.isin(self._values(X[:, 0]), np.array(allowed, dtype=np.float64))
+
 
 @dataclass(frozen=True, slots=True)
 class _CategoricalAxis:
@@ -130,6 +142,10 @@ class _CategoricalAxis:
     @property
     def width(self) -> int:
         return len(self.choices)
+
+    @property
+    def absent(self) -> float:
+        return 1.0 / len(self.choices)
 
     def encode(self, value: ParamValue) -> Array:
         x = np.zeros(self.width)
@@ -145,6 +161,11 @@ class _CategoricalAxis:
     def snap(self, X: Array) -> Array:
         onehot: Array = np.eye(self.width)[np.argmax(X, axis=1)]
         return onehot
+
+    def has(self, X: Array, allowed: Sequence[ParamValue]) -> Flags:
+        is_allowed = np.array([choice in allowed for choice in self.choices])
+        allowed_rows: Flags = is_allowed[np.argmax(X, axis=1)]
+        return allowed_rows
 
 
 def _axis(parameter: Parameter) -> _FloatAxis | _IntAxis | _CategoricalAxis:
@@ -169,6 +190,9 @@ class Space:
         columns: hyperparameter -> its columns.
         onehot_blocks: the columns of each categorical.
         integer_columns: column of an int hyperparameter -> how many values it has.
+        needs: hyperparameter that does not always exist -> all that it depends on, by whatever chain -> the values with
+            which it exists.
+        absent: ``d``, the value of each column where its hyperparameter does not exist.
     """
 
     def __init__(self, parameters: Mapping[str, Parameter | Mapping[str, object]]) -> None:
@@ -177,7 +201,7 @@ class Space:
         Args:
             parameters: hyperparameter -> ``{"type": "float", "low": ..., "high": ..., "scale": "log"}`` (``scale``:
                 ``linear`` by default, ``log`` or ``reverse_log``), the same with ``int``, or ``{"type": "categorical",
-                "choices": [...]}``.
+                "choices": [...]}``. ``"when": {"optimizer": ["sgd"]}``: it exists only with these values of others.
 
         Raises:
             ConfigError: a plain dict is wrong; the message is that of a configuration.
@@ -191,6 +215,8 @@ class Space:
             self.columns[name] = slice(start, start + axis.width)
             start += axis.width
         self.dim = start
+        self.needs = {name: need for name, need in needs(conditions(self.parameters)).items() if need}
+        self.absent = np.concatenate([np.full(axis.width, axis.absent) for axis in self._axes.values()])
         self.onehot_blocks = tuple(
             tuple(range(self.columns[name].start, self.columns[name].stop))
             for name, axis in self._axes.items()
@@ -210,25 +236,73 @@ class Space:
         return self._int_axes[column].between(lower, upper)
 
     def encode(self, params: Params) -> Array:
-        """Values of all hyperparameters -> ``d``; other keys of ``params`` are ignored."""
-        return np.concatenate([axis.encode(params[name]) for name, axis in self._axes.items()])
+        """Values of all hyperparameters that exist -> ``d``; other keys of ``params`` are ignored."""
+        x = self.absent.copy()
+        for name in self._existing(params):
+            x[self.columns[name]] = self._axes[name].encode(params[name])
+        return x
 
     def typed(self, params: Params) -> dict[str, ParamValue]:
         """Values in the type of their hyperparameter, as ``decode`` makes them: the choice 1 where 1.0 is given."""
-        return {name: axis.typed(params[name]) for name, axis in self._axes.items()}
+        return {name: self._axes[name].typed(params[name]) for name in self._existing(params)}
+
+    def filled(self, params: Params) -> dict[str, ParamValue]:
+        """Values of all hyperparameters: one that does not exist has the middle of its range, or its first choice."""
+        return {
+            name: params[name] if name in params else axis.decode(self.absent[self.columns[name]])
+            for name, axis in self._axes.items()
+        }
 
     def unfit(self, params: Params) -> str | None:
-        """Why these are no values of all hyperparameters, inside their bounds and of their types, or None."""
-        if set(params) != set(self.names):
-            return f"exactly {', '.join(self.names)} must have values, found {', '.join(map(str, params)) or 'none'}"
-        reasons = ((name, outside(self.parameters[name], params[name])) for name in self.names)
+        """Why these are no values of just what exists, inside their bounds and of their types, or None."""
+        there = self._existing(params)
+        if set(params) != set(there):
+            absent = [name for name in self.needs if name in params and name not in there]
+            hints = [f"; {name} exists {when_text(self.parameters[name])}" for name in absent]
+            found = f"found {', '.join(map(str, params)) or 'none'}"
+            return f"exactly {', '.join(there)} must have values, {found}{''.join(hints)}"
+        reasons = ((name, outside(self.parameters[name], params[name])) for name in there)
         return next((f"{name} = {params[name]!r}: {reason}" for name, reason in reasons if reason), None)
 
     def decode(self, x: Array) -> dict[str, ParamValue]:
-        """Any point ``d`` of [0, 1]^d -> values inside the bounds."""
-        return {name: axis.decode(x[self.columns[name]]) for name, axis in self._axes.items()}
+        """Any point ``d`` of [0, 1]^d -> values inside the bounds, of those hyperparameters that exist there."""
+        there = {name: bool(self.exists(name, x[None])[0]) for name in self.needs}
+        return {name: axis.decode(x[self.columns[name]]) for name, axis in self._axes.items() if there.get(name, True)}
 
     def snap(self, X: Array) -> Array:
         """``n x d`` -> ``n x d``: each row moved to the encoding of the values it decodes to."""
         snapped: Array = np.concatenate([axis.snap(X[:, self.columns[name]]) for name, axis in self._axes.items()], 1)
-        return snapped
+        return np.where(self.existing(snapped), snapped, self.absent) if self.needs else snapped
+
+    def exists(self, name: str, X: Array) -> Flags:
+        """``n x d`` -> ``n``: whether a hyperparameter exists in the rows, which need not be snapped."""
+        there = np.ones(len(X), dtype=np.bool_)
+        for other, allowed in self.needs.get(name, {}).items():
+            there &= self._axis_of_condition(other).has(X[:, self.columns[other]], allowed)
+        return there
+
+    def existing(self, X: Array) -> Flags:
+        """``n x d`` -> ``n x d``: whether the hyperparameter of each column exists in the row; any points."""
+        there = np.ones(X.shape, dtype=np.bool_)
+        for name in self.needs:
+            there[:, self.columns[name]] = self.exists(name, X)[:, None]
+        return there
+
+    def made_to_exist(self, name: str, X: Array, rng: np.random.Generator) -> Array:
+        """``n x d`` -> ``n x d``: rows in which a hyperparameter exists; what forbids it has a random allowed value."""
+        X = X.copy()
+        for other, allowed in self.needs.get(name, {}).items():
+            axis, columns = self._axis_of_condition(other), self.columns[other]
+            wrong = np.flatnonzero(~axis.has(X[:, columns], allowed))
+            for row, pick in zip(wrong, rng.integers(len(allowed), size=len(wrong)), strict=True):
+                X[row, columns] = axis.encode(allowed[pick])
+        return X
+
+    def _existing(self, params: Params) -> list[str]:
+        return [name for name in self.names if exists(self.needs.get(name, {}), params)]
+
+    def _axis_of_condition(self, name: str) -> _IntAxis | _CategoricalAxis:
+        """The axis of a hyperparameter on which another one depends."""
+        axis = self._axes[name]
+        assert not isinstance(axis, _FloatAxis)  # refused by the configuration
+        return axis

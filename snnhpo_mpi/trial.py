@@ -77,6 +77,8 @@ class Outcome:
         error: reason and traceback of a failure.
         notes: what of the answer could not be used, in words; said once, not recorded.
         n_scored: samples that the objectives were measured on; None if nobody knows.
+        predicted: of a pruned trial, the first objective that it would have had at its end; follows from the reports of
+            the record, and is not in it.
     """
 
     number: int
@@ -88,6 +90,7 @@ class Outcome:
     error: str | None = None
     notes: tuple[str, ...] = ()
     n_scored: int | None = None
+    predicted: float | None = None
 
     @property
     def objective(self) -> float | None:
@@ -181,6 +184,7 @@ class Interim:
         silent_rate: share of silent samples, per monitored layer.
         spikes: mean spikes of a sample, per monitored layer.
         seconds: spent on it so far, by the worker's own clock.
+        n_planned: training samples if it runs to the end; None if nobody knows.
     """
 
     number: int
@@ -190,6 +194,7 @@ class Interim:
     n_scored: int | None = None
     silent_rate: Mapping[str, float] = field(default_factory=dict)
     spikes: Mapping[str, float] = field(default_factory=dict)
+    n_planned: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

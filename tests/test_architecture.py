@@ -16,6 +16,7 @@ ALLOWED = {
     "arguments": set(),
     "codec": set(),
     "errors": set(),
+    "extras": {"errors"},
     "plain_text": set(),
     "trial": set(),
     "hyperparameters": {"trial"},
@@ -27,19 +28,19 @@ ALLOWED = {
     "master": {"comm", "interfaces", "trial"},
     "worker": {"comm", "config", "errors", "host.process_tuning", "host.signals", "host.subprocesses", "interfaces"}
     | {"host.user_code", "trial"},
-    "optim": {"errors", "interfaces", "space", "trial"},
-    "snn": {"config", "errors", "host.atomic_write", "host.scratch", "host.user_code", "hyperparameters", "interfaces"}
-    | {"trial"},
-    "record": {"codec", "errors", "host.atomic_write", "hyperparameters", "host.signals", "host.subprocesses", "space"}
-    | {"trial"},
+    "optim": {"errors", "extras", "interfaces", "space", "trial"},
+    "snn": {"config", "errors", "extras", "host.atomic_write", "host.scratch", "host.user_code", "hyperparameters"}
+    | {"interfaces", "trial"},
+    "record": {"codec", "errors", "extras", "host.atomic_write", "hyperparameters", "host.signals", "host.subprocesses"}
+    | {"space", "trial"},
     "analysis": {"config", "errors", "optim", "plain_text", "record", "space", "trial"},
-    "report": {"analysis", "config.as_yaml", "errors", "host.atomic_write", "plain_text", "record", "trial"},
+    "report": {"analysis", "config.as_yaml", "errors", "extras", "host.atomic_write", "plain_text", "record", "trial"},
     "study": {"comm", "config", "errors", "host", "hyperparameters", "master", "optim", "plain_text", "record"}
-    | {"analysis", "interfaces", "snn", "space", "trial", "worker"},
+    | {"analysis", "extras", "interfaces", "snn", "space", "trial", "worker"},
     "bench": {"arguments", "comm", "config", "errors", "host.process_tuning", "host.user_code", "hyperparameters"}
-    | {"master", "optim", "record", "snn", "space", "trial", "worker"},
+    | {"extras", "master", "optim", "record", "snn", "space", "trial", "worker"},
     "cli": {"analysis", "arguments", "bench", "config", "errors", "host", "plain_text", "record", "report"}
-    | {"snn.data", "snn.slayer.lava_kernels", "study"},
+    | {"extras", "snn.data", "snn.slayer.lava_kernels", "study"},
 }  # fmt: skip
 LIBRARIES = {
     "torch": ("bench/", "optim/", "snn/"),
@@ -52,6 +53,7 @@ LIBRARIES = {
     "numba": ("snn/stdp/engines/",),
     "lava": ("snn/slayer/lava.py", "snn/slayer/lava_kernels/"),
     "tonic": ("snn/data/",),
+    "nir": ("snn/nir/",),
     "optuna": ("optim/optuna_search.py", "report/export.py"),
     "cma": ("bench/cma_es.py",),
     "cocoex": ("bench/coco.py",),

@@ -167,7 +167,9 @@ def ended(journal: Path) -> list[dict[str, object]]:
     return [line | dict(line.get("outcome", {})) for line in lines]
 
 
-def test_finalists_are_trained_by_the_ranks_of_the_search_and_go_on_after_a_kill(family: Family, toy: Path, snnhpo) -> None:
+def test_finalists_are_trained_by_the_ranks_of_the_search_and_go_on_after_a_kill(
+    family: Family, toy: Path, snnhpo
+) -> None:
     options = ("--set", "finalists={count: 3, repeats: 3}", "--set", "optimizer.name=random")
     journal = toy / "results" / "toy" / "journal.jsonl"
     command = family.command(4, [*RUN, *options])

@@ -3,17 +3,17 @@ import torch
 import torch.nn as nn
 
 
-# The network of snnTorch's fifth tutorial; what stood there as global numbers has names here.
+# The network of snnTorch's fifth tutorial. Global numbers of the tutorial are arguments, so that they can be searched.
 class Net(nn.Module):
     def __init__(self, num_hidden=1000, beta=0.95, num_inputs=28 * 28, num_outputs=10, num_steps=25):
         super().__init__()
+        self.num_steps = num_steps
 
         # Initialize layers
         self.fc1 = nn.Linear(num_inputs, num_hidden)
         self.lif1 = snn.Leaky(beta=beta)
         self.fc2 = nn.Linear(num_hidden, num_outputs)
         self.lif2 = snn.Leaky(beta=beta)
-        self.num_steps = num_steps
 
     def forward(self, x):
 
@@ -26,7 +26,7 @@ class Net(nn.Module):
         mem2_rec = []
 
         for step in range(self.num_steps):
-            cur1 = self.fc1(x[step])
+            cur1 = self.fc1(x)
             spk1, mem1 = self.lif1(cur1, mem1)
             cur2 = self.fc2(spk1)
             spk2, mem2 = self.lif2(cur2, mem2)

@@ -3,6 +3,7 @@
 Permutation importance (Breiman, Machine Learning 45, 2001): a random forest learns half of the trials; each
 hyperparameter in turn is shuffled among the other half. The importance is what that takes from R^2, the share of the
 variance that is predicted. It sees interactions. The trials of a search are no random sample: it is a hint, no test.
+A hyperparameter that does not always exist is shuffled among the trials that have it.
 
 The lengthscale is that of the search's own model of the objective: how far one has to go in the searched range, as a
 share of it, for the objective to change. What is shown is its inverse, as a share of the largest.
@@ -24,6 +25,7 @@ FEWEST_TRIALS = 20
 MOST_TRIALS = 1500
 N_TREES = 60
 N_SHUFFLES = 5
+ABSENT = 0.5  # place of a hyperparameter that a trial lacks, as the search's own models see it
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ def permutation(X: Floats, y: Floats) -> Floats:
     """What shuffling each column takes from the R^2 of a forest on unseen rows, not below 0.
 
     Args:
-        X: ``n x k``.
+        X: ``n x k``; NaN where a trial lacks a hyperparameter.
         y: n, of which infinite ones are left out.
 
     Returns:
@@ -72,6 +74,8 @@ def permutation(X: Floats, y: Floats) -> Floats:
     """
     rows = points.thinned(np.flatnonzero(np.isfinite(y)), MOST_TRIALS)
     X, y = X[rows], y[rows]
+    there = ~np.isnan(X)
+    X = np.where(there, X, ABSENT)
     y = y / (np.max(np.abs(y), initial=0.0) or 1.0)  # shares of the variance have no scale, but squares of 1e-300 are 0
     rng = np.random.default_rng(0)
     order = rng.permutation(len(y))
@@ -87,8 +91,8 @@ def permutation(X: Floats, y: Floats) -> Floats:
     lost = np.zeros(X.shape[1])
     for column in range(X.shape[1]):
         for _ in range(N_SHUFFLES):
-            shuffled = X[unseen]
-            shuffled[:, column] = rng.permutation(shuffled[:, column])
+            shuffled, having = X[unseen], there[unseen, column]
+            shuffled[having, column] = rng.permutation(shuffled[having, column])
             lost[column] += (np.mean((forest.predict(shuffled) - y[unseen]) ** 2) - error) / variance / N_SHUFFLES
     return np.maximum(lost, 0.0)
 
@@ -97,10 +101,10 @@ def _sensitivity(data: StudyData, axes: list[points.Axis]) -> Floats:
     """Inverse lengthscales of the latest model, one a hyperparameter: the columns of a categorical share one."""
     recorded = data.optimizer.get("lengthscales", np.empty((0, 0)))
     rows = np.flatnonzero(~np.isnan(recorded).any(axis=1)) if recorded.ndim == 2 else np.empty(0, np.intp)
-    widths = [max(len(parameter.get("choices", ())), 1) for parameter in (data.config.get("space") or {}).values()]
-    if not len(rows) or recorded.shape[1] != sum(widths) or len(widths) != len(axes):
+    columns = {one.name: one.columns for one in points.hyperparameters(data)}
+    if not len(rows) or recorded.shape[1] != max((one.stop for one in columns.values()), default=0):
         return np.full(len(axes), np.nan)
-    first = np.cumsum([0, *widths[:-1]])
+    first = [columns[axis.name].start for axis in axes]
     inverse = 1.0 / np.maximum(recorded[rows[-1], first], 1e-12)
     scaled: Floats = inverse / inverse.max()
     return scaled

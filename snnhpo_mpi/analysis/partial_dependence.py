@@ -40,7 +40,7 @@ KEY = 0x5E1F  # of the generator
 
 @dataclass(frozen=True, slots=True)
 class Along:
-    """The feasible probability along one hyperparameter.
+    """The feasible probability along one hyperparameter, where it exists.
 
     Attributes:
         position: g, places in its range on the scale of the search, in [0, 1]; of a categorical one a choice.
@@ -61,16 +61,20 @@ def feasible_along(data: StudyData) -> list[Along]:
         config = StudyConfig.model_validate_json(json.dumps(dict(data.config)))
     except ValidationError:  # of another version: everything else of a report needs no settings
         return []
-    space, told = Space(config.space), _told(data)
+    space, told = Space(config.searched), _told(data)
     if not data.constraint_names or data.x.shape[1] != space.dim or len(told) < FEWEST_TRIALS:
         return []
     if len(np.unique(told.feasible)) < 2:  # no border between feasible and not: nothing to show
         return []
     models = _models(told, column_groups(space))
     rng = generator(config.study.seed, KEY, 0)
-    anywhere = space.snap(rng.random((N_BASE, space.dim)))
+    anywhere = rng.random((N_BASE, space.dim))
     rows = [int(np.flatnonzero(data.number == found.number)[0]) for found in best_trials(data, N_BEST)]
-    return [_along(space, name, models, anywhere, data.x[rows]) for name in space.names]
+    best = data.x[rows]
+    return [
+        _along(space, name, models, space.made_to_exist(name, anywhere, rng), best[space.exists(name, best)])
+        for name in space.names
+    ]
 
 
 def _told(data: StudyData) -> Told:
@@ -115,6 +119,9 @@ def _along(space: Space, name: str, models: Moments, anywhere: Array, best: Arra
     position = (np.arange(width) + 0.5) / width if width > 1 else grid[:, 0]
     curves = []
     for base in (anywhere, best):
+        if not len(base):
+            curves.append(np.full(len(grid), np.nan))
+            continue
         X = np.repeat(base, len(grid), axis=0)
         X[:, columns] = np.tile(grid, (len(base), 1))
         curves.append(_probability(models, space.snap(X)).reshape(len(base), len(grid)).mean(axis=0))

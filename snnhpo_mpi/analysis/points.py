@@ -5,12 +5,14 @@ Notation: n trials asked; k of them drawn.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from snnhpo_mpi.config.conditions import searched
 from snnhpo_mpi.record import StudyData
 from snnhpo_mpi.trial import State
 
@@ -76,11 +78,13 @@ class Axis:
     """A hyperparameter as an axis.
 
     Attributes:
-        position: n, where each trial lies in the range, on the scale of the search, in [0, 1].
-        values: n, as searched.
+        position: n, where each trial lies in the range, on the scale of the search, in [0, 1]; NaN where the
+            hyperparameter does not exist.
+        values: n, as searched; None or NaN where it does not exist.
         low, high: bounds of a number; 0 and the number of choices of a categorical.
         choices: of a categorical, else empty.
         log: whether the values are shown on a logarithmic axis.
+        whole: whether they are integers.
     """
 
     name: str
@@ -90,23 +94,51 @@ class Axis:
     high: float
     choices: tuple[str, ...] = ()
     log: bool = False
+    whole: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """A hyperparameter that exists in some trial: its settings, and its columns of ``StudyData.x``."""
+
+    name: str
+    parameter: Mapping[str, Any]
+    columns: slice
+
+
+def hyperparameters(data: StudyData) -> Iterator[Searched]:
+    """Those that exist in some trial, in the order of the configuration."""
+    space: Mapping[str, Any] = data.config.get("space") or {}
+    start = 0
+    for name in searched(conditions(space), data.config.get("fixed") or {}):
+        width = max(len(space[name].get("choices", ())), 1)
+        yield Searched(name, space[name], slice(start, start + width))
+        start += width
+
+
+def conditions(space: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """What each hyperparameter of a recorded search space depends on."""
+    return {name: parameter.get("when") or {} for name, parameter in space.items()}
 
 
 def axes(data: StudyData) -> list[Axis]:
-    """The hyperparameters in the order of the configuration."""
-    found: list[Axis] = []
-    start = 0
-    for name, parameter in (data.config.get("space") or {}).items():
-        choices = tuple(str(choice) for choice in parameter.get("choices", ()))
-        block = data.x[:, start : start + max(len(choices), 1)]
-        start += max(len(choices), 1)
-        if name not in data.params or block.shape[1] == 0:
-            continue
-        if choices:
-            position = (np.argmax(block, axis=1) + 0.5) / len(choices)
-            values = np.array([str(value) for value in data.params[name]], dtype=object)
-            found.append(Axis(name, position, values, 0, len(choices), choices))
-        else:
-            log = parameter.get("scale") == "log"
-            found.append(Axis(name, block[:, 0], data.params[name], parameter["low"], parameter["high"], (), log))
-    return found
+    """The hyperparameters that some trial had, in the order of the configuration."""
+    return [
+        _axis(data, one, data.x[:, one.columns])
+        for one in hyperparameters(data)
+        if one.name in data.params and data.x[:, one.columns].shape[1]
+    ]
+
+
+def _axis(data: StudyData, one: Searched, block: Floats) -> Axis:
+    """The axis of a hyperparameter with these columns ``n x k`` of ``x``."""
+    parameter, values = one.parameter, data.params[one.name]
+    there = np.array([value is not None and value == value for value in values], dtype=np.bool_)  # NaN is not
+    choices = tuple(str(choice) for choice in parameter.get("choices", ()))
+    if choices:
+        position = np.where(there, (np.argmax(block, axis=1) + 0.5) / len(choices), np.nan)
+        texts = np.array([None if value is None else str(value) for value in values], dtype=object)
+        return Axis(one.name, position, texts, 0, len(choices), choices)
+    log, whole = parameter.get("scale") == "log", parameter["type"] == "int"
+    position = np.where(there, block[:, 0], np.nan)
+    return Axis(one.name, position, values, parameter["low"], parameter["high"], (), log, whole)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnhpo_mpi.analysis.score import score
-from snnhpo_mpi.config.datasets import DATASETS
+from snnhpo_mpi.config.datasets import DATASETS, has_test
 from snnhpo_mpi.errors import RecordError
 from snnhpo_mpi.record import StudyData, exists, read
 from snnhpo_mpi.trial import ParamValue
@@ -136,7 +136,10 @@ def tested_on(data: StudyData) -> str:
     trainer = data.config.get("trainer") or {}
     if trainer.get("name") == "python":
         return "as the function measures it"
-    name = str((trainer.get("dataset") or {}).get("name"))
-    if name in DATASETS and not DATASETS[name].has_test:
+    dataset = trainer.get("dataset") or {}
+    name = str(dataset.get("name"))
+    if not has_test(dataset):
         return f"on the {DATASETS[name].samples} that the search never trained or scored on"
-    return f"on the official test set of {name}"
+    return (
+        f"on the official test set of {name}" if name != "python" else f"on the samples of {dataset['test_function']}"
+    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 
 from snnhpo_mpi.record import StudyData
+from snnhpo_mpi.trial import ACCURACY
 
 
 def score(value: float) -> str:
@@ -51,7 +52,8 @@ def n_scored(data: StudyData, row: int) -> int | None:
     if data.n_scored[row] >= 0:
         return int(data.n_scored[row])
     trainer = data.config.get("trainer") or {}
-    if data.retraining or trainer.get("name") == "python" or not data.completed[row]:
+    is_share = data.objective_names[0] == ACCURACY
+    if data.retraining or trainer.get("name") == "python" or not data.completed[row] or not is_share:
         return None
     n = (trainer.get("dataset") or {}).get("held_out")
     return n if isinstance(n, int) else None

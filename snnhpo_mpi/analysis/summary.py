@@ -103,7 +103,8 @@ class Summary:
         stopped_as: what people call the trials stopped early.
         seconds: the runs lasted, breaks between them left out.
         evaluation_seconds: that the workers evaluated, all together.
-        saved_seconds: that the stopped and pruned networks would have trained on.
+        saved_seconds: that the stopped networks would have trained on.
+        pruned_seconds: the same of the pruned ones.
         seconds_left: until the budget is used up at the recent pace, None if nobody can tell.
         incumbent: best feasible objective after each end of a trial, NaN before the first.
         updated_at: of the latest event [Unix s].
@@ -135,6 +136,7 @@ class Summary:
     seconds: float
     evaluation_seconds: float
     saved_seconds: float
+    pruned_seconds: float
     seconds_left: float | None
     incumbent: tuple[float, ...]
     updated_at: float
@@ -171,7 +173,7 @@ def summarise(data: StudyData, *, now: float | None = None) -> Summary:
     counts = Counter(data.state.tolist())
     completed, stopped, pruned = (counts[state.value] for state in (State.COMPLETED, State.STOPPED, State.PRUNED))
     trained = completed + stopped + pruned
-    best = best_trials(data, 1)
+    best, saved, is_pruned = best_trials(data, 1), saved_seconds(data), data.state == State.PRUNED.value
     return Summary(
         study=data.name,
         state=_state(data),
@@ -198,7 +200,8 @@ def summarise(data: StudyData, *, now: float | None = None) -> Summary:
         stopped_as=stopped_as(data.config),
         seconds=sum(window.seconds for window in runs),
         evaluation_seconds=float(np.nansum(data.seconds)),
-        saved_seconds=float(np.nansum(saved_seconds(data))),
+        saved_seconds=float(np.nansum(saved[~is_pruned])),
+        pruned_seconds=float(np.nansum(saved[is_pruned])),
         seconds_left=seconds_left(data, runs),
         incumbent=() if is_retraining(data) else tuple(incumbent(data).best.tolist()),
         updated_at=data.updated_at,
@@ -210,7 +213,8 @@ def status_dict(summary: Summary) -> dict[str, Any]:
     names = ["study", "state", "trials", "completed", "stopped", "pruned", "failed", "lost", "running", "feasible"]
     counts = {name: getattr(summary, name) for name in names}
     best = _found_dict(summary.best) if summary.best else None
-    shares = {name: getattr(summary, name) for name in ("silent_share", "busy_share", "seconds")}
+    shares: dict[str, Any] = {name: getattr(summary, name) for name in ("silent_share", "busy_share", "seconds")}
+    shares["saved_seconds"] = {"stopped": summary.saved_seconds, "pruned": summary.pruned_seconds}
     more = {"retrained": [_repeats_dict(one) for one in summary.repeats]} if summary.repeats else {}
     more |= {"finalists": [finalist_dict(one) for one in summary.finalists]} if summary.finalists else {}
     return counts | {"best": best} | shares | more
@@ -280,7 +284,8 @@ def objective_name(data: StudyData) -> str:
     if is_own_function(data):
         name = data.objective_names[0]
         return "objective" if name == ACCURACY else name  # the default, which says nothing about a function
-    return "test accuracy" if is_retraining(data) else HELD_OUT_ACCURACY
+    measured_on = "test" if is_retraining(data) else "held-out"
+    return f"{measured_on} {data.objective_names[0]}"
 
 
 def _found_dict(found: Found) -> dict[str, Any]:

@@ -1,10 +1,14 @@
-"""BoTorch's SCBO tutorial behind the same ask and tell as ours, to compare with.
+"""BoTorch's SCBO tutorial, and FuRBO's idea, behind the same ask and tell as ours, to compare with.
 
 ``BotorchScbo`` is the algorithm of the tutorial, with BoTorch's own parts: exact joint draws at 2,000 candidates, one
 length rule for a whole batch, perturbation probability min(20/d, 1), a queue that is refilled with a batch when it is
 empty, pending trials ignored. Three things are added so that it can run here: after a restart it draws a new design
 and goes on; ints and categoricals are rounded when evaluated, and told where they were evaluated; a trial without a
 number is told as nothing. Stopped trials give it constraints and, as published, their running accuracy as objective.
+
+``Furbo`` differs in the region alone, which its models place: it is the box of the best tenth of the points of a ball.
+
+Source: Eriksson & Poloczek, AISTATS 2021 (SCBO); Ascia et al., AutoML 2025, arXiv 2506.14619 (FuRBO).
 """
 
 from __future__ import annotations
@@ -34,6 +38,7 @@ from snnhpo_mpi.trial import Outcome, Proposal, Trial, trial_seed
 
 Array = NDArray[np.float64]
 N_CANDIDATES = 2000
+N_INSPECTORS, BEST_SHARE = 1000, 0.1
 LENGTH_INIT, LENGTH_MIN, LENGTH_MAX, SUCCESS_TOLERANCE = 0.8, 0.5**7, 1.6, 3
 
 
@@ -125,7 +130,7 @@ class BotorchScbo:
             models = [self._model(X, column) for column in columns]
             sampler = ConstrainedMaxPosteriorSampling(models[0], ModelListGP(*models[1:]), replacement=False)
             with torch.no_grad():
-                chosen = sampler(self._candidates(X), num_samples=self._batch)
+                chosen = sampler(self._candidates(X, models), num_samples=self._batch)
         return list(chosen.numpy())
 
     def _model(self, X: torch.Tensor, values: torch.Tensor) -> Any:
@@ -141,21 +146,41 @@ class BotorchScbo:
             model.load_state_dict(start)
         return model
 
-    def _candidates(self, X: torch.Tensor) -> torch.Tensor:
+    def _candidates(self, X: torch.Tensor, models: list[Any]) -> torch.Tensor:
         d = X.shape[1]
         center = X[min(range(len(self._Y)), key=lambda i: _rank(self._Y[i]))]
-        lower = (center - self._length / 2.0).clamp(0.0, 1.0)
-        upper = (center + self._length / 2.0).clamp(0.0, 1.0)
+        lower, upper = self._box(center, models)
         sobol = self._sobol(N_CANDIDATES)
         mask = torch.rand(N_CANDIDATES, d) <= min(20.0 / d, 1.0)
         empty = torch.where(mask.sum(dim=1) == 0)[0]
         mask[empty, torch.randint(0, d, (len(empty),))] = True
         return torch.where(mask, lower + (upper - lower) * sobol, center)
 
+    def _box(self, center: torch.Tensor, models: list[Any]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Corners of the region, each ``d``."""
+        half = self._length / 2.0
+        return (center - half).clamp(0.0, 1.0), (center + half).clamp(0.0, 1.0)
+
     def _sobol(self, n: int) -> torch.Tensor:
         seed = trial_seed(self._seed, self._number)
         engine = SobolEngine(self._space.dim, scramble=True, seed=seed)  # type: ignore[no-untyped-call]
         return engine.draw(n, dtype=torch.double)
+
+
+class Furbo(BotorchScbo):
+    """SCBO in the region that the models find best around the incumbent, feasible first."""
+
+    def _box(self, center: torch.Tensor, models: list[Any]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Corners of the box of the best inspectors: points of the ball around the tutorial's box, cut to the cube."""
+        d = len(center)
+        steps = torch.randn(N_INSPECTORS, d, dtype=torch.double)
+        reach = self._length * math.sqrt(d) / 2.0 * torch.rand(N_INSPECTORS, 1, dtype=torch.double) ** (1.0 / d)
+        inspectors = (center + steps / steps.norm(dim=1, keepdim=True) * reach).clamp(0.0, 1.0)
+        objective, *constraints = (model.posterior(inspectors).mean[:, 0].numpy() for model in models)
+        violation = sum((np.maximum(c, 0.0) for c in constraints), np.zeros(N_INSPECTORS))
+        order = np.lexsort((np.where(violation > 0.0, 0.0, -objective), violation))
+        best = inspectors[torch.as_tensor(order[: int(BEST_SHARE * N_INSPECTORS)])]
+        return best.amin(dim=0), best.amax(dim=0)
 
 
 def _rank(answer: tuple[float, Array]) -> tuple[float, float]:

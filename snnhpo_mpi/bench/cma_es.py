@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.extras import require
 from snnhpo_mpi.space import Space
 from snnhpo_mpi.trial import Outcome, Proposal, Trial, trial_seed
 
@@ -32,10 +32,9 @@ class CmaEs:
         Raises:
             ConfigError: the library is not installed.
         """
-        try:
-            import cma
-        except ImportError:
-            raise ConfigError("--method pycma needs the library cma: pip install cma") from None
+        require("cma", "--method pycma")
+        import cma
+
         options = {"bounds": [0, 1], "seed": trial_seed(seed, 0) % 2**31 + 1, "verbose": -9}
         self._es: Any = cma.CMAEvolutionStrategy(np.full(space.dim, 0.5), SIGMA, options)
         self._space, self._seed, self._number, self._n_told = space, seed, 0, 0

@@ -15,7 +15,7 @@ import numpy as np
 
 from snnhpo_mpi.bench.problems import Problem
 from snnhpo_mpi.config import FloatParameter, IntParameter, Parameter
-from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.extras import require
 from snnhpo_mpi.space import Space
 from snnhpo_mpi.trial import ACCURACY, Outcome, Params, State, Trial
 
@@ -40,10 +40,9 @@ def coco_problem(suite: str, function: int, instance: int) -> Problem:
     Raises:
         ConfigError: COCO is not installed.
     """
-    try:
-        import cocoex
-    except ImportError:
-        raise ConfigError(f"--suite {suite} needs COCO: pip install coco-experiment") from None
+    require("cocoex", f"--suite {suite}")
+    import cocoex
+
     whole = cocoex.Suite(suite, "", f"dimensions: {DIMENSION}")
     problem = whole.get_problem_by_function_dimension_instance(function, DIMENSION, instance)
     space = Space(_parameters(problem))

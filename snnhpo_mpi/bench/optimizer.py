@@ -43,7 +43,7 @@ PROBLEMS = (
     "snn_slayer_forest",
     "snn_slayer_smooth",
 )
-METHODS = ("scbo", "sobol", "random", "botorch_scbo", "optuna_tpe", "optuna_gp", "pycma")
+METHODS = ("scbo", "sobol", "random", "botorch_scbo", "furbo", "optuna_tpe", "optuna_gp", "pycma")
 SUITE_NAMES = ("bbob-constrained", "bbob-mixint")  # of bench/coco.py
 DURATION_SIGMA = 1.0  # of the log of the virtual durations: the slowest of a hundred takes ten times the median
 N_FEASIBLE = 50
@@ -135,11 +135,11 @@ def make_method(name: str, problem: Problem, seed: int, pending: int, settings: 
             return SobolSearch(problem.space, seed)
         case "random":
             return RandomSearch(problem.space, seed)
-        case "botorch_scbo":
-            from snnhpo_mpi.bench.baselines import BotorchScbo
+        case "botorch_scbo" | "furbo":
+            from snnhpo_mpi.bench.baselines import BotorchScbo, Furbo
 
-            noisy = not problem.minimised
-            return BotorchScbo(problem.space, problem.n_constraints, seed, problem.n_initial, pending, noisy)
+            noisy, kind = not problem.minimised, Furbo if name == "furbo" else BotorchScbo
+            return kind(problem.space, problem.n_constraints, seed, problem.n_initial, pending, noisy)
         case "optuna_tpe" | "optuna_gp":
             from snnhpo_mpi.optim.optuna_search import OptunaSearch, optuna_library
 

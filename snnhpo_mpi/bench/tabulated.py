@@ -84,7 +84,7 @@ def read_table(name: str, folder: Path = FOLDER) -> Table:
     config = load_config(files[0])
     rows, points = (pd.read_csv(file) for file in files[1:])
     rows = rows[rows["state"] == "completed"].reset_index(drop=True)
-    space, layers = Space(config.space), [one.layer for one in config.stopping]
+    space, layers = Space(config.searched), [one.layer for one in config.stopping]
     X = np.stack([space.encode({name: row[name] for name in space.names}) for row in rows.to_dict("records")])
     grid = _grid(n_train(config) * int(rows["epochs"].max()))
     curves = [_Curve(group) for _, group in points.groupby("trial", sort=False)]

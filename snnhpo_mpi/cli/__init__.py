@@ -16,6 +16,7 @@ from typing import Any, NoReturn, Protocol
 from snnhpo_mpi.cli import bench, best, check, compare, data, export, kernels, report, retrain, run, schema, status
 from snnhpo_mpi.cli.streams import complain, discard, give_up_on_full_stderr, open_closed_streams, say
 from snnhpo_mpi.errors import ConfigError, SnnhpoError, refusal
+from snnhpo_mpi.extras import absent
 from snnhpo_mpi.host.address_space import short_of_address_space
 from snnhpo_mpi.host.process_tuning import log_to_stderr
 from snnhpo_mpi.host.provenance import versions
@@ -90,6 +91,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(error, OSError):  # a file or folder that the user named, or where standard output goes
             reason = reason or refusal(error, "the output")
             discard(sys.stdout)
+        elif isinstance(error, ImportError):
+            reason = reason or absent(error, "this command")
         if reason is None:
             raise
         complain(reason)

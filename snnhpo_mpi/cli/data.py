@@ -42,8 +42,8 @@ def main(args: argparse.Namespace) -> int:
         for line in catalog.overview(root):
             say(line)
         return 0
-    if args.name not in DATASETS:
-        raise ConfigError(f"data {args.what} needs a data set: {', '.join(DATASETS)}")
+    if args.name not in (names := [name for name, row in DATASETS.items() if row.kind != "own"]):
+        raise ConfigError(f"data {args.what} needs a data set: {', '.join(names)}")
     if package := DATASETS[args.name].package:
         root = Path()
         if args.what == "fetch":

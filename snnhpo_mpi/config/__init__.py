@@ -6,7 +6,16 @@ rules that nothing could pass or set off. ``validation``: all of them together.
 """
 
 from snnhpo_mpi.config.document import Document, as_yaml
-from snnhpo_mpi.config.parameters import CategoricalParameter, FloatParameter, IntParameter, Parameter, Scale
+from snnhpo_mpi.config.parameters import (
+    CategoricalParameter,
+    FloatParameter,
+    IntParameter,
+    Parameter,
+    Scale,
+    outside,
+    searched_space,
+    when_text,
+)
 from snnhpo_mpi.config.settings import (
     ChanceSettings,
     DatasetSettings,
@@ -20,7 +29,7 @@ from snnhpo_mpi.config.settings import (
     TorchSettings,
 )
 from snnhpo_mpi.config.text import expanded
-from snnhpo_mpi.config.validation import load, load_config, outside
+from snnhpo_mpi.config.validation import load, load_config
 
 __all__ = [
     "CategoricalParameter",
@@ -44,4 +53,6 @@ __all__ = [
     "load",
     "load_config",
     "outside",
+    "searched_space",
+    "when_text",
 ]

@@ -4,6 +4,7 @@ To add one, write its row and the module of ``snn/data`` that reads its files, n
 
     images      ``read_part(name, files, part) -> Part``: all samples of the part's files (``idx``, ``digits``)
     recordings  ``recordings(name, place) -> Iterator[Recording]``: those of the part's file or folder (``nmnist``, ...)
+    own         ``read_own(dataset, encoding, part) -> Part``: what a function of the user's returns (``own``)
 
 Sources: LeCun, Cortes & Burges, The MNIST database; Xiao, Rasul & Vollgraf 2017 (Fashion-MNIST); Orchard et al. 2015
 (N-MNIST); Amir et al. 2017 (DVS128 Gesture); Cramer et al. 2020 (SHD).
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class Dataset:
 
     Attributes:
         what: one line about it, for ``snnhpo data list``.
-        kind: images, or recordings of an event camera or cochlea.
+        kind: images, recordings of an event camera or cochlea, or whatever a function of the user's returns.
         reader: module of ``snn/data`` that reads it.
         parts: train, and test if there is an official one -> its files or folder.
         folders: below the user's data folder or the package, where these may lie; a download puts them into the first.
@@ -37,7 +38,7 @@ class Dataset:
     """
 
     what: str
-    kind: Literal["images", "recordings"]
+    kind: Literal["images", "recordings", "own"]
     reader: str
     parts: Mapping[str, tuple[str, ...]]
     folders: tuple[str, ...] = (".",)
@@ -101,4 +102,11 @@ DATASETS: Mapping[str, Dataset] = {
         {"train": ("shd_train.h5",), "test": ("shd_test.h5",)}, ("SHD", "."),
         shape=(1, 1, 700), n_classes=20, n_published={"train": 8156, "test": 2264}, download=("tonic", "SHD"),
     ),
+    "python": Dataset("samples of your own, which a function returns", "own", "own", {"train": ()}),
 }  # fmt: skip
+
+
+def has_test(dataset: Mapping[str, Any]) -> bool:
+    """Whether a data set of a configuration, by its keys, has a test set of its own; of an unknown one true."""
+    row = DATASETS.get(str(dataset.get("name")))
+    return row is None or row.has_test or bool(dataset.get("test_function"))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import sys
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from snnhpo_mpi.config.values import Integer, Number, Settings, Value
-from snnhpo_mpi.trial import ParamValue
+from snnhpo_mpi.config.conditions import Conditions, searched
+from snnhpo_mpi.config.values import Integer, Name, Number, Settings, Value
+from snnhpo_mpi.trial import Params, ParamValue
 
 Scale = Literal["linear", "log", "reverse_log"]
 RESOLVED = 1e-12  # share of a range's upper end that reverse_log can still tell from it
@@ -17,7 +19,20 @@ LARGE_INT = 2**48  # up to here the borders between integers are exact to a 32nd
 MIN_VALUES = 1000  # floating-point numbers between the bounds of a real hyperparameter
 
 
-class FloatParameter(Settings):
+When = dict[Name, Annotated[tuple[Value, ...], Field(min_length=1)]]
+
+
+class _Hyperparameter(Settings):
+    """What is searched."""
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A condition that there is not is left out, as in records of earlier programs."""
+        written: dict[str, Any] = handler(self)
+        return {key: value for key, value in written.items() if key != "when" or value}
+
+
+class FloatParameter(_Hyperparameter):
     """A real hyperparameter."""
 
     type: Literal["float"]
@@ -28,6 +43,8 @@ class FloatParameter(Settings):
     """Largest value."""
     scale: Scale = "linear"
     """``log`` spreads orders of magnitude evenly; ``reverse_log`` is dense near ``high``. Both need ``low`` > 0."""
+    when: When = Field(default={})
+    """It exists only with these values of others, all of them: ``{optimizer: [sgd]}``."""
 
     @model_validator(mode="after")
     def _bounds(self) -> FloatParameter:
@@ -40,7 +57,7 @@ class FloatParameter(Settings):
         return self
 
 
-class IntParameter(Settings):
+class IntParameter(_Hyperparameter):
     """An integer hyperparameter, both bounds included."""
 
     type: Literal["int"]
@@ -51,6 +68,8 @@ class IntParameter(Settings):
     """Largest value."""
     scale: Scale = "linear"
     """``log`` spreads orders of magnitude evenly; ``reverse_log`` is dense near ``high``. Both need ``low`` > 0."""
+    when: When = Field(default={})
+    """It exists only with these values of others, all of them: ``{optimizer: [sgd]}``."""
 
     @model_validator(mode="after")
     def _bounds(self) -> IntParameter:
@@ -64,13 +83,15 @@ class IntParameter(Settings):
         return self
 
 
-class CategoricalParameter(Settings):
+class CategoricalParameter(_Hyperparameter):
     """An unordered hyperparameter."""
 
     type: Literal["categorical"]
     """One of some values without an order."""
     choices: Annotated[tuple[Value, ...], Field(min_length=2)]
     """Two or more different values."""
+    when: When = Field(default={})
+    """It exists only with these values of others, all of them: ``{optimizer: [sgd]}``."""
 
     @model_validator(mode="after")
     def _distinct(self) -> CategoricalParameter:
@@ -102,3 +123,36 @@ def _check_bounds(low: float, high: float, scale: Scale) -> None:
 
 
 Parameter = FloatParameter | IntParameter | CategoricalParameter
+
+
+def conditions(space: Mapping[str, Parameter]) -> Conditions:
+    """What each hyperparameter of a space depends on."""
+    return {name: parameter.when for name, parameter in space.items()}
+
+
+def searched_space(space: Mapping[str, Parameter], fixed: Params) -> dict[str, Parameter]:
+    """The hyperparameters that exist in some trial, with their conditions on one another.
+
+    Args:
+        space: as configured; its conditions are right.
+        fixed: values of hyperparameters that are not searched, which decide the conditions on them.
+    """
+    left = searched(conditions(space), fixed)
+    return {name: space[name].model_copy(update={"when": when}) for name, when in left.items()}
+
+
+def outside(parameter: Parameter, value: ParamValue) -> str | None:
+    """Why a value is not one of the searched ones, or None."""
+    if isinstance(parameter, CategoricalParameter):
+        return None if value in parameter.choices else f"one of {', '.join(map(str, parameter.choices))} is allowed"
+    if isinstance(value, str) or (isinstance(parameter, IntParameter) and not isinstance(value, int)):
+        return "an integer is needed" if isinstance(parameter, IntParameter) else "a number is needed"
+    if not parameter.low <= value <= parameter.high:
+        return f"must lie in its bounds {parameter.low:g} to {parameter.high:g}"
+    return None
+
+
+def when_text(parameter: Parameter) -> str:
+    """Its own conditions in words: ``only when optimizer is sgd or adam``; empty where it always exists."""
+    each = [f"{other} is {' or '.join(map(str, values))}" for other, values in parameter.when.items()]
+    return f"only when {' and '.join(each)}" if each else ""

@@ -18,6 +18,7 @@ from snnhpo_mpi.hyperparameters.networks import defaults
 from snnhpo_mpi.hyperparameters.ranges import MAX_STEPS
 
 N_DIGITS = 10  # classes of a data set whose row does not say it, at most
+N_UNKNOWN = 10**12  # neurons of a layer that depend on the data: more than any can have
 N_HIDDEN = 512  # of csnn_gesture
 ROUNDING = 1e-6
 
@@ -47,14 +48,16 @@ def reach_faults(config: StudyConfig) -> Iterator[Fault]:
 
 def _span(config: StudyConfig, name: str) -> _Span:
     assert config.trainer.name != "python"
-    match config.space.get(name):
+    searched = config.searched.get(name)
+    values: list[float] = []
+    match searched:
         case FloatParameter(low=low, high=high) | IntParameter(low=low, high=high):
-            return _Span(low, high)
+            values = [low, high]
         case CategoricalParameter(choices=choices):
-            return _Span(min(map(float, choices)), max(map(float, choices)))
-        case None:
-            value = float(config.fixed.get(name, defaults(config.trainer.name, config.trainer.network)[name]))
-            return _Span(value, value)
+            values = [float(choice) for choice in choices]
+    if searched is None or searched.when:  # where it does not exist it has its default
+        values.append(float(config.fixed.get(name, defaults(config.trainer.name, config.trainer.network)[name])))
+    return _Span(min(values), max(values))
 
 
 def _refractory_faults(config: StudyConfig, trainer: StdpSettings) -> Iterator[Fault]:
@@ -95,8 +98,6 @@ def _alpha_fault(index: int, alpha: int, layer: str, most: int, n_steps: int) ->
 
 
 def _slayer_faults(config: StudyConfig, trainer: SlayerSettings) -> Iterator[Fault]:
-    if ":" in trainer.network:  # what it fires is not known
-        return
     n_steps = trainer.encoding.steps
     for index, monitor in enumerate(config.stopping):
         most = most_of_layer(
@@ -119,10 +120,11 @@ def _first(trainer: SlayerSettings, layer: str) -> int:
 def _slayer_neurons(config: StudyConfig, trainer: SlayerSettings, layer: str) -> int:
     """N at most; of convolutions, whose maps depend on the data, more than any can have."""
     if layer == "output":
-        return DATASETS[trainer.dataset.name].n_classes or N_DIGITS
+        row = DATASETS[trainer.dataset.name]
+        return row.n_classes or (N_UNKNOWN if row.kind == "own" else N_DIGITS)
     if layer == "hidden":
         return int(_span(config, "hidden").high) if trainer.network == "dense" else N_HIDDEN
-    return 10**12
+    return N_UNKNOWN
 
 
 # STDP: a neuron fires as its refractory period lets it, and of diehl_cook one excitatory neuron a step at most.

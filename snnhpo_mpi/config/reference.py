@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 from snnhpo_mpi.config.settings import StudyConfig
 from snnhpo_mpi.config.values import Settings
 from snnhpo_mpi.hyperparameters.hyperparameter import Hyperparameter
-from snnhpo_mpi.hyperparameters.networks import LAYERS, LEARNER, NETWORKS
+from snnhpo_mpi.hyperparameters.networks import LAYERS, NETWORKS, TORCH
 from snnhpo_mpi.hyperparameters.ranges import RANGES, Range
 from snnhpo_mpi.trial import ParamValue
 
@@ -39,9 +39,9 @@ Each may stand in `space`, where it is searched, or in `fixed`. One that stands 
 the library's.
 """
 OWN_NETWORK = """\
-### slayer: your own network
+### torch: your own network
 
-Layers: those that the `LAYERS` of your class names. Its `HYPERPARAMETERS` are added to these
+Layers: the paths of its modules, or `auto`. The arguments of its constructor are added to these
 ([how](own-network.md#your-own-network)):
 """
 PLAIN = {int: "an integer", float: "a number", bool: "`true` or `false`", str: "text"}
@@ -112,6 +112,8 @@ def _allowed(path: str, name: str, annotation: Any) -> str:
 
 def _type(annotation: Any) -> str:
     kinds = _types(annotation)
+    if dict in kinds and tuple in kinds:
+        return "names with a list of numbers or texts each"
     if dict in kinds:
         return "names with a number or text each"
     if tuple in kinds:
@@ -137,7 +139,7 @@ def _networks() -> Iterator[str]:
                 yield f"Layers{f' of `{name}`' if len(names) > 1 else ''}: {_listed(LAYERS[name])}.\n"
             yield _hyperparameters(table)
     yield OWN_NETWORK
-    yield _hyperparameters(LEARNER)
+    yield _hyperparameters(TORCH)
 
 
 def _alike(

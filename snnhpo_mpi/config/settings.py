@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from snnhpo_mpi.config.datasets import DATASETS
-from snnhpo_mpi.config.parameters import Parameter
-from snnhpo_mpi.config.text import function_target, network_name
+from snnhpo_mpi.config.parameters import Parameter, searched_space
+from snnhpo_mpi.config.text import function_target, loss_name
 from snnhpo_mpi.config.values import Duration, Name, Path, Settings, Value, auto_or, within
+from snnhpo_mpi.hyperparameters.losses import DEFAULT_LOSS
 from snnhpo_mpi.trial import ACCURACY
 
 if TYPE_CHECKING:
@@ -70,20 +71,43 @@ class DatasetSettings(Settings):
     name: DatasetName
     """One of those that ``snnhpo data list`` shows."""
     path: Path | None = None
-    """Folder of the data, environment variables allowed; none for a data set that a package ships."""
+    """Folder of the data, environment variables allowed; none for a data set that a package ships. ``python``: a file
+    or folder that the function gets as its argument."""
+    function: Annotated[str, AfterValidator(function_target)] | None = None
+    """``python`` only: ``path/to/file.py:function`` or ``package.module:function`` that returns samples and labels."""
+    test_function: Annotated[str, AfterValidator(function_target)] | None = None
+    """``python`` only: the same for test samples, which a retraining is scored on; without it, those that the search
+    left untouched."""
     train: Annotated[int, within("train")]
     """Training samples."""
     held_out: Annotated[int, within("held_out")]
     """Held-out samples, scored for the objective."""
+
+    @model_validator(mode="after")
+    def _own_keys(self) -> DatasetSettings:
+        if self.name == "python" and self.function is None:
+            raise ValueError("data set python needs function, such as mydata.py:load")
+        if self.name != "python" and (self.function or self.test_function):
+            raise ValueError(f"function and test_function belong to the data set python, not to {self.name}")
+        return self
 
 
 class EncodingSettings(Settings):
     """How a sample becomes spike trains."""
 
     name: Literal[
-        "poisson", "poisson_intervals", "bernoulli", "latency", "rank_order", "receptive_fields", "events"
+        "poisson",
+        "poisson_intervals",
+        "bernoulli",
+        "latency",
+        "rank_order",
+        "receptive_fields",
+        "events",
+        "none",
+        "direct",
     ] = "poisson"
-    """``events`` for recordings, the others for images; ``poisson_intervals`` is the published encoder."""
+    """``events`` for recordings, ``none`` for spikes of a function of yours, the others for images;
+    ``poisson_intervals`` is the published encoder, ``direct`` the image itself as current at every step."""
     steps: Annotated[int, within("steps")]
     """Time steps T of a sample."""
     dt_ms: Annotated[float, within("dt_ms")] = 1.0
@@ -160,8 +184,8 @@ class SlayerSettings(Settings):
 
     name: Literal["slayer"]
     """Learning with labels, by gradients."""
-    network: Annotated[str, AfterValidator(network_name)] = "csnn"
-    """``csnn``, ``csnn_gesture``, ``dense``, or your own as ``package.module:Class``."""
+    network: Literal["csnn", "csnn_gesture", "dense"] = "csnn"
+    """Convolutional, convolutional for gestures, or one hidden layer; one of your own has ``trainer: torch``."""
     engine: Literal["fast", "library"] = "fast"
     """``fast`` is our own implementation, ``library`` lava-dl's own loop, whose results it equals."""
     dataset: DatasetSettings
@@ -169,16 +193,10 @@ class SlayerSettings(Settings):
     encoding: EncodingSettings
     """How it becomes spikes."""
     initial_weights: Literal["scaled", "library"] = "scaled"
-    """Of our networks. ``library``: as lava-dl draws them, of which rounding erases most in a layer of more than 1,024
+    """``library``: as lava-dl draws them, of which rounding erases most in a layer of more than 1,024
     inputs and all of more than 4,096. ``scaled``: scaled up in such layers, so that half of them stay."""
     time_limit: Duration = 6 * 3600.0
     """A trial over it is failed."""
-
-    @model_validator(mode="after")
-    def _own_keys(self) -> SlayerSettings:
-        if ":" in self.network and self.initial_weights != type(self).model_fields["initial_weights"].default:
-            raise ValueError("initial_weights is for our networks: one of your own draws its weights by itself")
-        return self
 
 
 class TorchSettings(Settings):
@@ -195,8 +213,10 @@ class TorchSettings(Settings):
     """Whether N are three axes, channels x height x width, or one; ``auto`` tries them in this order."""
     output: Annotated[int, within("output")] = 0
     """Which element of what ``forward`` returns is read, from 0, where it returns several."""
-    loss: Literal["rate_cross_entropy"] = "rate_cross_entropy"
-    """What is made small."""
+    loss: Annotated[str, AfterValidator(loss_name)] = DEFAULT_LOSS
+    """What is made small, and how the answer is read: ``rate_cross_entropy``, ``count_cross_entropy``,
+    ``max_cross_entropy``, ``last_cross_entropy``, ``count_mean_square``, ``rate``, ``max``; of a regression
+    ``mean_square``, ``last_mean_square``; or a function of yours as ``path/to/file.py:function``."""
     dataset: DatasetSettings
     """What is learnt."""
     encoding: EncodingSettings
@@ -357,6 +377,11 @@ class StudyConfig(Settings):
     """What is searched."""
     baseline: BaselineSettings | None = None
     """A known configuration to compare with."""
+
+    @property
+    def searched(self) -> dict[str, Parameter]:
+        """Those of ``space`` that exist in some trial: fixed values have decided the conditions on them."""
+        return searched_space(self.space, self.fixed)
 
     @property
     def constraint_names(self) -> tuple[str, ...]:

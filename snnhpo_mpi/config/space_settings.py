@@ -22,7 +22,7 @@ def space_settings(space: Mapping[str, Parameter | Mapping[str, object]]) -> Map
     """
     kinds = FloatParameter | IntParameter | CategoricalParameter
     found = {name: value for name, value in space.items() if isinstance(value, kinds)}
-    if space and len(found) == len(space):
+    if space and len(found) == len(space) and not any(parameter.when for parameter in found.values()):
         return found
     try:
         plain = json.loads(json.dumps(dict(space), default=_plain))

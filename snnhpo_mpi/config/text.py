@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from pathlib import Path
 
 from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.hyperparameters.losses import LOSSES
 
 MAX_PATH_BYTES, MAX_NAME_BYTES = 4095, 255  # of Linux: PATH_MAX without its end, NAME_MAX
-NETWORKS = ("csnn", "csnn_gesture", "dense")
 _MODULE = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 
 
@@ -71,15 +72,16 @@ def function_target(text: str) -> str:
     return text
 
 
-def network_name(text: str) -> str:
-    """One of our networks, or ``package.module:Class``, as written.
+def loss_name(text: str) -> str:
+    """A loss of ours, or a function of the user's, as written.
 
     Raises:
         ValueError: it is neither.
     """
-    source, colon, name = text.partition(":")
-    is_file = source.endswith(".py")
-    if text in NETWORKS or (colon and _MODULE.fullmatch(source) and name.isidentifier() and not is_file):
+    if text in LOSSES:
         return text
-    hint = f"; a file is named as a module, {Path(source).stem}:{name or 'Class'}" if is_file else ""
-    raise ValueError(f"{', '.join(NETWORKS)} or a class of one's own as package.module:Class is needed{hint}")
+    if ":" in text:
+        return function_target(text)
+    near = difflib.get_close_matches(text, LOSSES, n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    raise ValueError(f"{', '.join(LOSSES)}, or a function as path/to/file.py:function is needed{hint}")

@@ -14,10 +14,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from snnhpo_mpi.config.condition_faults import condition_faults
+from snnhpo_mpi.config.conditions import existing, exists, needs
 from snnhpo_mpi.config.datasets import DATASETS
 from snnhpo_mpi.config.document import Document, KeyPath, apply_override, dotted, read_document
 from snnhpo_mpi.config.faults import Fault, faults_of, shown, suggest
-from snnhpo_mpi.config.parameters import CategoricalParameter, IntParameter, Parameter
+from snnhpo_mpi.config.parameters import CategoricalParameter, IntParameter, Parameter, conditions, outside, when_text
 from snnhpo_mpi.config.reach import reach_faults
 from snnhpo_mpi.config.settings import (
     BaselineSettings,
@@ -29,6 +31,7 @@ from snnhpo_mpi.config.settings import (
 )
 from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.hyperparameters.hyperparameter import Hyperparameter
+from snnhpo_mpi.hyperparameters.losses import LOSSES, loss_kind
 from snnhpo_mpi.hyperparameters.networks import LAYERS, defaults, hyperparameters
 from snnhpo_mpi.hyperparameters.neurons import NEURONS
 from snnhpo_mpi.hyperparameters.ranges import EXACT
@@ -90,6 +93,8 @@ def _checked(data: Any) -> tuple[StudyConfig | None, list[Fault]]:
         config = StudyConfig.model_validate_json(json.dumps(data), strict=True)
     except ValidationError as error:
         return None, list(faults_of(data, error))
+    if faults := list(condition_faults(config)):
+        return config, faults
     config = _with_whole_baseline(config)
     faults = list(_inconsistencies(config))
     return config, faults or list(reach_faults(config))
@@ -159,26 +164,20 @@ def _inconsistencies(config: StudyConfig) -> Iterator[Fault]:
                 yield ("trainer", "constraints", index), f"the constraint {name} stands twice: each needs its own name"
     else:
         table = hyperparameters(config.trainer.name, config.trainer.network)
-        if ":" not in config.trainer.network:  # else its class is asked, when it is imported
-            assert not isinstance(config.trainer, TorchSettings)
+        if not isinstance(config.trainer, TorchSettings):  # whose class is asked, when it is imported
             yield from _unknown_names(config, table)
             yield from _unknown_layers(config, LAYERS[config.trainer.network])
             yield from _neuron_faults(config, table)
         yield from _value_faults(config, table)
         yield from _inexact_values(config, table)
         yield from _repeated_layers(config)
-        if config.trainer.name == "torch" and config.saturation:
-            yield ("saturation",), "is for networks of ours, whose refractory periods are known"
-        yield from _encoding_faults(config.trainer.dataset, config.trainer.encoding)
-        if config.trainer.name != "torch":
+        yield from _encoding_faults(config.trainer.name, config.trainer.dataset, config.trainer.encoding)
+        if isinstance(config.trainer, TorchSettings):
+            yield from _torch_faults(config, config.trainer)
+        else:
             yield from _saturation_faults(config)
         yield from _rule_faults(config)
-        for index, name in enumerate(config.objectives):
-            if name != ACCURACY:
-                yield (
-                    ("objectives", index),
-                    f"must be {ACCURACY}, which is what {config.trainer.name} measures, found {shown(name)}",
-                )
+        yield from _objective_faults(config)
         name = config.trainer.dataset.name
         if (package := DATASETS[name].package) and config.trainer.dataset.path is not None:
             yield ("trainer", "dataset", "path"), f"is not used by {name}, which comes with {package}"
@@ -191,11 +190,47 @@ def _inconsistencies(config: StudyConfig) -> Iterator[Fault]:
         )
 
 
-def _encoding_faults(dataset: DatasetSettings, encoding: EncodingSettings) -> Iterator[Fault]:
-    is_recording = DATASETS[dataset.name].kind == "recordings"
-    if is_recording != (encoding.name == "events"):
+def _objective_faults(config: StudyConfig) -> Iterator[Fault]:
+    """Networks are scored by accuracy, or by R2 where the loss is that of a regression."""
+    trainer, measures = config.trainer, ACCURACY
+    by: str = trainer.name
+    if isinstance(trainer, TorchSettings):
+        measures, by = loss_kind(trainer.loss).score, f"the loss {trainer.loss}"
+    for index, name in enumerate(config.objectives):
+        if name != measures:
+            said = f"what {by} measures" if by == trainer.name else f"how answers to {by} are scored"
+            yield ("objectives", index), f"must be {measures}, which is {said}, found {shown(name)}"
+    if measures != ACCURACY:
+        if config.chance is not None:
+            yield ("chance",), f"is for classes: {by} is one of a regression"
+        if config.pruning.rule != "none":
+            yield ("pruning", "rule"), f"must be none: {by} is one of a regression, whose trials report no accuracy"
+
+
+def _encoding_faults(trainer: str, dataset: DatasetSettings, encoding: EncodingSettings) -> Iterator[Fault]:
+    kind, where = DATASETS[dataset.name].kind, ("trainer", "encoding", "name")
+    is_recording = kind == "recordings"
+    if kind != "own" and is_recording != (encoding.name == "events"):
         needed = "events" if is_recording else "one for images: poisson, bernoulli, latency, ..."
-        yield ("trainer", "encoding", "name"), f"must be {needed}, as {dataset.name} is data of that kind"
+        yield where, f"must be {needed}, as {dataset.name} is data of that kind"
+    elif kind != "own" and encoding.name == "none":
+        yield where, f"must be one for images: poisson, bernoulli, latency, ..., as {dataset.name} has no spikes"
+    if encoding.name == "direct" and trainer == "stdp":
+        yield where, "must be one that makes spikes: those are what stdp learns from; direct shows the image itself"
+
+
+def _torch_faults(config: StudyConfig, trainer: TorchSettings) -> Iterator[Fault]:
+    if config.saturation:
+        yield ("saturation",), "is for networks of ours, whose refractory periods are known"
+    if trainer.layout == "BN" and trainer.encoding.name != "direct":
+        yield (
+            ("trainer", "layout"),
+            f"BN is without time and needs the encoding direct; the encoding {trainer.encoding.name} has steps",
+        )
+    for section, names in (("space", config.space), ("fixed", config.fixed)):
+        if "label_smoothing" in names and not loss_kind(trainer.loss).smooths:
+            smoothed = ", ".join(name for name, kind in LOSSES.items() if kind.smooths)
+            yield (section, "label_smoothing"), f"has no effect on the loss {trainer.loss}; it has on {smoothed}"
 
 
 def _unknown_names(config: StudyConfig, table: Mapping[str, Hyperparameter]) -> Iterator[Fault]:
@@ -206,15 +241,24 @@ def _unknown_names(config: StudyConfig, table: Mapping[str, Hyperparameter]) -> 
 
 
 def _neuron_faults(config: StudyConfig, table: Mapping[str, Hyperparameter]) -> Iterator[Fault]:
-    """Neurons that the library's engine has no blocks of."""
+    """Neurons that the library's engine has no blocks of, and hyperparameters that no neuron of the study has."""
     assert not isinstance(config.trainer, PythonSettings | TorchSettings)
-    if "neuron" not in table or config.trainer.engine == "fast":
+    if "neuron" not in table:
         return
     searched = config.space.get("neuron")
     fixed = config.fixed.get("neuron", table["neuron"].default)
-    for name in searched.choices if isinstance(searched, CategoricalParameter) else (fixed,):
-        if name in NEURONS and NEURONS[str(name)].library is None:
+    kinds = searched.choices if isinstance(searched, CategoricalParameter) else (fixed,)
+    known = {str(name): NEURONS[str(name)] for name in kinds if name in NEURONS}
+    for name, kind in known.items():
+        if config.trainer.engine == "library" and kind.library is None:
             yield ("trainer", "engine"), f"must be fast: the library has no neuron {name}"
+    of_some = {name for kind in NEURONS.values() for name in kind.takes}
+    of_these = {name for kind in known.values() for name in kind.takes}
+    if len(known) == len(kinds):
+        for section, names in (("fixed", config.fixed), ("space", config.space)):
+            for name in names:
+                if name in of_some - of_these:
+                    yield (section, name), f"is not a hyperparameter of the neuron {' or '.join(known)}"
 
 
 def _inexact_values(config: StudyConfig, table: Mapping[str, Hyperparameter]) -> Iterator[Fault]:
@@ -301,15 +345,16 @@ def _not_below(n_train: int, found: int | None) -> str:
 def _with_whole_baseline(config: StudyConfig) -> StudyConfig:
     """The configuration with a baseline of exactly what is searched, if nothing of its meaning changes by that.
 
-    What it lacks has the library's default in a network of ours; what it has and is held fixed at the same value needs
-    no mention. So a baseline need not be edited whenever the space is.
+    What it lacks has the library's default in a network of ours, if it exists beside the rest; what it has and is held
+    fixed at the same value needs no mention. So a baseline need not be edited whenever the space is.
     """
     if config.baseline is None:
         return config
     held: dict[str, ParamValue] = {}
     if not isinstance(config.trainer, PythonSettings):
         held = defaults(config.trainer.name, config.trainer.network)
-    known = {name: value for name, value in held.items() if name in config.space} | config.baseline.params
+    known = {name: value for name, value in held.items() if name in config.searched} | config.baseline.params
+    known = existing(conditions(config.searched), known) | config.baseline.params
     held |= config.fixed
     params = {name: value for name, value in known.items() if name in config.space or held.get(name) != value}
     ordered = {name: params[name] for name in [*config.space, *params] if name in params}
@@ -321,8 +366,9 @@ def _baseline_faults(config: StudyConfig) -> Iterator[Fault]:
     if config.baseline is None:
         return
     params, advice = config.baseline.params, "; --set baseline=null leaves the baseline out"
-    for name in config.space:
-        if name not in params:
+    searched, known = config.searched, needs(conditions(config.searched))
+    for name in searched:
+        if name not in params and exists(known[name], params):
             yield (
                 ("baseline", "params", name),
                 f"is missing: a baseline has a value for everything that is searched{advice}",
@@ -330,18 +376,9 @@ def _baseline_faults(config: StudyConfig) -> Iterator[Fault]:
     for name, value in params.items():
         if name in config.fixed:
             yield ("baseline", "params", name), f"is fixed at {shown(config.fixed[name])}, found {shown(value)}{advice}"
-        elif name not in config.space:
-            yield ("baseline", "params", name), f"is not searched{suggest(name, list(config.space))}"
-        elif reason := outside(config.space[name], value):
+        elif name not in searched:
+            yield ("baseline", "params", name), f"is not searched{suggest(name, list(searched))}"
+        elif reason := outside(searched[name], value):
             yield ("baseline", "params", name), f"{reason}, found {shown(value)}{advice}"
-
-
-def outside(parameter: Parameter, value: ParamValue) -> str | None:
-    """Why a value is not one of the searched ones, or None."""
-    if isinstance(parameter, CategoricalParameter):
-        return None if value in parameter.choices else f"one of {', '.join(map(str, parameter.choices))} is allowed"
-    if isinstance(value, str) or (isinstance(parameter, IntParameter) and not isinstance(value, int)):
-        return "an integer is needed" if isinstance(parameter, IntParameter) else "a number is needed"
-    if not parameter.low <= value <= parameter.high:
-        return f"must lie in its bounds {parameter.low:g} to {parameter.high:g}"
-    return None
+        elif not exists(known[name], params):
+            yield ("baseline", "params", name), f"does not exist here, {when_text(searched[name])}{advice}"

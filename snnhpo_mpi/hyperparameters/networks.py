@@ -68,7 +68,7 @@ DIEHL_COOK_DISTANCE: Mapping[str, Hyperparameter] = MappingProxyType(
     }
 )
 
-LEARNER = _table(
+_LEARNER = _table(
     {
         "epochs": (5, "passes over the training samples"),
         "batch_size": (32, "samples of a minibatch"),
@@ -113,10 +113,10 @@ _CONVOLUTIONS = _table(
     {},
 )
 
-CSNN: Mapping[str, Hyperparameter] = MappingProxyType({**LEARNER, **_CONVOLUTIONS, **_NEURONS})
+CSNN: Mapping[str, Hyperparameter] = MappingProxyType({**_LEARNER, **_CONVOLUTIONS, **_NEURONS})
 
 DENSE: Mapping[str, Hyperparameter] = MappingProxyType(
-    {**LEARNER, **_table({"hidden": (128, "neurons of the hidden layer")}, {}), **_NEURONS}
+    {**_LEARNER, **_table({"hidden": (128, "neurons of the hidden layer")}, {}), **_NEURONS}
 )
 
 NETWORKS: Mapping[str, Mapping[str, Mapping[str, Hyperparameter]]] = MappingProxyType(
@@ -138,14 +138,12 @@ LAYERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 
 def hyperparameters(trainer: str, network: str) -> Mapping[str, Hyperparameter]:
-    """The table of one network; of somebody's own, ``package.module:Class``, what the trainer itself takes.
+    """The table of one network; of ``trainer: torch`` what the trainer itself takes.
 
     Raises:
         KeyError: unknown trainer or network.
     """
-    if trainer == "torch":
-        return TORCH
-    return LEARNER if ":" in network else NETWORKS[trainer][network]
+    return TORCH if trainer == "torch" else NETWORKS[trainer][network]
 
 
 def defaults(trainer: str, network: str) -> dict[str, ParamValue]:

@@ -115,6 +115,7 @@ class Master:
         failures: Failures | None = None,
         prune: Callable[[Event], bool] = lambda event: False,
         finalists: Finalists | None = None,
+        as_told: Callable[[Outcome], Outcome] = lambda outcome: outcome,
     ) -> None:
         """Hand in the parts.
 
@@ -131,6 +132,7 @@ class Master:
                 stop; knows the events of earlier runs.
             finalists: what is trained again when the budget is spent, and knows the earlier runs' events; nothing by
                 default.
+            as_told: what the optimizer is told of an outcome that ``prune`` was given last.
         """
         self._clock = clock
         self._transport, self._proposer, self._record, self._settings = transport, proposer, record, settings
@@ -140,7 +142,7 @@ class Master:
         self._events: list[Event] = []
         self._held: tuple[int, bytes] | None = None  # a message for the next turn
         self._failures = Failures(None) if failures is None else failures
-        self._prune = prune
+        self._prune, self._as_told = prune, as_told
         self._finalists = Finalists() if finalists is None else finalists
         self._beat_s = min(settings.beat_s, settings.heartbeat_timeout_s / 4)
         self._stopping = Stopping(time_left, settings.stop_before_end_s, settings.closing_s, settings.time_is_budget)
@@ -331,7 +333,7 @@ class Master:
                 case Reported(interim, rank) if is_to_stop and self._roster[rank].running == event.number:
                     self._send(rank, Prune(interim.number, interim.position))
                 case Ended(outcome, seconds=seconds):
-                    self._proposer.post_tell(outcome, seconds, self._clock())
+                    self._proposer.post_tell(self._as_told(outcome), seconds, self._clock())
 
     def _replenish(self) -> None:
         """Keep proposals ahead: one for each idle worker that no waiting trial serves, and the pool."""

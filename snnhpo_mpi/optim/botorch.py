@@ -194,14 +194,18 @@ class _OfNative(AcquisitionFunction):  # type: ignore[misc]
 
 
 def _encoded(N: torch.Tensor, space: Space) -> torch.Tensor:
-    """``... x h`` -> ``... x d``."""
+    """``... x h`` -> ``... x d``; what does not exist in a row has its one value there, whatever the search tried."""
     parts = []
     for i, name in enumerate(space.names):
         width = space.columns[name].stop - space.columns[name].start
         one_hot = width > 1
         column = torch.nn.functional.one_hot(N[..., i].round().long(), width).to(N) if one_hot else N[..., i : i + 1]
         parts.append(column)
-    return torch.cat(parts, dim=-1)
+    X = torch.cat(parts, dim=-1)
+    if not space.needs:
+        return X
+    there = space.existing(X.detach().reshape(-1, space.dim).numpy()).reshape(X.shape)
+    return torch.where(torch.from_numpy(there), X, torch.from_numpy(space.absent))
 
 
 Values = dict[int, list[float]]

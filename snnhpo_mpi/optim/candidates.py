@@ -37,22 +37,29 @@ def perturbation_mask(r: int, h: int, rng: np.random.Generator) -> NDArray[np.bo
 
 
 def widened(space: Space, center: Array, lower: Array, upper: Array) -> tuple[Array, Array]:
-    """The box with room for at least the neighbouring value of each int; categoricals free."""
+    """The box with room for at least the neighbours of each int; categoricals and what the centre lacks are free."""
     lower, upper = lower.copy(), upper.copy()
     for column in space.integer_columns:
         below, above = space.int_room(column, float(center[column]))
         lower[column], upper[column] = min(lower[column], below), max(upper[column], above)
     for block in space.onehot_blocks:
         lower[list(block)], upper[list(block)] = 0.0, 1.0
-    return lower, upper
+    there = space.existing(center[None])[0]
+    return np.where(there, lower, 0.0), np.where(there, upper, 1.0)
 
 
 def draw_candidates(space: Space, center: Array, lower: Array, upper: Array, r: int, rng: np.random.Generator) -> Array:
-    """Candidates ``r x d`` of the box around ``center``; a perturbed categorical takes any choice."""
+    """Candidates ``r x d`` of the box around ``center``; a perturbed categorical takes any choice.
+
+    A hyperparameter that does not exist at the centre has no value to keep there: it takes any where it comes to exist.
+    """
     lower, upper = widened(space, center, lower, upper)
     points = lower + (upper - lower) * sobol_points(r, space.dim, rng)
-    mask = perturbation_mask(r, len(space.names), rng)[:, column_groups(space)]
-    return space.snap(np.where(mask, points, center))
+    groups = column_groups(space)
+    there = np.array([space.exists(name, center[None])[0] for name in space.names])
+    moved = np.ones((r, len(there)), dtype=np.bool_)
+    moved[:, there] = perturbation_mask(r, int(there.sum()), rng)
+    return space.snap(np.where(moved[:, groups], points, center))
 
 
 def first_unseen(X: Array, seen: Collection[bytes]) -> Array | None:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.extras import absent
 from snnhpo_mpi.interfaces import Acquisition, Surrogate
 from snnhpo_mpi.optim import fast
 from snnhpo_mpi.optim.acquisition.table import ACQUISITIONS
@@ -71,5 +72,7 @@ def engine_of(settings: ScboSettings) -> Engine:
         try:
             from snnhpo_mpi.optim import botorch
         except ModuleNotFoundError as error:
-            raise ConfigError(f"engine: library needs {error.name}: pip install botorch") from error
+            if (reason := absent(error, "engine: library")) is None:
+                raise
+            raise ConfigError(reason) from error
     return botorch

@@ -35,6 +35,7 @@ class Told:
         failed: ``n``.
         seconds: ``n``, what each cost its worker [s]; NaN where nobody measured that.
         settings: how they are compared and shown to the models.
+        predicted: ``n``, whether Y is not measured but what a pruned trial would have had; None: all are measured.
     """
 
     X: Array
@@ -43,6 +44,7 @@ class Told:
     failed: Mask
     seconds: Array
     settings: OutputSettings = DEFAULTS.outputs
+    predicted: Mask | None = None
 
     def __len__(self) -> int:
         return len(self.Y)
@@ -56,7 +58,9 @@ class Told:
         return self._some(rows)
 
     def _some(self, rows: slice | NDArray[np.intp]) -> Told:
-        return Told(self.X[rows], self.Y[rows], self.C[rows], self.failed[rows], self.seconds[rows], self.settings)
+        predicted = None if self.predicted is None else self.predicted[rows]
+        answers = self.X[rows], self.Y[rows], self.C[rows], self.failed[rows], self.seconds[rows]
+        return Told(*answers, self.settings, predicted)
 
     @property
     def y(self) -> Array:
@@ -65,7 +69,7 @@ class Told:
 
     @property
     def scored(self) -> Mask:
-        """``n``: trained to the end and scored."""
+        """``n``: trained to the end and scored, or stopped with a prediction of the score."""
         return np.asarray(~np.isnan(self.Y).any(axis=1), dtype=np.bool_)
 
     @property
@@ -76,8 +80,9 @@ class Told:
 
     @property
     def feasible(self) -> Mask:
-        """``n``: scored with every constraint <= 0."""
-        return self.scored & (self.violation <= 0.0)
+        """``n``: trained to the end and scored, with every constraint <= 0."""
+        measured = self.scored if self.predicted is None else self.scored & ~self.predicted
+        return measured & (self.violation <= 0.0)
 
     @property
     def flat(self) -> bool:
@@ -102,7 +107,8 @@ def admit(outcome: Outcome, n_constraints: int, n_objectives: int = 1) -> tuple[
     * stopped: its constraints, and no objective. The running training accuracy of a silent network is another quantity
       than a held-out score, and lies near chance by construction; as an objective it would draw a cliff into a model
       that the constraints' models have already drawn, and make it blind to what lies behind.
-    * pruned: the same. What it had shown when it could not win any more is no score of a whole training.
+    * pruned: its constraints, and the prediction of its score where there is one. What it had shown when it could not
+      win any more is no score of a whole training.
     * failed: only the fact, which a model of its own sees (see ``failure_labels``).
     """
     unknown, nothing = np.full(n_objectives, math.nan), np.full(n_constraints, math.nan)
@@ -110,6 +116,8 @@ def admit(outcome: Outcome, n_constraints: int, n_objectives: int = 1) -> tuple[
     match outcome.state:
         case State.COMPLETED:
             objectives = _finite(tuple(outcome.objectives.values()), n_objectives)
+        case State.PRUNED if outcome.predicted is not None and n_objectives == 1:
+            objectives = _finite((outcome.predicted,), 1)
         case State.STOPPED | State.PRUNED:
             objectives = unknown
         case _:
@@ -159,6 +167,7 @@ class Observations:
             np.empty(16, dtype=np.bool_),
             np.empty(16),
             settings,
+            np.zeros(16, dtype=np.bool_),
         )
 
     @property
@@ -183,5 +192,7 @@ class Observations:
         objectives, constraints, failed = admit(outcome, rows.C.shape[1], rows.Y.shape[1])
         rows.X[n], rows.Y[n], rows.C[n] = trial.x, objectives, constraints
         rows.failed[n], rows.seconds[n] = failed, seconds
+        assert rows.predicted is not None
+        rows.predicted[n] = outcome.state is State.PRUNED and not np.isnan(objectives).any()
         self._n += 1
         return trial

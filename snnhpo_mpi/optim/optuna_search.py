@@ -8,6 +8,8 @@ Both see constraints and what is pending as Optuna has them:
 * pruned: pruned, with its score as an intermediate value. The Gaussian process ignores it.
 * failed or lost: failed, which both ignore.
 
+A hyperparameter that does not exist in a trial has one value in Optuna's study, as in the models of ours.
+
 Every ask has a sampler of its own, seeded by the study's seed and the trial's number, and what it proposes is put into
 Optuna's study by ``adopt``, as a resume does: so a resumed search asks the same. Only the Gaussian process loses
 something, the hyperparameters of the fit before as a start for the next.
@@ -22,6 +24,7 @@ import math
 from typing import Any
 
 from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.extras import require
 from snnhpo_mpi.optim.observations import admit
 from snnhpo_mpi.optim.single_thread import single_threaded
 from snnhpo_mpi.optim.sobol import generator
@@ -43,13 +46,14 @@ def optuna_library(name: str, key: str = "optimizer.name") -> Any:
     Raises:
         ConfigError: it is not installed, or too old.
     """
-    needed = f"{key}: {name} needs the package optuna, version {VERSION} or newer"
-    try:
-        import optuna
-    except ImportError:
-        raise ConfigError(f"{needed}, which is not installed: pip install 'snnhpo_mpi[optuna]'") from None
+    require("optuna", f"{key}: {name}")
+    import optuna
+
     if int(optuna.__version__.split(".")[0]) < VERSION:
-        raise ConfigError(f"{needed}, found {optuna.__version__}: pip install 'snnhpo_mpi[optuna]'")
+        raise ConfigError(
+            f"{key}: {name} needs the package optuna, version {VERSION} or newer, found {optuna.__version__}: "
+            "pip install 'snnhpo_mpi[optuna]'"
+        )
     return optuna
 
 
@@ -156,7 +160,7 @@ class OptunaSearch:
         return params
 
     def _inner(self, params: Params) -> dict[str, ParamValue]:
-        return {name: self._mirrored(name, params[name]) for name in self._space.names}
+        return {name: self._mirrored(name, value) for name, value in self._space.filled(params).items()}
 
     def _mirrored(self, name: str, value: ParamValue) -> ParamValue:
         """A value as Optuna has it, and back: a ``reverse_log`` axis is a logarithmic one of low + high - value."""

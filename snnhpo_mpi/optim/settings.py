@@ -1,4 +1,4 @@
-"""Every choice of the SCBO optimizer, with the values that measured best (results/reference/optimizer.md).
+"""Every choice of the SCBO optimizer, with the values that measured best (results/reference/optimizer_ablations.md).
 
 A setting has a dotted name, such as ``region.length_init``: ``bench optimizer --setting NAME=VALUE`` changes one.
 Guards of floating-point arithmetic, keys of random generators and limits of libraries are no choices: they stay

@@ -41,6 +41,8 @@ class PruningSettings:
         spare: share of trials that finish whatever they report, so that what is learnt of gains stays honest.
         first: so many trials finish first, and so many must have finished at a position before it decides.
         chance: of ``gain``: a trial stops if its chance is smaller than this, times the share of it that remains.
+        earliest: of ``gain``: share of a training of known length before which nothing is decided. The optimizer learns
+            little from a trial that was stopped earlier, though it could not win.
         n_best: of ``gain``: place among the best final scores that a trial must reach at its end.
         n_nearest: of ``gain``: finished trials with the nearest predictions, whose errors are the spread.
         n_fitted: of ``gain``: finished trials that count most in the fit, or a third of all if those are more.
@@ -52,6 +54,7 @@ class PruningSettings:
     spare: float = 0.05
     first: int = 12
     chance: float = 0.13
+    earliest: float = 0.5
     n_best: int = 10
     n_nearest: int = 25
     n_fitted: int = 30
@@ -70,6 +73,7 @@ class LearningCurves:
         self._lengths: Rows = np.zeros(64, dtype=np.int64)
         self._ends: Array = np.full(64, -np.inf)
         self._finals: Array = np.full(64, np.nan)
+        self._planned: Array = np.full(64, np.nan)
 
     def add(self, event: Interim | Outcome) -> None:
         """Take in the next report or outcome.
@@ -81,7 +85,7 @@ class LearningCurves:
         match event:
             case Interim():
                 if _usable(event.score):
-                    self._report(event.number, event.position, float(event.score or 0.0))
+                    self._report(event.number, event.position, float(event.score or 0.0), event.n_planned)
             case Outcome():
                 row = self._row(event.number)
                 if event.feasible and _usable(event.objective):
@@ -104,6 +108,11 @@ class LearningCurves:
     def finals_of(self, rows: Rows) -> tuple[Array, Array]:
         """Final scores and latest positions of rows."""
         return self._finals[rows], self._ends[rows]
+
+    def planned(self, rows: Rows) -> Array:
+        """Positions at which rows end, as they said; NaN of those who did not."""
+        found: Array = self._planned[rows]
+        return found
 
     def of(self, number: int) -> tuple[Array, Array]:
         """Positions and scores that a trial has reported."""
@@ -152,10 +161,12 @@ class LearningCurves:
             self._lengths = np.pad(self._lengths, (0, row))
             self._ends = np.pad(self._ends, (0, row), constant_values=-np.inf)
             self._finals = np.pad(self._finals, (0, row), constant_values=np.nan)
+            self._planned = np.pad(self._planned, (0, row), constant_values=np.nan)
         return row
 
-    def _report(self, number: int, position: float, score: float) -> None:
+    def _report(self, number: int, position: float, score: float, n_planned: int | None) -> None:
         row = self._row(number)
+        self._planned[row] = np.nan if n_planned is None else n_planned
         at = self._lengths[row]
         if position <= self._ends[row]:
             return  # a second time
@@ -213,26 +224,52 @@ def stops(curves: LearningCurves, report: Interim, settings: PruningSettings) ->
 def gain(curves: LearningCurves, number: int, position: float, score: float, settings: PruningSettings) -> bool:
     """The chance that the trial ends as well as the bar is small, by what finished trials gained from here on.
 
-    The final score is predicted by a linear model of the remaining gain given score and slope, fitted to the finished
-    trials by their nearness in score; its spread is that of the finished trials with the nearest predictions. A trial
-    that is nearly paid for needs a smaller chance, and a lower bar: near-duplicates of the best are wanted where scores
-    have noise.
+    A trial that is nearly paid for needs a smaller chance, and a lower bar: near-duplicates of the best are wanted
+    where scores have noise.
     """
+    final = final_score(curves, number, settings)
+    if final is None or (math.isfinite(curves.planned(curves.row(number))[0]) and final.progress < settings.earliest):
+        return False
+    bar = _bar(curves.finals, final.progress, settings)
+    chance = settings.chance * max(LEAST_REMAINING, 1.0 - final.progress)
+    return score < bar and final.mean + final.spread * NormalDist().inv_cdf(1.0 - chance) < bar
+
+
+@dataclass(frozen=True, slots=True)
+class FinalScore:
+    """What a trial would reach: mean and standard deviation, and the share of its training that is behind it."""
+
+    mean: float
+    spread: float
+    progress: float
+
+
+def final_score(curves: LearningCurves, number: int, settings: PruningSettings) -> FinalScore | None:
+    """The final score of a trial by its reports until now; None where too few finished trials came so far.
+
+    A linear model of the remaining gain given score, slope and, where it is known, the length of the training, fitted
+    to the finished trials by their nearness in score; the spread is that of the finished trials with the nearest
+    predictions.
+    """
+    positions, scores = curves.of(number)
+    if not len(positions):
+        return None
+    position, row = float(positions[-1]), curves.row(number)
     rows = curves.finished_beyond(position)
-    features = curves.at(position, rows)  # n x 3
-    known = np.isfinite(features[:, 0])
-    if np.count_nonzero(known) < settings.first:
-        return False
-    finals, ends = (values[known] for values in curves.finals_of(rows))
-    usual_end = float(np.mean(ends))
+    rows = rows[np.isfinite(curves.at(position, rows)[:, 0])]
+    if len(rows) < settings.first:
+        return None
+    finals, ends = curves.finals_of(rows)
+    features = curves.at(position, rows)
+    away = features - curves.at(position, row)
+    planned = curves.planned(row)[0]
+    if np.isfinite(planned):
+        lengths = curves.planned(rows)
+        away = np.column_stack([away, np.log(np.where(np.isfinite(lengths), lengths, planned) / planned)])
+    usual_end = planned if np.isfinite(planned) else float(np.mean(ends))
     progress = min(1.0, position / usual_end) if usual_end > 0.0 else 1.0
-    bar = _bar(curves.finals, progress, settings)
-    if score >= bar:
-        return False
-    features = features[known]
-    mean, spread = _gain_ahead(features - curves.at(position, curves.row(number)), finals - features[:, 0], settings)
-    chance = settings.chance * max(LEAST_REMAINING, 1.0 - progress)
-    return score + mean + spread * NormalDist().inv_cdf(1.0 - chance) < bar
+    mean, spread = _gain_ahead(away, finals - features[:, 0], settings)
+    return FinalScore(float(scores[-1]) + mean, spread, progress)
 
 
 def _bar(finals: Array, progress: float, settings: PruningSettings) -> float:

@@ -2,7 +2,7 @@
 
 The SCBO paper (Eriksson & Poloczek, AISTATS 2021, section 3) has a Gaussian copula on the objective, which forgets how
 far values are apart, and bilog on constraints, whose tails can outweigh the neighbourhood of the boundary. These maps
-measured better (results/reference/optimizer.md).
+measured better (results/reference/optimizer_ablations.md).
 
 Notation
     n values      y  n  objective, larger is better      c  n  one constraint, feasible iff <= 0

@@ -15,7 +15,8 @@ A journal that somebody edits, replaces, cuts or deletes during a run is put bac
 in the place of one of the files is kept under another name.
 
 ``study.h5`` (schema 2; n trials in the order asked, d encoded columns, m constraints, r reports, q repeats, e events;
-times in Unix seconds; absent: NaN, -1 or empty; each column has attributes ``description`` and, if known, ``units``)::
+times in Unix seconds; absent: NaN, -1 or empty, of an int hyperparameter that does not exist in the trial -2^63; each
+column has attributes ``description`` and, if known, ``units``)::
 
     attributes                      schema, study_id, name, created, config_text, resolved_config (JSON),
                                     objective_names and constraint_names (JSON), hosts (JSON), journal_bytes, versions

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from snnhpo_mpi.hyperparameters.networks import hyperparameters
-from snnhpo_mpi.record.table import PARAMS
+from snnhpo_mpi.record.table import NO_INT, PARAMS
 
 _UNIX = "s since 1970-01-01 00:00:00 UTC"
 # Place -> unit, meaning.
@@ -32,6 +32,7 @@ _COLUMNS = {
     "reports/position": ("samples", "training samples seen by then, over all epochs"),
     "reports/score": ("1", "what the trial reached by then, larger is better"),
     "reports/n_scored": ("samples", "samples that the score was measured on; -1 if nobody knows"),
+    "reports/n_planned": ("samples", "training samples if the trial runs to its end; -1 if nobody knows"),
     "reports/seconds": ("s", "spent on the trial by then, by the worker's own clock"),
     "repeats/number": ("1", "number of the trial whose configuration was trained again"),
     "repeats/seed": ("1", "seeds everything random in the training"),
@@ -86,7 +87,18 @@ def attributes(name: str, config: Mapping[str, Any]) -> dict[str, str]:
         config: resolved settings of the study, as far as they are known.
     """
     unit, text = _COLUMNS.get(name) or _of_network(name, config) or _of_group(name)
+    if name.startswith(PARAMS) and (parameter := (config.get("space") or {}).get(name.removeprefix(PARAMS), {})):
+        text += _where_absent(parameter)
     return {"description": text} | ({} if unit is None else {"units": unit})
+
+
+def _where_absent(parameter: Mapping[str, Any]) -> str:
+    """Where a hyperparameter exists, and what its column holds elsewhere; nothing of one that always does."""
+    if not parameter.get("when"):
+        return ""
+    each = [f"{other} is {' or '.join(map(str, values))}" for other, values in parameter["when"].items()]
+    absent = {"int": NO_INT, "float": "NaN"}.get(parameter["type"], -1)
+    return f"; exists only when {' and '.join(each)}, else {absent}"
 
 
 def _of_network(name: str, config: Mapping[str, Any]) -> tuple[str | None, str] | None:

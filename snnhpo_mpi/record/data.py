@@ -15,6 +15,7 @@ from typing_extensions import TypedDict
 
 from snnhpo_mpi import codec
 from snnhpo_mpi.errors import RecordError, refusal
+from snnhpo_mpi.extras import require
 from snnhpo_mpi.record import recovery, snapshot
 from snnhpo_mpi.record.entries import Proposed
 from snnhpo_mpi.record.lock import is_live
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LIVE_FILE = "live.json"
-REPORTS = ("number", "position", "score", "n_scored", "seconds")  # columns that each report has
+REPORTS = ("number", "position", "score", "n_scored", "n_planned", "seconds")  # columns that each report has
 Floats = NDArray[np.float64]
 
 log = logging.getLogger(__name__)
@@ -81,12 +82,15 @@ class StudyData:
         constraints: ``n x m``.
         asked_at, started_at, ended_at: n, by the clock of rank 0.
         seconds: n, the worker's own measure.
-        params: hyperparameter -> n values, of the type that was evaluated (a categorical's column is of objects).
+        params: hyperparameter -> n values, of the type that was evaluated: a column of objects where they are choices,
+            or integers of a hyperparameter that does not always exist. Where it does not, the value is NaN, among
+            objects None; a hyperparameter that no trial had yet is left out.
         choices: categorical -> its choices, as configured, and whatever else was evaluated.
         metrics: name -> n.
         optimizer: diagnostic at the time of asking -> n, or n rows.
         reports: interim results of the trials in the order of their arrival, as columns of the group ``/reports``:
-            ``number``, ``position``, ``score``, ``n_scored``, ``seconds``, ``silent_rate/<layer>``, ``spikes/<layer>``.
+            ``number``, ``position``, ``score``, ``n_scored``, ``n_planned``, ``seconds``, ``silent_rate/<layer>``,
+            ``spikes/<layer>``.
         repeated: further trainings of configurations, in the order of their arrival.
         progress: rank -> the latest news of its trial, while a run is going on.
         workers: rank -> where it is.
@@ -170,7 +174,7 @@ class StudyData:
     def trial(self, row: int) -> Trial:
         """The trial in a row (rows are numbers unless numbers were left out)."""
         values = {name: _python(column[row]) for name, column in self.params.items()}
-        params = {name: value for name, value in values.items() if value is not None}
+        params = {name: value for name, value in values.items() if value is not None and value == value}  # NaN is not
         return Trial(int(self.number[row]), params, int(self.seed[row]))
 
     def unfinished(self) -> list[Trial]:
@@ -218,7 +222,11 @@ class StudyData:
         return dict(sorted((stored | self._extras.errors).items()))
 
     def frame(self) -> pd.DataFrame:
-        """A row a trial, a column a quantity: ``objective_*``, ``constraint_*``, ``params_*``, ``metrics_*``, ..."""
+        """A row a trial, a column a quantity: ``objective_*``, ``constraint_*``, ``params_*``, ``metrics_*``, ...
+
+        Where a hyperparameter does not exist, its cell is missing, among integers of the type ``Int64`` too.
+        """
+        require("pandas", "frame()")
         import pandas as pd
 
         names = ["number", "state", "rank", "seed", "objective", "n_scored"]
@@ -226,7 +234,9 @@ class StudyData:
         columns: dict[str, Any] = {name: getattr(self, name) for name in names}
         columns |= {f"objective_{name}": values for name, values in self.objectives.items()}
         columns |= {f"constraint_{name}": self.constraints[:, j] for j, name in enumerate(self.constraint_names)}
-        columns |= {f"params_{name}": values for name, values in self.params.items()}
+        for name, values in self.params.items():
+            is_whole = values.dtype.kind == "O" and name not in self.choices
+            columns[f"params_{name}"] = pd.array(values, dtype="Int64") if is_whole else values
         columns |= {f"metrics_{name}": values for name, values in self.metrics.items()}
         return pd.DataFrame(columns)
 
@@ -327,8 +337,9 @@ def _params(table: Table, config: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
     order = list(config.get("space") or ())
     recorded.sort(key=lambda name: (order.index(name) if name in order else len(order), name))
     values: dict[str, NDArray[Any]] = {name: table.columns[f"{PARAMS}{name}"] for name in recorded}
-    for name in recorded:
-        if name in table.choices:
+    for name, column in values.items():
+        is_conditional = bool((config.get("space") or {}).get(name, {}).get("when"))
+        if name in table.choices or (is_conditional and column.dtype.kind == "i"):
             values[name] = np.empty(table.n_trials, dtype=object)
             values[name][:] = [table.param(name, row) for row in range(table.n_trials)]
     return values

@@ -108,7 +108,7 @@ def to_json(entry: Entry) -> dict[str, Any]:
             return {"kind": "repeated", **_members(entry.repeat), **arrival}
         case Ended():
             outcome = _members(entry.outcome) | {"error": _shortened(entry.outcome.error)}
-            del outcome["notes"]
+            del outcome["notes"], outcome["predicted"]
             return {"kind": "ended", **outcome, "rank": entry.rank, "at": entry.at, "seconds": entry.seconds}
         case _:
             assert_never(entry)

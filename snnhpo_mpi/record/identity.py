@@ -98,7 +98,7 @@ def check_same_study(
     began = table.sessions[-1].began
     new = _with_retraining(config, retraining)
     old = completed(_with_retraining(began.config, retraining_of(began.retraining, began.config)))
-    rows = (*(OWN_FUNCTION if new["trainer"]["name"] == "python" else ()), *CHANGES)
+    rows = (*_of_conditions(old), *(OWN_FUNCTION if new["trainer"]["name"] == "python" else ()), *CHANGES)
     changes = {key: _kind(key, old, rows) for key in _changed_keys(old, new)}
     if refused := [key for key, (kind, _) in changes.items() if kind is Change.REFUSED]:
         raise _refusal(folder, _diff(old, new, refused), [changes[key][1] for key in refused])
@@ -114,6 +114,13 @@ def check_same_study(
             "undo the change, begin another study, or accept it with --accept-config"
         )
     return f"the configuration changed since the last run:\n{diff}"
+
+
+def _of_conditions(config: Mapping[str, Any]) -> Iterator[tuple[str, Change, str]]:
+    """Fixed values that decide which hyperparameters are searched."""
+    for name, parameter in config["space"].items():
+        for other in parameter.get("when", ()):
+            yield f"fixed.{other}", Change.REFUSED, f"whether {name} is searched follows from it"
 
 
 def _refusal(folder: Path, diff: str, reasons: Sequence[str]) -> RecordError:

@@ -68,6 +68,7 @@ def _interim(table: Table, row: int) -> Interim:
         n_scored=_count(table, "reports/n_scored", row),
         silent_rate=_present(table, SILENT, row),
         spikes=_present(table, SPIKES, row),
+        n_planned=_count(table, "reports/n_planned", row),
     )
 
 

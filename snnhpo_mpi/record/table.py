@@ -6,8 +6,9 @@ Notation
 
 Columns are named by their place in ``study.h5``: ``trials/*`` and ``optimizer/*`` have n rows, ``events/*`` e rows,
 ``reports/*`` and ``repeats/*`` one for each report and repeat.
-What is absent is NaN in a column of floats, -1 in one of integers, empty in one of text. A choice is kept as its
-position among the choices of its hyperparameter, because two choices may have the same text (``1`` and ``"1"``).
+What is absent is NaN in a column of floats, -1 in one of integers, empty in one of text; in one of the integers that a
+hyperparameter may have, which -1 can be, it is ``NO_INT``. A choice is kept as its position among the choices of its
+hyperparameter, because two choices may have the same text (``1`` and ``"1"``).
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from snnhpo_mpi.trial import Curve, Ended, Interim, ParamValue, Repeated, Report
 Column = NDArray[Any]
 PARAMS, OBJECTIVES, METRICS = "trials/params/", "trials/objectives/", "trials/metrics/"
 SILENT, SPIKES = "reports/silent_rate/", "reports/spikes/"
+NO_INT = -(2**63)  # the smallest that an integer of HDF5 can have: no hyperparameter is as small
 PENDING, RUNNING = "asked", "running"  # states of a trial that has not ended
 
 
@@ -94,7 +96,7 @@ class Table:
         value = self.columns[f"{PARAMS}{name}"][row].item()
         if name in self.choices:
             return self.choices[name][value] if value >= 0 else None
-        return None if isinstance(value, float) and np.isnan(value) else value
+        return None if value == NO_INT or (isinstance(value, float) and np.isnan(value)) else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,7 @@ _FIXED = {
     "reports/number": _INT,
     "reports/position": _INT,
     "reports/n_scored": _INT,
+    "reports/n_planned": _INT,
     "repeats/number": _INT,
     "repeats/seed": _INT,
     "repeats/n_scored": _INT,
@@ -150,11 +153,11 @@ class _Growing:
         self._base = table
         self._used = {group: table.n_rows(group) for group in more}
         self._size = {group: self._used[group] + n for group, n in more.items()}
+        self._numbers = _numbers(table.sessions[-1].began.config) if table.sessions else {}
         self._columns = {name: self._longer(name, column) for name, column in table.columns.items()}
         self._row = dict(table.row)
         self._sessions = list(table.sessions)
         self._workers = list(table.workers)
-        self._numbers = _numbers(table.sessions[-1].began.config) if table.sessions else {}
         self._positions = {name: {_key(one): i for i, one in enumerate(of)} for name, of in table.choices.items()}
 
     def table(self) -> Table:
@@ -253,7 +256,7 @@ class _Growing:
     def _reported(self, interim: Interim) -> None:
         layers = {f"silent_rate/{layer}": rate for layer, rate in interim.silent_rate.items()}
         layers |= {f"spikes/{layer}": mean for layer, mean in interim.spikes.items()}
-        names = ("number", "position", "seconds", "score", "n_scored")
+        names = ("number", "position", "seconds", "score", "n_scored", "n_planned")
         self._add_row("reports", {name: getattr(interim, name) for name in names} | layers)
 
     def _add_row(self, group: str, values: Mapping[str, object]) -> None:
@@ -276,7 +279,7 @@ class _Growing:
         item = np.asarray(value.encode() if isinstance(value, str) else value)
         if column is None:
             dtype = _FIXED.get(name) or (item.dtype if _keeps_type(name, item.dtype) else _FLOAT)
-            column = self._columns[name] = _absent((self._length(name), *item.shape), dtype)
+            column = self._columns[name] = _absent((self._length(name), *item.shape), dtype, self._no_int(name))
         elif item.ndim >= column.ndim or item.size > column[0].size or not _holds(column.dtype, item.dtype):
             column = self._columns[name] = _widened(column, item)
         if column.ndim == 2:
@@ -287,8 +290,12 @@ class _Growing:
     def _length(self, name: str) -> int:
         return self._size[_group(name)]
 
+    def _no_int(self, name: str) -> int:
+        """What stands for an absent integer: of a choice, as of all but hyperparameters, no position."""
+        return NO_INT if name.startswith(PARAMS) and name.removeprefix(PARAMS) in self._numbers else -1
+
     def _longer(self, name: str, column: Column) -> Column:
-        longer = _absent((self._length(name), *column.shape[1:]), column.dtype)
+        longer = _absent((self._length(name), *column.shape[1:]), column.dtype, self._no_int(name))
         longer[: len(column)] = column
         return longer
 
@@ -299,8 +306,8 @@ def _group(name: str) -> str:
     return "trials" if group == "optimizer" else group
 
 
-def _absent(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Column:
-    fill: Any = {"f": np.nan, "i": -1}.get(dtype.kind, b"")
+def _absent(shape: tuple[int, ...], dtype: np.dtype[Any], no_int: int = -1) -> Column:
+    fill: Any = {"f": np.nan, "i": no_int}.get(dtype.kind, b"")
     return np.full(shape, fill, dtype)
 
 

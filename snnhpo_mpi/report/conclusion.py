@@ -58,9 +58,12 @@ def of_search(summary: Summary, folder: Path, retrained: Sequence[StudyData] = (
     if summary.baseline is not None:
         lines.append(f"beside   {beside(summary, summary.baseline)}")
     if summary.silent_share is not None:
-        early = "stopping and pruning networks" if summary.pruned else "stopping them early"
-        saved = f"; {early} saved {duration(summary.saved_seconds)} of training" if summary.saved_seconds else ""
-        lines.append(f"{summary.stopped_as:8} {percent(summary.silent_share)} of the networks{saved}")
+        saved = f"; stopping them early saved {duration(summary.saved_seconds)} of training"
+        share = f"{percent(summary.silent_share)} of the networks"
+        lines.append(f"{summary.stopped_as:8} {share}{saved if summary.saved_seconds else ''}")
+    if summary.pruned:
+        saved = f"; that saved {duration(summary.pruned_seconds)} of training" if summary.pruned_seconds else ""
+        lines.append(f"pruned   {summary.pruned} of {summary.ended} trials, which could not win{saved}")
     if summary.busy_share is not None:
         lines.append(f"workers  busy {busy(summary)}")
     return "\n".join(lines)

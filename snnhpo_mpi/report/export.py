@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,7 +13,7 @@ import numpy as np
 
 from snnhpo_mpi.analysis.repeats import candidate_of, is_retraining
 from snnhpo_mpi.analysis.summary import objective_name, reason
-from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.extras import require
 from snnhpo_mpi.host.atomic_write import atomic_write
 from snnhpo_mpi.record import StudyData
 from snnhpo_mpi.trial import ParamValue, State
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 _MISSING = ("", "na", "n/a", "nan", "-nan", "null", "none")  # as pandas and R read it in a CSV, in any case
-NEEDS = {"csv": (), "parquet": ("pyarrow",), "optuna": ("optuna",)}
+NEEDS = {"csv": ("pandas",), "parquet": ("pandas", "pyarrow"), "optuna": ("optuna",)}
 
 
 def export(data: StudyData, folder: Path, formats: Sequence[str]) -> list[Path]:
@@ -36,8 +35,8 @@ def export(data: StudyData, folder: Path, formats: Sequence[str]) -> list[Path]:
         OSError: the disk is full or gone; files that were there are untouched.
     """
     for name in formats:
-        if missing := [package for package in NEEDS[name] if importlib.util.find_spec(package) is None]:
-            raise ConfigError(f"--format {name} needs the package {missing[0]}: pip install 'snnhpo_mpi[export]'")
+        for package in NEEDS[name]:
+            require(package, f"--format {name}")
     folder.mkdir(parents=True, exist_ok=True)
     writers: dict[str, tuple[str, Callable[[StudyData, Path], None]]] = {
         "csv": ("trials.csv", _write_csv),
@@ -139,6 +138,7 @@ def _frozen(data: StudyData, row: int, distributions: Mapping[str, BaseDistribut
     early = dict.fromkeys((State.STOPPED.value, State.PRUNED.value), TrialState.PRUNED)
     states = {State.COMPLETED.value: TrialState.COMPLETE, **early}
     number, objective = int(data.number[row]), float(data.objective[row])
+    params = {name: value for name, value in data.trial(row).params.items() if name in distributions}
     named = zip(data.constraint_names, data.constraints[row].tolist(), strict=True)
     constraints = [(name, value) for name, value in named if not np.isnan(value)]
     return FrozenTrial(
@@ -148,8 +148,8 @@ def _frozen(data: StudyData, row: int, distributions: Mapping[str, BaseDistribut
         value=None if np.isnan(objective) else objective,
         datetime_start=_moment(float(data.started_at[row])) or _moment(float(data.ended_at[row])),
         datetime_complete=_moment(float(data.ended_at[row])),
-        params={name: value for name, value in data.trial(row).params.items() if name in distributions},
-        distributions=dict(distributions),
+        params=params,
+        distributions={name: distributions[name] for name in params},
         user_attrs=_attributes(data, row, constraints),
         system_attrs={"constraints": [value for _, value in constraints]} if constraints else {},
         intermediate_values=_intermediate(data, number),

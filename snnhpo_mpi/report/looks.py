@@ -36,7 +36,8 @@ BASELINE = "#009E73"
 CROWD = 500
 PAPER = "#F4F8FB"  # where there is nothing; dark on a dark page
 SERIES = (FEASIBLE.colour, STOPPED.colour, BASELINE)  # of layers and the like
-_OF_KIND = {look.name: look for look in (FEASIBLE, INFEASIBLE, STOPPED, PRUNED, FAILED, RUNNING)}
+ALL = (FEASIBLE, INFEASIBLE, STOPPED, PRUNED, FAILED, RUNNING)
+_OF_KIND = {look.name: look for look in ALL}
 UNSCORED = (STOPPED, PRUNED)  # drawn as ticks, since there is no score to draw
 
 

@@ -37,6 +37,7 @@ SECTIONS = {  # key -> title, and whether its figures are small
     "candidates": ("The candidates", False),
     "search": ("The search", False),
     "stopping": ("Networks stopped early", False),
+    "curves": ("Learning curves", False),
     "constraints": ("Constraints", False),
     "metrics": ("Metrics", False),
     "best": ("The best network", False),
@@ -139,7 +140,9 @@ class ParameterRow:
     """A hyperparameter of the best network.
 
     Attributes:
-        position, beside: of the best and of the baseline in the range, in percent; None for a choice.
+        position, beside: of the best and of the baseline in the range, in percent; None for a choice, and where the
+            hyperparameter does not exist.
+        is_range: of a number.
     """
 
     name: str
@@ -149,6 +152,7 @@ class ParameterRow:
     high: str
     position: float | None = None
     beside: float | None = None
+    is_range: bool = False
 
 
 def _sections(data: StudyData, computed: Sequence[Computed]) -> list[Section]:
@@ -213,7 +217,8 @@ def _tiles(data: StudyData, summary: Summary) -> list[Tile]:
             Tile(rough_duration(summary.saved_seconds), "of training saved", "by stopping networks early"),
         ]
     if summary.pruned:
-        tiles.append(Tile(str(summary.pruned), "pruned", "networks that could not win"))
+        saved = f"; {rough_duration(summary.pruned_seconds)} of training saved" if summary.pruned_seconds else ""
+        tiles.append(Tile(str(summary.pruned), "pruned", f"trials that could not win{saved}"))
     return [*tiles, _busy_tile(summary), Tile(rough_duration(summary.seconds), "of search", f"{summary.state}{left}")]
 
 
@@ -243,7 +248,7 @@ def _candidates(found: Sequence[Repeats]) -> list[list[str]]:
     """Hyperparameters of each candidate of a retraining: the head of a table, then a row a hyperparameter."""
     if not found:
         return []
-    names = list(found[0].params)
+    names = dict.fromkeys(name for one in found for name in one.params)
     return [
         ["name", *(f"trial {one.number}" for one in found)],
         *([name, *(figure(one.params.get(name)) for one in found)] for name in names),
@@ -257,13 +262,17 @@ def _parameters(data: StudyData, summary: Summary) -> list[ParameterRow]:
     beside: Mapping[str, Any] = summary.baseline.params if summary.baseline else {}
     rows = []
     for axis in axes(data):
-        best, other = figure(summary.best.params[axis.name]), figure(beside.get(axis.name))
+        best, other = figure(summary.best.params.get(axis.name)), figure(beside.get(axis.name))
+        if axis.name not in {**summary.best.params, **beside}:  # it exists for neither
+            continue
         if axis.choices:
             rows.append(ParameterRow(axis.name, best, other, _choices(axis.choices), ""))
         else:
             place = (100 * axis.position).round(1).tolist()
             low, high = f"{axis.low:.4g}", f"{axis.high:.4g}"
-            rows.append(ParameterRow(axis.name, best, other, low, high, place[row], place[0] if beside else None))
+            places = [None if math.isnan(at) else at for at in (place[row], place[0])]
+            other_at = places[1] if beside else None
+            rows.append(ParameterRow(axis.name, best, other, low, high, places[0], other_at, is_range=True))
     return rows
 
 

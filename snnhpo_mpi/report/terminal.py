@@ -223,9 +223,11 @@ def _facts(summary: Summary, again: Sequence[Repeats]) -> list[tuple[str, Text]]
         return [*facts, ("workers", Text(f"busy {busy(summary)}"))]
     facts += _found(summary, again)
     if summary.silent_share is not None:
-        also = " with the pruned ones" if summary.pruned else ""
-        saved = f", {duration(summary.saved_seconds)} of training saved{also}" if summary.saved_seconds else ""
+        saved = f", {duration(summary.saved_seconds)} of training saved" if summary.saved_seconds else ""
         facts.append((summary.stopped_as, Text(f"{percent(summary.silent_share)} of the networks{saved}")))
+    if summary.pruned:
+        saved = f", {duration(summary.pruned_seconds)} of training saved" if summary.pruned_seconds else ""
+        facts.append(("pruned", Text(f"{summary.pruned} of {summary.ended} trials{saved}")))
     facts.append(("workers", Text(f"busy {busy(summary)}")))
     return facts
 

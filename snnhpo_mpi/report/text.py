@@ -59,12 +59,13 @@ def busy(summary: Summary) -> str:
 
 
 def as_table(best: Sequence[Found]) -> str:
-    """Trials side by side, a line a hyperparameter."""
+    """Trials side by side, a line for each hyperparameter that one of them has."""
     rows = [["trial", *(str(found.number) for found in best)]]
     rows.append(["objective", *(found.searched for found in best)])
     if any(found.again for found in best):
         rows.append(["repeats", *(found.text if found.again else "-" for found in best)])
-    rows += [[name, *(figure(found.params.get(name)) for found in best)] for name in best[0].params] if best else []
+    names = dict.fromkeys(name for found in best for name in found.params)
+    rows += [[name, *(figure(found.params.get(name)) for found in best)] for name in names]
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     padded = (
         [cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))]

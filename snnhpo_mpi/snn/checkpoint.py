@@ -12,7 +12,7 @@ import json
 import logging
 import zlib
 from collections.abc import Iterable, Mapping
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -55,7 +55,7 @@ class Checkpoints:
         self._folder = folder
         self._same = {
             "format": FORMAT,
-            "versions": {library: version(library) for library in ("numba", "numpy", "torch")},
+            "versions": {library: _version(library) for library in ("numba", "numpy", "torch")},
             "device": device.partition(":")[0],
             "study_seed": config.study.seed,
             "trainer": config.trainer.model_dump(mode="json", exclude={"time_limit"}),
@@ -156,6 +156,14 @@ def tidy(folder: Path, kept: Iterable[int]) -> None:
     for path in folder.glob("trial_*"):
         if path.name not in names:
             _remove(path)
+
+
+def _version(library: str) -> str | None:
+    """None where it is not installed."""
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return None
 
 
 def _name(number: int) -> str:

@@ -23,12 +23,12 @@ def encoded(samples: Tensor, encoding: EncodingSettings, generator: torch.Genera
     """Spikes of a batch.
 
     Args:
-        samples: images or binned recordings, uint8.
+        samples: images or binned recordings, uint8; for ``direct`` also float32.
         encoding: how.
         generator: on the device of the samples.
 
     Returns:
-        ``B x T x C x H x W`` bool.
+        ``B x T x C x H x W`` bool; of ``direct`` float32.
     """
     match encoding.name:
         case "poisson":
@@ -47,8 +47,10 @@ def encoded(samples: Tensor, encoding: EncodingSettings, generator: torch.Genera
         case "receptive_fields":
             assert encoding.fields is not None  # validated
             return receptive_fields(samples, encoding.steps, encoding.fields, generator)
-        case "events":
+        case "events" | "none":
             return unpacked(samples, encoding.steps)
+        case "direct":
+            return direct(samples, encoding.steps)
         case _:
             assert_never(encoding.name)
 
@@ -201,6 +203,23 @@ def _once(step: Tensor, fires: Tensor, n_steps: int) -> Tensor:
     """Spikes ``B x T x P`` in one step each ``B x P``, of those that fire."""
     spikes = torch.zeros(len(step), n_steps, step.shape[1], dtype=torch.bool, device=step.device)
     return spikes.scatter_(1, step.clamp(0, n_steps - 1)[:, None], fires[:, None])
+
+
+def direct(samples: Tensor, n_steps: int) -> Tensor:
+    """The samples themselves, as a current.
+
+    Args:
+        samples: ``B x C x H x W``, which is the current in every step: grey levels as 0 to 1, other numbers as they
+            are; or one frame a step, ``B x C x H x W x T``.
+        n_steps: T.
+
+    Returns:
+        ``B x T x C x H x W`` float32.
+    """
+    if samples.dim() == 5:
+        return samples.movedim(-1, 1)
+    current = samples.to(torch.float32) / FULL if samples.dtype == torch.uint8 else samples
+    return current[:, None].expand(-1, n_steps, -1, -1, -1)
 
 
 def unpacked(recordings: Tensor, n_steps: int) -> Tensor:

@@ -32,10 +32,11 @@ class Learning(Protocol):
 
         Args:
             spikes: ``B x T x C x H x W``.
-            classes: ``B``.
+            classes: ``B``; of a regression ``B x K`` numbers.
 
         Returns:
-            Predicted classes ``B``; layer -> ``B`` spikes of each sample, or ``L x B`` of several; its output.
+            Predicted classes ``B``, or numbers ``B x K``; layer -> ``B`` spikes of each sample, or ``L x B`` of
+            several; the network's output.
         """
         ...
 
@@ -98,16 +99,14 @@ class GradientLearner:
         Raises:
             FloatingPointError: the loss or its gradient is not finite.
         """
-        classes = torch.from_numpy(self._split.train_y[rows])
+        labels = torch.from_numpy(self._split.train_y[rows])
         spikes = self._presented.spikes(self._split.train_x[rows])
-        predicted, found, output = self._learning.train(spikes, classes.to(self._device))
+        predicted, found, output = self._learning.train(spikes, labels.to(self._device))
         counts = {layer: n.cpu() for layer, n in found.items()}
-        self._refuse_odd(output, counts, len(rows))
-        right = (predicted.cpu() == classes).long().numpy()
-        return Learnt({layer: n.numpy() for layer, n in counts.items()}, right, self._saturated(output))
-
-    def _refuse_odd(self, output: Tensor, counts: Mapping[str, Tensor], n: int) -> None:
-        """Raise ``ValueError`` unless the output of ``n`` samples and their counts can be judged."""
+        spiked, answers = {layer: n.numpy() for layer, n in counts.items()}, predicted.cpu()
+        if answers.is_floating_point():  # of a regression
+            return Learnt(spiked, None, self._saturated(output), answers.numpy())
+        return Learnt(spiked, (answers == labels).long().numpy(), self._saturated(output))
 
     def _saturated(self, output: Tensor) -> dict[str, Events]:
         """Layer -> ``B``, whether the sample saturates it, where that is watched."""

@@ -58,6 +58,7 @@ class InterimReports:
             n_scored=self._n_predicted or None,
             silent_rate=stopping.silence.rates,
             spikes=stopping.silence.mean_spikes,
+            n_planned=self._n_planned,
         )
         self._sent[n_samples] = interim, stopping.constraints
         self._n_right = self._n_predicted = 0

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from snnhpo_mpi.config import EncodingSettings
 from snnhpo_mpi.errors import RecordError
 from snnhpo_mpi.snn.save_network import FORMAT
 from snnhpo_mpi.trial import Params
@@ -19,6 +20,11 @@ from snnhpo_mpi.trial import Params
 
 class Reader(Protocol):
     """A trained network that reads the classes of images."""
+
+    @property
+    def encoding(self) -> EncodingSettings:
+        """How images are shown to it."""
+        ...
 
     def classify(self, images: NDArray[np.uint8], seed: int) -> NDArray[np.int64]:
         """``B x C x H x W`` -> ``B`` classes, negative where it has no answer; all that is random is the seed's."""
@@ -45,7 +51,8 @@ class SavedNetwork:
         """Read images.
 
         Args:
-            images: ``B x C x H x W`` uint8, an array, a tensor or samples of ``data``.
+            images: ``B x C x H x W`` uint8, of the encoding ``direct`` also float32: an array, a tensor or samples of
+                ``data``.
             seed: of the spike trains that stand for them, and of whatever else the network draws.
 
         Returns:
@@ -55,17 +62,19 @@ class SavedNetwork:
             ValueError: images of another shape or type.
         """
         shown = np.asarray(images.cpu() if isinstance(images, Tensor) else images)
-        if shown.dtype != np.uint8 or shown.shape[1:4] != self.input_shape:
+        kinds = (np.uint8, np.float32) if self._reader.encoding.name == "direct" else (np.uint8,)
+        if shown.dtype not in kinds or shown.shape[1:4] != self.input_shape:
             wanted = " x ".join(map(str, ("B", *self.input_shape)))
-            raise ValueError(f"images must be {wanted} of uint8, found {shown.shape} of {shown.dtype}")
+            of = " or ".join(kind.__name__ for kind in kinds)
+            raise ValueError(f"images must be {wanted} of {of}, found {shown.shape} of {shown.dtype}")
         if not len(shown):
             return np.zeros(0, dtype=np.int64)
         with torch.random.fork_rng([self._device] if self._device.type == "cuda" else []):
             return self._reader.classify(shown, seed)
 
 
-def load_network(path: Path | str, device: str = "cpu") -> SavedNetwork:
-    """Load a network that ``snnhpo retrain --save`` wrote.
+def read_contents(path: Path | str, device: str = "cpu") -> dict[str, Any]:
+    """What a file of ``save_network`` holds, by its keys.
 
     Raises:
         RecordError: the file is missing, damaged, or of another kind.
@@ -76,6 +85,16 @@ def load_network(path: Path | str, device: str = "cpu") -> SavedNetwork:
         raise RecordError(f"{path}: cannot be read as a saved network: {error}") from error
     if not isinstance(contents, dict) or contents.get("format") != FORMAT:
         raise RecordError(f"{path}: not a network of this program, or of another version")
+    return contents
+
+
+def load_network(path: Path | str, device: str = "cpu") -> SavedNetwork:
+    """Load a network that ``snnhpo retrain --save`` wrote.
+
+    Raises:
+        RecordError: the file is missing, damaged, or of another kind.
+    """
+    contents = read_contents(path, device)
     where = torch.device(device)
     if contents["trainer"] == "stdp":
         from snnhpo_mpi.snn.stdp import learner as stdp

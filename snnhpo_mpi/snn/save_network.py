@@ -1,7 +1,8 @@
 """A trained network as one file of tensors, numbers and names, which ``torch.load(weights_only=True)`` opens.
 
-Keys: ``format``, ``trainer``, ``network``, ``engine`` (of a network of the user's ``forward``: how it is called and read), ``params`` (of the network's table), ``encoding``,
-``input_shape`` (``C``, ``H``, ``W``), ``n_classes`` and ``state``: what was learnt, in the trainer's own form.
+Keys: ``format``, ``trainer``, ``network``, ``engine`` (of ``trainer: torch`` instead ``forward``, how it is read),
+``params`` (of the network's table), ``encoding``, ``input_shape`` (``C``, ``H``, ``W``), ``n_classes`` and ``state``:
+what was learnt, in the trainer's own form.
 """
 
 from __future__ import annotations

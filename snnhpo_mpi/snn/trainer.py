@@ -1,6 +1,6 @@
 """The one training loop: train a network, stop it when it is silent or cannot win, and score it on held-out data.
 
-How a network is built and learns is its learner's (``stdp/learner.py``, ``slayer/learner.py``).
+How a network is built and learns is its learner's (``stdp/learner.py``, ``slayer/learner.py``, ``torch/learner.py``).
 """
 
 from __future__ import annotations
@@ -54,17 +54,21 @@ class NetworkTrainer:
 
         Raises:
             FloatingPointError: the training diverged.
-            ValueError: a network of the user's returned something else than spikes and their counts.
+            ValueError: a network of the user's returned something else than at the beginning.
             torch.cuda.OutOfMemoryError: the network does not fit the device.
         """
         gc.collect()  # networks' parts refer to one another: a device's memory must not wait for a sweep by chance
         params = {**self.defaults, **self.config.fixed, **trial.params}
         epochs, n_train = int(params["epochs"]), len(self.split.train_y)
-        stopping = EarlyStopping(self.config, n_train, self.split.n_classes)
+        n_classes = self.split.n_classes if self.split.train_y.ndim == 1 else 1
+        stopping = EarlyStopping(self.config, n_train, n_classes)
         interim = None
         if self.config.pruning.rule != "none" and not trial.repeat:
             interim = InterimReports(trial.number, epochs * n_train, self.report, self.pruned_at)
-        log = TrainingLog(trial.number, stopping, epochs * n_train, self.device, self.report, interim=interim)
+        objective = self.config.objectives[0]
+        log = TrainingLog(
+            trial.number, stopping, epochs * n_train, self.device, self.report, interim=interim, objective=objective
+        )
         learner = self.build(params, trial.seed)
         parts: dict[str, Part] = {"learner": learner, "log": log}
         self.checkpoints.restore(trial, parts)

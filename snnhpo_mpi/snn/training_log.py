@@ -1,7 +1,8 @@
 """What is known of a training: progress by the clock, and in the end its metrics, curves and outcome.
 
-Running training accuracy: right ones among the samples of the epoch that were predicted *before* they changed the
-network, or while they did; that of the epoch before until the first prediction; 0 where none was ever made.
+Running training score of classes: the share of right ones among the samples of the epoch that were predicted *before*
+they changed the network, or while they did; that of the epoch before until the first prediction; 0 where none was ever
+made. Of a regression: R2 of the numbers told, in the same way.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from snnhpo_mpi.interfaces import Ints, Learnt, Report
 from snnhpo_mpi.snn.early_stopping.stopping import EarlyStopping
 from snnhpo_mpi.snn.interim import InterimReports
+from snnhpo_mpi.snn.r2 import RunningR2, r2
 from snnhpo_mpi.trial import ACCURACY, Outcome, Progress, State
 
 REPORT_EVERY_S = 1.0
@@ -43,6 +45,7 @@ class TrainingLog:
         report: Report,
         clock: Callable[[], float] = time.monotonic,
         interim: InterimReports | None = None,
+        objective: str = ACCURACY,
     ) -> None:
         """Start the clock.
 
@@ -54,11 +57,14 @@ class TrainingLog:
             report: takes the progress, about every second.
             clock: in seconds.
             interim: what the trial shows on its way; None where nobody decides by that.
+            objective: accuracy, or r2 of a regression.
         """
         self.stopping = stopping
         self.n_samples = 0
         self._number, self._n_planned, self._device = number, n_planned, device
         self._report, self._clock, self._interim = report, clock, interim
+        self._objective = objective
+        self._fit = RunningR2()  # of a regression
         self._accuracies: list[float] = []
         self._n_before = 0  # predictions behind the latest of them
         self._n_right = self._n_predicted = self.epoch = 0
@@ -74,6 +80,7 @@ class TrainingLog:
         self.epoch += 1
         self._n_before = self.n_predicted
         self._n_right = self._n_predicted = 0
+        self._fit.restart()
         self.stopping.start_epoch()
 
     def end_epoch(self) -> None:
@@ -92,7 +99,9 @@ class TrainingLog:
 
     @property
     def accuracy(self) -> float | None:
-        """Running training accuracy; None before the first prediction."""
+        """Running training accuracy, or R2; None before the first prediction."""
+        if (fit := self._fit.value) is not None:
+            return fit
         if self._n_predicted:
             return self._n_right / self._n_predicted
         return self._accuracies[-1] if self._accuracies else None
@@ -102,10 +111,12 @@ class TrainingLog:
         """Predictions that the running training accuracy is a share of."""
         return self._n_predicted or self._n_before
 
-    def observe(self, learnt: Learnt, classes: Ints) -> None:
-        """Take in what ``B`` samples of these classes did, and report if a second has passed."""
-        self.stopping.observe(learnt, classes)
-        self.n_samples += len(classes)
+    def observe(self, learnt: Learnt, labels: NDArray[Any]) -> None:
+        """Take in what samples did, and report if a second has passed; labels: ``B`` classes, or ``B x K`` numbers."""
+        if learnt.answers is not None:
+            self._fit.observe(learnt.answers, labels)
+        self.stopping.observe(learnt, labels if labels.ndim == 1 else np.zeros(len(labels), np.int64))
+        self.n_samples += len(labels)
         if learnt.right is not None:
             self._n_right += int(learnt.right.sum())
             self._n_predicted += len(learnt.right)
@@ -123,7 +134,7 @@ class TrainingLog:
             epoch=self.epoch,
             n_samples=self.n_samples,
             n_samples_planned=self._n_planned,
-            accuracy=self.accuracy,
+            accuracy=self.accuracy if self._objective == ACCURACY else None,
             silent_rate=self.stopping.silence.rates,
             spikes=self.stopping.silence.mean_spikes,
         )
@@ -139,6 +150,7 @@ class TrainingLog:
             "n_before": self._n_before,
             "seconds": self._clock() - self._started,
             "peak_memory_mb": self._peak_mb(),
+            "fit": self._fit.state_dict(),
             "stopping": self.stopping.state_dict(),
             "interim": {} if self._interim is None else self._interim.state_dict(),
         }
@@ -151,6 +163,7 @@ class TrainingLog:
         self._n_before = state["n_before"]
         self._started = self._clock() - state["seconds"]
         self._peak_memory_mb, self._resumed_after = state["peak_memory_mb"], self.epoch
+        self._fit.load_state_dict(state["fit"])
         self.stopping.load_state_dict(state["stopping"])
         if self._interim is not None and state["interim"]:
             self._interim.load_state_dict(state["interim"])
@@ -171,19 +184,22 @@ class TrainingLog:
         outcome = self._outcome(State.PRUNED, self._accuracies[-1], self.n_predicted, metrics)
         return self._interim.as_decided(outcome)
 
-    def completed(self, predicted: Ints, classes: Ints, n_classes: int) -> Outcome:
+    def completed(self, predicted: NDArray[Any], labels: NDArray[Any], n_classes: int) -> Outcome:
         """The outcome of a network that has just read the held-out data.
 
         Args:
-            predicted: ``M`` classes read, negative where it gave none.
-            classes: ``M``, the true ones.
+            predicted: ``M`` classes read, negative where it gave none; or ``M x K`` numbers.
+            labels: ``M``, the true ones; or ``M x K``.
             n_classes: K.
         """
         score_seconds = self._clock() - self._started - self._train_seconds
-        accuracy = float(np.mean(predicted == classes))
-        metrics = self._metrics(score_seconds) | {"accuracy": accuracy}
-        outcome = self._outcome(State.COMPLETED, accuracy, len(predicted), metrics)
-        table = confusion(predicted, classes, n_classes).tolist()
+        is_regression = self._objective != ACCURACY
+        score = r2(predicted, labels) if is_regression else float(np.mean(predicted == labels))
+        metrics = self._metrics(score_seconds) | {self._objective: score}
+        outcome = self._outcome(State.COMPLETED, score, len(predicted), metrics)
+        if is_regression:
+            return outcome
+        table = confusion(predicted, labels, n_classes).tolist()
         return replace(outcome, curves={**outcome.curves, "confusion": table})
 
     def _metrics(self, score_seconds: float) -> dict[str, float]:
@@ -193,7 +209,7 @@ class TrainingLog:
             resumed
             | spikes
             | {
-                "train_accuracy": self._accuracies[-1],
+                f"train_{self._objective}": self._accuracies[-1],
                 "train_seconds": self._train_seconds,
                 "score_seconds": score_seconds,
                 "n_samples": float(self.n_samples),
@@ -205,15 +221,15 @@ class TrainingLog:
     def _peak_mb(self) -> float:
         return max(self._peak_memory_mb, _peak_memory_mb(self._device))
 
-    def _outcome(self, state: State, accuracy: float, n: int, metrics: dict[str, float]) -> Outcome:
+    def _outcome(self, state: State, score: float, n: int, metrics: dict[str, float]) -> Outcome:
         return Outcome(
             number=self._number,
             state=state,
-            objectives={ACCURACY: accuracy},
-            n_scored=n,
+            objectives={self._objective: score},
+            n_scored=n if self._objective == ACCURACY else None,  # its error is that of a share of n samples
             constraints=self.stopping.constraints,
             metrics=metrics,
-            curves={"train_accuracy": tuple(self._accuracies)} | self.stopping.curves(),
+            curves={f"train_{self._objective}": tuple(self._accuracies)} | self.stopping.curves(),
         )
 
 

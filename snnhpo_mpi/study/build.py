@@ -41,7 +41,7 @@ def build_optimizer(config: StudyConfig, again: Sequence[Candidate] = ()) -> Opt
     Raises:
         ConfigError, RecordError: a study to replay is not there or has another search space.
     """
-    space, seed = Space(config.space), config.study.seed
+    space, seed = Space(config.searched), config.study.seed
     if again:
         return _retraining(again, config)
     match config.optimizer.name:
@@ -91,7 +91,7 @@ def own_optimizer(config: StudyConfig) -> Optimizer:
         raise
     except (Exception, SystemExit) as error:
         raise ConfigError(f"{key}: importing {target} failed: {said(error)}") from error
-    return OwnOptimizer(make, Space(config.space), config.constraint_names, config.study.seed, f"{key}: {target}")
+    return OwnOptimizer(make, Space(config.searched), config.constraint_names, config.study.seed, f"{key}: {target}")
 
 
 def _retraining(candidates: Sequence[Candidate], config: StudyConfig) -> Optimizer:
@@ -107,7 +107,8 @@ def _retraining(candidates: Sequence[Candidate], config: StudyConfig) -> Optimiz
 def _replayed(config: StudyConfig, space: Space) -> list[dict[str, ParamValue]]:
     assert config.optimizer.study is not None  # validated
     past = read(expanded(config.optimizer.study, "optimizer.study"))
-    if set(past.params) != set(space.names):
+    always = set(space.names) - set(space.needs)
+    if not always <= set(past.params) <= set(space.names):
         raise ConfigError(
             f"optimizer.study: {config.optimizer.study} searched {', '.join(sorted(past.params))}, "
             f"this study searches {', '.join(sorted(space.names))}"
@@ -115,7 +116,7 @@ def _replayed(config: StudyConfig, space: Space) -> list[dict[str, ParamValue]]:
     trials = [past.trial(row).params for row in range(past.n_trials)]
     for number, params in enumerate(trials):
         if reason := space.unfit(params):
-            raise ConfigError(f"optimizer.study: trial {number} has {reason}")
+            raise ConfigError(f"optimizer.study: trial {number}: {reason}")
     if config.baseline is not None and dict(config.baseline.params) not in trials[:1]:
         trials = [dict(config.baseline.params), *trials]  # trial 0 of this study; the other's follow
     if config.budget.trials is None or config.budget.trials > len(trials):
@@ -172,7 +173,7 @@ def _network_trainer(
     networks: Path | None,
 ) -> Trainer:
     from snnhpo_mpi.snn.checkpoint import Checkpoints
-    from snnhpo_mpi.snn.data import load, load_final
+    from snnhpo_mpi.snn.data import load, load_final, refuse_labels
     from snnhpo_mpi.snn.trainer import NetworkTrainer
 
     assert not isinstance(config.trainer, PythonSettings)
@@ -184,6 +185,7 @@ def _network_trainer(
     kept = Checkpoints(checkpoints, config, device)
 
     def on(split: Split) -> Trainer:
+        refuse_labels(data[0], split, config.objectives[0])
         task = _task(config, split, device)
         task.prepare()
         return NetworkTrainer(config, split, task.defaults, task.learner, device, *line, kept, networks)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
+import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,8 +19,10 @@ from snnhpo_mpi.config import (
     TorchSettings,
     as_yaml,
     expanded,
+    when_text,
 )
 from snnhpo_mpi.errors import ConfigError, said
+from snnhpo_mpi.extras import require
 from snnhpo_mpi.host.device import usable_cores, visible_gpus
 from snnhpo_mpi.hyperparameters.networks import defaults
 from snnhpo_mpi.space import Space
@@ -47,11 +49,13 @@ def describe(config: StudyConfig, import_function: bool) -> Iterator[str]:
     """
     yield "# resolved configuration"
     yield as_yaml(config.model_dump(mode="json"))
-    space = Space(config.space)
+    space = Space(config.searched)
     yield ""
     yield f"space        {len(space.names)} hyperparameters, {space.dim} columns for the model"
-    for name in space.names:
-        yield f"  {name:<18} {_range(config, name)}"
+    for name, parameter in config.space.items():
+        when = when_text(parameter)
+        never = "" if name in space.names else ": in no trial, with what is fixed"
+        yield f"  {name:<18} {_range(config, name)}{f', {when}{never}' if when else ''}"
     yield f"constraints  {', '.join(config.constraint_names) or 'none'}"
     found = check_data(config, import_function)
     yield f"data         {found.text}"
@@ -70,10 +74,10 @@ def _range(config: StudyConfig, name: str) -> str:
         return " | ".join(str(choice) for choice in parameter.choices)
     bounds = f"{parameter.low:g} .. {parameter.high:g}"
     kind = "int" if isinstance(parameter, IntParameter) else "float"
-    library = (
-        {} if isinstance(config.trainer, PythonSettings) else defaults(config.trainer.name, config.trainer.network)
-    )
-    default = f", library's default {library[name]:g}" if name in library else ""
+    trainer = config.trainer
+    known = {} if isinstance(trainer, PythonSettings) else defaults(trainer.name, trainer.network)
+    whose = "" if isinstance(trainer, TorchSettings) else "library's "
+    default = f", {whose}default {known[name]:g}" if name in known else ""
     return f"{bounds} ({kind}, {parameter.scale}{default})"
 
 
@@ -114,13 +118,14 @@ class Found:
                 )
 
 
-def check_data(config: StudyConfig, import_function: bool, final: bool = False) -> Found:
+def check_data(config: StudyConfig, import_function: bool, final: bool = False, *, read_own: bool = False) -> Found:
     """Find what trials are evaluated on, and say what was found.
 
     Args:
         config: of the study.
         import_function: import a function or network of the user's, and try it.
         final: a retraining, which is scored on test data.
+        read_own: read the samples of a function of the user's, even if nothing else of theirs is imported.
 
     Raises:
         ConfigError: data, library or function are not there.
@@ -128,35 +133,78 @@ def check_data(config: StudyConfig, import_function: bool, final: bool = False) 
     trainer = config.trainer
     _check_optimizer(config, import_function)
     if isinstance(trainer, PythonSettings):
-        file = function_file(trainer.function)
+        file = function_file(trainer.function, "trainer.function")
         if import_function:
             given = [trainer.function, config.pruning.rule != "none"]
             try_out("trainer.function", trainer.function, f"{__name__}:import_own", given)
         elif file and not file.is_file():
             raise ConfigError(f"trainer.function: there is no file {file} (seen from {os.getcwd()})")  # noqa: PTH109
         return Found(f"from {trainer.function}" + ("" if import_function else " (not imported: --import does)"))
-    library = {"stdp": "bindsnet", "slayer": "lava"}.get(trainer.name)
-    if library and importlib.util.find_spec(library) is None:
-        raise ConfigError(f"trainer.name: {trainer.name} needs the package {library}, which is not installed")
-    from snnhpo_mpi.snn.data import load, load_final
-
-    split = (load_final if final else load)(trainer.dataset, config.study.seed, trainer.encoding)
-    held = "test" if final else "held-out"
-    shape = " x ".join(str(size) for size in split.train_x.shape[1:4])
-    text = (
-        f"{trainer.dataset.name}: {len(split.train_y):,} training and {len(split.held_y):,} {held} samples, "
-        f"{shape}, {split.n_classes} classes"
-    )
-    tree = ""
-    if ":" in trainer.network:
+    if isinstance(trainer, StdpSettings):
+        require("numba", "trainer.name: stdp")
+    if not isinstance(trainer, TorchSettings) and trainer.engine == "library":
+        require({"stdp": "bindsnet", "slayer": "lava"}[trainer.name], "trainer.engine: library")
+    data = _own_data(config, import_function or read_own, final) if trainer.dataset.function else _data(config, final)
+    text, tree = data.text, ""
+    if isinstance(trainer, TorchSettings):
         if import_function:
-            from snnhpo_mpi.snn.encodings import input_shape
-
-            sample = input_shape(split.train_x.shape, trainer.encoding)
-            given = [config.model_dump_json(), sample, split.n_classes]
+            given = [config.model_dump_json()]
             tree = try_out("trainer.network", trainer.network, f"{__name__}:try_network", given)
         text += f"; for {trainer.network}" + ("" if import_function else " (not imported: --import does)")
-    return Found(text, split.sources, tree)
+    return Found(text, data.sources, tree)
+
+
+def _data(config: StudyConfig, final: bool) -> Found:
+    """The samples of a study, read by way of the node's cache."""
+    from snnhpo_mpi.snn.data import load, load_final, refuse_labels
+
+    trainer = config.trainer
+    assert not isinstance(trainer, PythonSettings)
+    split = (load_final if final else load)(trainer.dataset, config.study.seed, trainer.encoding)
+    refuse_labels(trainer.dataset, split, config.objectives[0])
+    held = "test" if final else "held-out"
+    shape = " x ".join(str(size) for size in split.train_x.shape[1:4])
+    many = "s" * (split.n_classes > 1)
+    labels = f"{split.n_classes} " + ("classes" if split.train_y.ndim == 1 else f"number{many} of each to be told")
+    text = (
+        f"{trainer.dataset.function or trainer.dataset.name}: {len(split.train_y):,} training and "
+        f"{len(split.held_y):,} {held} samples, {shape}, {labels}"
+    )
+    return Found(text, split.sources)
+
+
+def _own_data(config: StudyConfig, reads: bool, final: bool) -> Found:
+    """The samples of a function of the user's, which may do and raise anything: read in a process of its own."""
+    trainer = config.trainer
+    assert not isinstance(trainer, PythonSettings) and trainer.dataset.function is not None
+    target = trainer.dataset.function
+    if reads:
+        given = [config.model_dump_json(), final]
+        answer = json.loads(try_out("trainer.dataset.function", target, f"{__name__}:read_data", given))
+        from snnhpo_mpi.snn.data.part import Source
+
+        return Found(answer["text"], tuple(Source(**one) for one in answer["sources"]))
+    file = function_file(target, "trainer.dataset.function")
+    if file and not file.is_file():
+        raise ConfigError(f"trainer.dataset.function: there is no file {file} (seen from {os.getcwd()})")  # noqa: PTH109
+    return Found(f"from {target} (not read: --import does)")
+
+
+def read_data(config: str, final: bool) -> str:
+    """Read samples of a user's function into the node's cache; called in a process of its own.
+
+    Args:
+        config: JSON of the study's.
+        final: a retraining, which is scored on test data.
+
+    Returns:
+        What was found, as JSON.
+
+    Raises:
+        ConfigError: they are not what the study needs.
+    """
+    found = _data(StudyConfig.model_validate_json(config), final)
+    return json.dumps({"text": found.text, "sources": [asdict(source) for source in found.sources]})
 
 
 def _check_optimizer(config: StudyConfig, import_function: bool) -> None:
@@ -193,13 +241,11 @@ def try_optimizer(config: str) -> None:
     own_optimizer(StudyConfig.model_validate_json(config)).ask()
 
 
-def try_network(config: str, sample: tuple[int, int, int], n_classes: int) -> str:
+def try_network(config: str) -> str:
     """Build and try a network of the user's; called in a process of its own.
 
     Args:
         config: JSON of the study's.
-        sample: ``C x H x W``.
-        n_classes: K.
 
     Returns:
         What was found, line by line.
@@ -208,16 +254,12 @@ def try_network(config: str, sample: tuple[int, int, int], n_classes: int) -> st
         ConfigError: it is not what the study needs.
     """
     study = StudyConfig.model_validate_json(config)
-    if isinstance(study.trainer, TorchSettings):
-        from snnhpo_mpi.snn.data import load
-        from snnhpo_mpi.snn.torch.learner import TorchTask
+    assert isinstance(study.trainer, TorchSettings)
+    from snnhpo_mpi.snn.data import load
+    from snnhpo_mpi.snn.torch.learner import TorchTask
 
-        split = load(study.trainer.dataset, study.study.seed, study.trainer.encoding)
-        return "\n".join(TorchTask(study, split, "cpu").tried())
-    from snnhpo_mpi.snn.slayer.own_network import check_architecture
-
-    check_architecture(study, (sample[0], sample[1], sample[2]), n_classes)
-    return ""
+    split = load(study.trainer.dataset, study.study.seed, study.trainer.encoding)
+    return "\n".join(TorchTask(study, split, "cpu").tried())
 
 
 def import_own(function: str, prunes: bool) -> None:
@@ -271,9 +313,14 @@ def _span(seconds: float) -> str:
 
 def _mean_epochs(config: StudyConfig) -> float:
     """Of trials drawn evenly from the space, on its scale."""
-    if "epochs" in config.space:
-        space = Space({"epochs": config.space["epochs"]})
-        points = np.eye(space.dim) if space.dim > 1 else (np.arange(N_GRID)[:, None] + 0.5) / N_GRID
-        return float(np.mean([float(space.decode(x)["epochs"]) for x in points]))
     assert not isinstance(config.trainer, PythonSettings)
-    return float(config.fixed.get("epochs", defaults(config.trainer.name, config.trainer.network)["epochs"]))
+    default = float(config.fixed.get("epochs", defaults(config.trainer.name, config.trainer.network)["epochs"]))
+    space = Space(config.searched)
+    if "epochs" not in space.names:
+        return default
+    if "epochs" in space.needs:  # where it does not exist there are the library's
+        points = np.random.default_rng(0).random((N_GRID, space.dim))
+        return float(np.mean([float(space.decode(x).get("epochs", default)) for x in points]))
+    alone = Space({"epochs": config.space["epochs"]})
+    points = np.eye(alone.dim) if alone.dim > 1 else (np.arange(N_GRID)[:, None] + 0.5) / N_GRID
+    return float(np.mean([float(alone.decode(x)["epochs"]) for x in points]))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from snnhpo_mpi.optim.stopping import LearningCurves, PruningSettings, stops
-from snnhpo_mpi.trial import Ended, Event, Interim, Reported
+from dataclasses import replace
+
+from snnhpo_mpi.optim.stopping import LearningCurves, PruningSettings, final_score, stops
+from snnhpo_mpi.trial import Ended, Event, Interim, Outcome, Reported, State
 
 
 class Pruner:
@@ -26,6 +28,13 @@ class Pruner:
                 self._latest.pop(outcome.number, None)
                 self._stops_at.pop(outcome.number, None)
         return False
+
+    def as_told(self, outcome: Outcome) -> Outcome:
+        """An outcome just noted, as the optimizer is told of it: a pruned one with its predicted score."""
+        if outcome.state is not State.PRUNED or self._settings.rule == "none":
+            return outcome
+        final = final_score(self._curves, outcome.number, self._settings)
+        return replace(outcome, predicted=None if final is None else final.mean)
 
     def _note_report(self, interim: Interim) -> bool:
         """A trial that was sent again repeats its reports: they are not judged again, and what was decided holds."""

@@ -6,7 +6,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from snnhpo_mpi.analysis.summary import stopped_as
 from snnhpo_mpi.config import StudyConfig
@@ -69,7 +69,7 @@ def open_record(request: Request, task: Task, data: Found) -> StudyRecord:
         raise RecordError(
             f"{folder} holds a study already: --resume goes on with it, --results begins another elsewhere"
         )
-    resolved, space, facts = config.model_dump(mode="json"), Space(config.space), provenance() | data.provenance()
+    resolved, space, facts = config.model_dump(mode="json"), Space(config.searched), provenance() | data.provenance()
     flush_every_s = config.record.flush_every
     if resuming and not request.accept_config:
         data.refuse_other(read(folder).provenance)
@@ -137,7 +137,7 @@ def _begin(optimizer: Optimizer, record: StudyRecord, config: StudyConfig, final
     """A new study: its baseline, if it has one, is trial 0."""
     if config.baseline is None:
         return []
-    baseline = Trial(0, Space(config.space).typed(config.baseline.params), trial_seed(config.study.seed, 0))
+    baseline = Trial(0, Space(config.searched).typed(config.baseline.params), trial_seed(config.study.seed, 0))
     optimizer.adopt(baseline)
     asked = Asked(baseline, time.time())
     record.append(asked)
@@ -148,7 +148,7 @@ def _begin(optimizer: Optimizer, record: StudyRecord, config: StudyConfig, final
 def _counted(
     events: Iterable[Event], tally: Tally, failures: Failures, pruner: Pruner, finalists: Finalists
 ) -> Iterator[Event]:
-    """The events, each seen by all who decide by them, and each end counted."""
+    """The events as the optimizer is told of them, each seen by all who decide by them, and each end counted."""
     for event in events:
         pruner.note(event)
         finalists.note(event)
@@ -156,7 +156,9 @@ def _counted(
             tally.update(event)
         if isinstance(event, Ended):
             failures.note(event.outcome)
-        yield event
+            yield replace(event, outcome=pruner.as_told(event.outcome))
+        else:
+            yield event
 
 
 def _replay(optimizer: Optimizer, events: Iterable[Event], asks_on: bool) -> Proposer:

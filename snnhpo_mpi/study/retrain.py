@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,13 +17,14 @@ from typing import Any
 from snnhpo_mpi.analysis.repeats import is_retraining
 from snnhpo_mpi.analysis.summary import best_trials
 from snnhpo_mpi.config import StudyConfig
-from snnhpo_mpi.config.datasets import DATASETS
+from snnhpo_mpi.config.datasets import DATASETS, has_test
 from snnhpo_mpi.config.document import Document, apply_override
 from snnhpo_mpi.config.settings import StudySettings
 from snnhpo_mpi.config.validation import validate
 from snnhpo_mpi.errors import ConfigError, RecordError
 from snnhpo_mpi.record import Candidate, Retraining, StudyData, exists, read
 from snnhpo_mpi.record.identity import completed
+from snnhpo_mpi.space import Space
 from snnhpo_mpi.study.request import Request, Say, Task
 from snnhpo_mpi.study.run import run_search
 from snnhpo_mpi.study.search import OWN_FOLDERS
@@ -123,6 +124,8 @@ def configure(wish: Wish) -> Task:
         apply_override(document, assignment)
     config, retraining = validate(document), Retraining(candidates, NETWORKS if wish.save else None)
     _refuse_another_split(past, config)
+    if wish.epochs is not None:
+        _refuse_other_conditions(config, candidates, wish.epochs)
     if exists(folder):
         _refuse_others(folder, config, retraining)
     return Task(config, Document(str(wish.search), past.config_text, config.model_dump(mode="json")), retraining)
@@ -155,9 +158,14 @@ def _candidates(past: StudyData, wish: Wish) -> tuple[Candidate, ...]:
     has_epochs = "epochs" in {*past.config["space"], *past.config["fixed"]}
     if wish.epochs is not None and past.config["trainer"]["name"] == "python" and not has_epochs:
         raise ConfigError("--epochs: the function of this search has no hyperparameter epochs")
-    epochs = {"epochs": wish.epochs} if wish.epochs is not None and "epochs" in past.params else {}
+    epochs = {} if wish.epochs is None else {"epochs": wish.epochs}
     return tuple(
-        Candidate(number=one.number, objective=one.objective, params=dict(one.params) | epochs) for one in found
+        Candidate(
+            number=one.number,
+            objective=one.objective,
+            params=dict(one.params) | (epochs if "epochs" in one.params else {}),
+        )
+        for one in found
     )
 
 
@@ -197,6 +205,16 @@ def _set_epochs(config: dict[str, Any], epochs: int) -> None:
         searched["low"], searched["high"] = min(searched["low"], epochs), max(searched["high"], epochs)
 
 
+def _refuse_other_conditions(config: StudyConfig, candidates: Sequence[Candidate], epochs: int) -> None:
+    """Raise where another number of epochs brings about, or forbids, a hyperparameter of a candidate."""
+    space = Space(config.searched)
+    if not any("epochs" in need for need in space.needs.values()):
+        return
+    for one in candidates:
+        if reason := space.unfit(one.params):
+            raise ConfigError(f"--epochs {epochs}: trial {one.number} would be another configuration: {reason}")
+
+
 def _refuse_another_split(past: StudyData, config: StudyConfig) -> None:
     """Raise where the test samples would be others than the search left: it trained on some of them.
 
@@ -208,7 +226,7 @@ def _refuse_another_split(past: StudyData, config: StudyConfig) -> None:
     )
     changed = [key for key in ("train", "held_out", "seed") if before.get(key) != after.get(key)]
     name = str(before.get("name"))
-    if changed and name in DATASETS and name == after.get("name") and not DATASETS[name].has_test:
+    if changed and name == after.get("name") and not has_test(before):
         raise ConfigError(
             f"--set: a retraining on {name} is tested on the {DATASETS[name].samples} that the search left, so "
             f"{', '.join(changed)} must stay as in the search; --epochs makes it shorter"

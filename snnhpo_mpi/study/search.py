@@ -12,6 +12,7 @@ from pathlib import Path
 from snnhpo_mpi.comm.transport import Transport
 from snnhpo_mpi.config import StudyConfig
 from snnhpo_mpi.errors import ConfigError, RecordError, SnnhpoError
+from snnhpo_mpi.extras import absent
 from snnhpo_mpi.host import schedulers
 from snnhpo_mpi.host.address_space import short_of_address_space
 from snnhpo_mpi.host.device import cores_of_rank
@@ -79,7 +80,8 @@ def lead(request: Request, transport: Transport, say: Say, signals: StopSignals)
         log.error("%s", error)
         return error.exit_code
     except (ImportError, MemoryError, OSError) as error:
-        if (reason := short_of_address_space(error)) is None:
+        reason = short_of_address_space(error) or (isinstance(error, ImportError) and absent(error, "this search"))
+        if not reason:
             raise
         dismiss(transport, ConfigError.exit_code)
         log.error("%s", reason)
@@ -90,7 +92,9 @@ def _lead(request: Request, transport: Transport, say: Say, signals: StopSignals
     task = request.load()
     config, again = task.config, task.retraining
     with task.document.located():
-        data = check_data(config, import_function=False, final=again is not None)  # before any rank starts work
+        data = check_data(
+            config, import_function=False, final=again is not None, read_own=True
+        )  # before any rank works
     if request.tensorboard:
         require_package()
     with task.document.located():
@@ -133,6 +137,7 @@ def _search(search: Search) -> tuple[Ending, str]:
             failures=start.failures,
             prune=start.pruner.note,
             finalists=start.finalists,
+            as_told=start.pruner.as_told,
         )
         search.signals.pass_to(master.request_stop)
         ending = master.run()

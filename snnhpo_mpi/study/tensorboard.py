@@ -7,7 +7,6 @@ falls far behind: on a full, slow or dead disk, for example.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import logging
 import os
 import queue
@@ -18,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.extras import require
 from snnhpo_mpi.study.progress import Tally
 from snnhpo_mpi.trial import Ended, Event, State
 
@@ -36,8 +35,7 @@ def require_package() -> None:
     Raises:
         ConfigError: it is not installed.
     """
-    if importlib.util.find_spec("tensorboardX") is None:
-        raise ConfigError("--tensorboard needs the package tensorboardX: pip install tensorboardX")
+    require("tensorboardX", "--tensorboard")
 
 
 @dataclass(frozen=True, slots=True)

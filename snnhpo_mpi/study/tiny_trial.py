@@ -32,7 +32,7 @@ def try_out(config: StudyConfig) -> Iterator[str]:
     Raises:
         ConfigError: it fails; the message has the reason and its traceback.
     """
-    trial = SobolSearch(Space(config.space), config.study.seed).ask().trial
+    trial = SobolSearch(Space(config.searched), config.study.seed).ask().trial
     if not isinstance(config.trainer, PythonSettings):
         config, trial = _tiny(config), replace(trial, params={**trial.params, "epochs": 1})
     params = "  ".join(f"{name}={_short(value)}" for name, value in trial.params.items())

@@ -212,6 +212,10 @@ def _number(what: str, value: object) -> float:
 def function_file(target: str, key: str = "trainer.function") -> Path | None:
     """The file of a ``path/to/file.py:function`` target, None for ``package.module:function``.
 
+    Args:
+        target: as the configuration has it.
+        key: of the configuration, for messages.
+
     Raises:
         ConfigError: no file can have that path here.
     """

@@ -60,7 +60,7 @@ def test_the_choice_of_the_largest_is_less_too_good_than_its_mean() -> None:
     assert abs(bias["posterior"]) < 0.3 * bias["mean"]
 
 
-CONFIG = fake_study.config(finalists={"count": 2, "repeats": 2})
+CONFIG = fake_study.config(finalists={"count": 2, "repeats": 2}, fixed={})
 
 
 def story(scores: Sequence[float], repeats: Sequence[Repeat]) -> list[Event]:
@@ -74,9 +74,12 @@ def story(scores: Sequence[float], repeats: Sequence[Repeat]) -> list[Event]:
 
 
 def written(folder: Path, scores: Sequence[float], repeats: Sequence[Repeat]) -> StudyData:
-    record = fake_study.create(folder, CONFIG)
-    record.append(*story(scores, repeats))
-    record.close("complete")
+    clock = fake_study.Clock(fake_study.T0)
+    with fake_study.at(clock):
+        record = fake_study.create(folder, CONFIG)
+        record.append(*story(scores, repeats))
+        clock.at += 60.0
+        record.close("complete")
     return read(folder)
 
 

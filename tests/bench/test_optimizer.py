@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
+import torch
 
 from snnhpo_mpi.bench.optimizer import METHODS, PROBLEMS, add_arguments, main, make_problem, run_benchmark, simulate
 from snnhpo_mpi.errors import ConfigError
@@ -61,6 +64,38 @@ def test_the_result_has_the_keys_of_the_interface(method: str) -> None:
     assert json.loads(json.dumps(result)) == result
 
 
+JIT = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:FutureWarning")
+
+
+@JIT
+def test_furbos_region_is_where_the_models_find_feasible_and_good_points() -> None:
+    from snnhpo_mpi.bench.baselines import Furbo
+
+    class Model:
+        def __init__(self, value: Callable[[torch.Tensor], torch.Tensor]) -> None:
+            self.value = value
+
+        def posterior(self, X: torch.Tensor) -> SimpleNamespace:
+            return SimpleNamespace(mean=self.value(X)[:, None])
+
+    space = make_problem("pressure_vessel").space
+    furbo, center = Furbo(space, 1, 0, 5, 1, False), torch.full((4,), 0.5, dtype=torch.double)
+    torch.manual_seed(0)
+    # Feasible where the first coordinate is at least 0.6; better with a larger second one.
+    lower, upper = furbo._box(center, [Model(lambda X: X[:, 1]), Model(lambda X: 0.6 - X[:, 0])])
+    assert lower[0] >= 0.6 and lower[1] > 0.5 and upper[1] > 0.9
+    assert lower[2] < 0.2 and upper[2] > 0.8
+    # Feasible nowhere: where the violation is least.
+    lower, upper = furbo._box(center, [Model(lambda X: X[:, 1]), Model(lambda X: 2.0 - X[:, 0])])
+    assert lower[0] > 0.7 and lower[1] < 0.2
+
+
+@JIT
+def test_furbo_searches() -> None:
+    result = run_benchmark("pressure_vessel", "furbo", budget=18, pending=3, seeds=[0])
+    assert len(result["curves"][0]) == 18  # type: ignore[index]
+
+
 def test_the_command_prints_one_json_object(capsys: pytest.CaptureFixture[str]) -> None:
     parser = argparse.ArgumentParser()
     add_arguments(parser)
@@ -79,7 +114,7 @@ def test_numbers_that_make_no_sense_are_told(option: str, least: int, capsys: py
     assert f"argument {option}: at least {least} is needed, found {least - 1}" in capsys.readouterr().err
 
 
-@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:FutureWarning")
+@JIT
 def test_the_tutorials_algorithm_goes_on_where_no_fit_succeeds(monkeypatch: pytest.MonkeyPatch) -> None:
     from snnhpo_mpi.bench import baselines
 

@@ -11,7 +11,7 @@ from snnhpo_mpi.config import FloatParameter, IntParameter, StudyConfig, load_co
 from snnhpo_mpi.config.document import apply_override, parse_document
 from snnhpo_mpi.config.validation import validate
 from snnhpo_mpi.errors import ConfigError
-from snnhpo_mpi.hyperparameters.networks import LEARNER, NETWORKS
+from snnhpo_mpi.hyperparameters.networks import NETWORKS, TORCH
 from snnhpo_mpi.hyperparameters.ranges import RANGES
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -99,7 +99,7 @@ def test_every_key_of_the_table_is_used_and_finite() -> None:
         assert math.isfinite(known.low) and math.isfinite(known.high) and known.low < known.high
 
 
-@pytest.mark.parametrize("table", [*NETWORKS["stdp"].values(), *NETWORKS["slayer"].values(), LEARNER])
+@pytest.mark.parametrize("table", [*NETWORKS["stdp"].values(), *NETWORKS["slayer"].values(), TORCH])
 def test_every_hyperparameter_is_a_word_or_has_a_range_that_holds_its_default(table: Any) -> None:
     for name, one in table.items():
         assert (one.range is None) == bool(one.choices), name

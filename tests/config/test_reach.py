@@ -85,10 +85,6 @@ def test_a_sample_too_short_for_a_layer_cannot_be_watched(layer: str) -> None:
     load(SLAYER, f"trainer.encoding.steps={n_steps + 1}", silent(layer, 1))
 
 
-def test_somebody_s_own_network_may_fire_as_it_likes() -> None:
-    load(SLAYER, "trainer.network=mynet:Net", silent("output", 10_000), saturated("output"), "trainer.encoding.steps=1")
-
-
 @pytest.mark.slayer
 @pytest.mark.parametrize(
     ("network", "shape"), [("csnn", (1, 28, 28)), ("csnn_gesture", (2, 64, 64)), ("dense", (1, 1, 70))]

@@ -57,21 +57,6 @@ def test_an_engine_is_of_the_optimizer_that_has_models() -> None:
         load(TEXT, "optimizer.engine=library", "optimizer.name=sobol")
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        (["name=python"], r"key optimizer\.function: is the class of one's own optimizer, .*: needed by python"),
-        (["function=mine.py:Mine"], r"key optimizer\.function: .* needed by python, and by nothing else"),
-        (["name=python", "function=mine"], r"key optimizer\.function: .*path/to/file\.py:function is needed"),
-        (["name=optuna"], r"key optimizer\.name: .*optuna_tpe"),
-    ],
-)
-def test_an_optimizer_has_the_keys_that_it_needs(changes: list[str], message: str) -> None:
-    assert load(TEXT, "optimizer.name=python", "optimizer.function=mine.py:Mine").optimizer.function == "mine.py:Mine"
-    with pytest.raises(ConfigError, match=message):
-        load(TEXT, *[f"optimizer.{change}" for change in changes])
-
-
 def test_finalists_have_at_most_as_many_configurations_as_there_are_trials() -> None:
     assert load(TEXT).finalists is None
     finalists = load(TEXT, "finalists={count: 10}").finalists
@@ -87,6 +72,21 @@ def test_finalists_have_at_most_as_many_configurations_as_there_are_trials() -> 
     }.items():
         with pytest.raises(ConfigError, match=message):
             load(TEXT, f"finalists={setting}")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["name=python"], r"key optimizer\.function: is the class of one's own optimizer, .*: needed by python"),
+        (["function=mine.py:Mine"], r"key optimizer\.function: .* needed by python, and by nothing else"),
+        (["name=python", "function=mine"], r"key optimizer\.function: .*path/to/file\.py:function is needed"),
+        (["name=optuna"], r"key optimizer\.name: .*optuna_tpe"),
+    ],
+)
+def test_an_optimizer_has_the_keys_that_it_needs(changes: list[str], message: str) -> None:
+    assert load(TEXT, "optimizer.name=python", "optimizer.function=mine.py:Mine").optimizer.function == "mine.py:Mine"
+    with pytest.raises(ConfigError, match=message):
+        load(TEXT, *[f"optimizer.{change}" for change in changes])
 
 
 def test_every_monitor_names_a_constraint() -> None:

@@ -703,7 +703,11 @@ def test_finalists_are_trained_while_the_last_trial_still_runs():
 
 def test_a_repeat_whose_worker_is_lost_goes_to_another_and_is_given_up_in_the_end():
     def answer(rank: int, message: Message) -> list[Message | bytes]:
-        if isinstance(message, Run) and message.trial.number < 0 and (rank < 3 or repeat_of(message.trial.number)[1] == 2):
+        if (
+            isinstance(message, Run)
+            and message.trial.number < 0
+            and (rank < 3 or repeat_of(message.trial.number)[1] == 2)
+        ):
             return [b""]  # its connection breaks
         return list(_growing(rank, message))
 
@@ -755,7 +759,7 @@ def test_after_a_stop_no_finalist_is_begun():
         return _growing(rank, message)
 
     workers = Workers(2, answer)
-    master, _, record = _master(workers, budget=4, finalists=Finalists(2, 2, 1))
+    master, _, _ = _master(workers, budget=4, finalists=Finalists(2, 2, 1))
     assert master.run() is Ending.INTERRUPTED
     assert min(n for _, n in workers.runs()) == 0
     assert repeat_number(0, 1) not in dict(workers.runs()).values()

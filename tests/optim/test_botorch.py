@@ -354,7 +354,9 @@ def test_a_library_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatc
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.delattr(snnhpo_mpi.optim, "botorch")
     monkeypatch.setitem(sys.modules, "gpytorch", None)
-    with pytest.raises(ConfigError, match="engine: library needs gpytorch: pip install botorch"):
+    with pytest.raises(
+        ConfigError, match=r"engine: library needs the package gpytorch, .*: pip install 'snnhpo_mpi\[library\]'"
+    ):
         engine_of(SETTINGS)
 
 

@@ -41,6 +41,25 @@ def test_a_trial_that_ended_early_shows_its_constraints_and_no_objective(state: 
     assert np.isnan(objectives).all() and constraints.tolist() == [0.9] and not failed
 
 
+def test_a_pruned_trial_shows_the_prediction_of_its_score_and_is_never_the_incumbent() -> None:
+    observations = Observations(1, 1)
+    outcomes = [
+        Outcome(0, State.COMPLETED, {"accuracy": 0.5}, (-0.1,)),
+        Outcome(1, State.PRUNED, {"accuracy": 0.1}, (-0.1,), predicted=0.9),
+        Outcome(2, State.PRUNED, {"accuracy": 0.1}, (-0.1,)),
+        Outcome(3, State.PRUNED, {"accuracy": 0.1}, (-0.1,), predicted=math.inf),
+    ]
+    for outcome in outcomes:
+        observations.pending[outcome.number] = Pending(np.zeros(1), 0)
+        observations.tell(outcome)
+    found = observations.told
+    np.testing.assert_array_equal(found.y, [0.5, 0.9, math.nan, math.nan])
+    assert found.scored.tolist() == [True, True, False, False]
+    assert found.feasible.tolist() == [True, False, False, False] and found.incumbent() == 0
+    assert found.failed.tolist() == [False, False, False, True]
+    assert found.take(np.array([1, 0])).feasible.tolist() == [False, True]
+
+
 @pytest.mark.parametrize(
     "outcome",
     [

@@ -17,6 +17,7 @@ from snnhpo_mpi.optim.stopping import (
     PruningSettings,
     Rule,
     curves_of,
+    final_score,
     is_spare,
     stops,
 )
@@ -299,3 +300,48 @@ def test_what_a_pruned_trial_reported_stays_without_a_final_score() -> None:
 def test_a_report_without_a_score_decides_nothing() -> None:
     past = [event for number in range(40) for event in finished(number, [0.9, 0.95])]
     assert not decision(past, report(60, 1, None), with_rule("gain"))
+
+
+def test_a_trial_is_predicted_to_gain_what_all_finished_ones_gained() -> None:
+    events = [event for n in range(12) for event in finished(n, [0.1 + 0.01 * n, 0.3 + 0.01 * n, 0.5 + 0.01 * n])]
+    curves = curves_of([*events, report(20, 1, 0.2), report(20, 2, 0.4)])
+    final = final_score(curves, 20, NO_SPARE)
+    assert final is not None
+    assert final.mean == pytest.approx(0.6) and final.spread < 1e-6 and final.progress == pytest.approx(2 / 3)
+    curves.add(outcome(20, 0.4, State.PRUNED))
+    assert final_score(curves, 20, NO_SPARE) == final  # as it is told
+
+
+def test_without_reports_or_enough_finished_trials_nothing_is_predicted() -> None:
+    events = [event for n in range(11) for event in finished(n, [0.1, 0.3])]
+    curves = curves_of([*events, report(20, 1, 0.2)])
+    assert final_score(curves, 20, NO_SPARE) is None and final_score(curves, 21, NO_SPARE) is None
+
+
+def test_a_longer_training_has_more_to_gain() -> None:
+    """Half of the finished trials are twice as long, look the same at first, and gain 0.2 more."""
+    events: list[Event] = []
+    for n in range(24):
+        length, gained = (20, 0.3) if n % 2 else (10, 0.1)
+        events += [Interim(n, 5, 1.0, 0.3 + 0.001 * n, n_planned=length), outcome(n, 0.3 + 0.001 * n + gained)]
+    found = []
+    for length in (10, 20):
+        curves = curves_of([*events, Interim(30, 5, 1.0, 0.31, n_planned=length)])
+        final = final_score(curves, 30, NO_SPARE)
+        assert final is not None and final.progress == 5 / length
+        found.append(final.mean)
+    assert found == pytest.approx([0.41, 0.61], abs=0.03)
+    unknown = final_score(curves_of([*events, report(30, 5, 0.31)]), 30, NO_SPARE)
+    assert unknown is not None and unknown.mean == pytest.approx(0.51, abs=0.03) and unknown.spread > 0.08
+
+
+def test_a_training_of_known_length_is_judged_from_the_earliest_share_of_it_on() -> None:
+    rule = with_rule("gain", first=2, earliest=0.5)
+    events: list[Event] = []
+    for n in range(20):
+        events += [Interim(n, at, 1.0, 0.8 * at / 8, n_planned=8) for at in (2, 4)] + [outcome(n, 0.8)]
+    early, late = Interim(30, 2, 1.0, 0.01, n_planned=8), Interim(30, 4, 1.0, 0.02, n_planned=8)
+    assert not decision(events, early, rule)
+    assert decision(events, early, replace(rule, earliest=0.25))
+    assert decision([*events, early], late, rule)
+    assert decision(events, report(30, 2, 0.01), rule)  # nobody knows how long it is

@@ -15,6 +15,7 @@ from snnhpo_mpi.record import read
 from snnhpo_mpi.snn.data import idx, load, load_final, published
 from snnhpo_mpi.snn.data.catalog import overview, verify
 from snnhpo_mpi.snn.data.folder import find
+from snnhpo_mpi.snn.data.part import Rows
 from snnhpo_mpi.snn.data.split import stratified_split
 
 
@@ -117,14 +118,19 @@ def test_split_depends_on_the_seed_alone_and_its_parts_are_disjoint() -> None:
     assert not np.array_equal(train, stratified_split(classes, 50, 30, seed=8)[0])
 
 
+def pixels(samples: Rows) -> list[int]:
+    """The second pixel of each, which is the image's number."""
+    return samples[:][:, 0, 0, 1].tolist()
+
+
 def test_a_repeat_has_a_split_of_its_own_with_the_same_sizes(mnist: Path) -> None:
     splits = [load(settings(mnist), seed=1, repeat=repeat) for repeat in (0, 1, 2, 1)]
-    held = [sorted(split.held_x[:, 0, 0, 1].tolist()) for split in splits]
+    held = [sorted(pixels(split.held_x)) for split in splits]
     assert held[0] != held[1] != held[2] != held[0] and held[1] == held[3]
     for split in splits:
         assert (len(split.train_y), len(split.held_y)) == (20, 12)
-        assert not {*split.train_x[:, 0, 0, 1].tolist()} & {*split.held_x[:, 0, 0, 1].tolist()}
-    assert {*np.concatenate([h for h in held])} - {*held[0]}  # samples that the search did not see are among them
+        assert not {*pixels(split.train_x)} & {*pixels(split.held_x)}
+    assert {*held[1]} - {*pixels(splits[0].train_x)} - {*held[0]}  # samples that the search did not see
 
 
 def test_a_repeat_on_digits_without_a_test_set_sees_none_that_the_search_left() -> None:

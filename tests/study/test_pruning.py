@@ -55,6 +55,20 @@ def test_a_report_that_comes_twice_is_not_judged_by_what_was_learnt_in_between()
     assert decisions([*TWO, reported(2, 1, 0.4), *better, reported(2, 2, 0.4)])[-1] is True
 
 
+def test_the_optimizer_is_told_what_a_pruned_trial_would_have_reached() -> None:
+    pruner = Pruner(MEDIAN)
+    for event in [*TWO, reported(2, 1, 0.1)]:
+        pruner.note(event)
+    pruned, completed = ended(2, 0.1, State.PRUNED), ended(3, 0.5)
+    pruner.note(pruned)
+    told = pruner.as_told(pruned.outcome)
+    assert told.predicted is not None and 0.1 < told.predicted < 0.6
+    assert told.objectives == {"accuracy": 0.1}
+    pruner.note(completed)
+    assert pruner.as_told(completed.outcome) is completed.outcome
+    assert Pruner(PruningSettings("none")).as_told(pruned.outcome) is pruned.outcome
+
+
 @pytest.mark.parametrize("rule", ["gain", "asha", "median"])
 def test_a_resumed_study_decides_as_the_uncut_one(rule: str) -> None:
     draw = random.Random(3)

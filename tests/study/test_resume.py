@@ -117,6 +117,24 @@ def test_a_new_study_begins_with_its_baseline_which_is_recorded(tmp_path: Path) 
     assert optimizer.calls == [("adopt", 0)]
 
 
+def test_a_baseline_can_be_a_finalist_in_a_new_study_and_after_a_cut(tmp_path: Path) -> None:
+    settings = config(
+        baseline={"name": "mine", "params": {"x": 3.0}}, budget={"trials": 1}, finalists={"count": 1, "repeats": 2}
+    )
+    with recorded(tmp_path / "toy", settings) as record:
+        start = starting_point(settings, Watched(), record, record.read())
+        start.finalists.note(ended(0))
+        assert [trial.params for trial in start.finalists.left()] == [{"x": 3.0}] * 2
+        first = start.finalists.left()[0]
+        record.append(ended(0), Repeated(Repeat(0, first.seed, "split 1", 0.5), 1, 1e9, 2.0))
+        past = record.read()
+        assert ending_already(settings, past) is None
+        again = starting_point(settings, Watched(), record, past)
+        assert again.finalists.left() == start.finalists.left()[1:] and again.tally.repeats == 1
+        record.append(Repeated(Repeat(0, again.finalists.left()[0].seed, "split 2", None), 1, 1e9, 2.0))
+        assert ending_already(settings, record.read()) is Ending.COMPLETE
+
+
 def test_failures_that_ended_the_run_before_are_forgiven(tmp_path: Path) -> None:
     settings = config(budget={"trials": 9, "max_failures": 2})
     failed = [event for number in range(2) for event in (asked(number, 0), ended(number, State.FAILED))]

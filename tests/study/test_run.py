@@ -91,6 +91,9 @@ def test_a_file_in_the_place_of_the_logs_costs_the_logs_alone(snnhpo: Program, t
     assert not (toy / "results" / "toy" / "lock.json").exists()
 
 
+OWN_OPTIMIZER = ("--set", "optimizer.name=python", "--set")
+
+
 def test_two_runs_with_one_worker_and_the_same_seed_are_equal(snnhpo: Program, trials: Trials) -> None:
     for results, seconds in (("a", "0.0"), ("b", "0.05")):  # whatever the timing
         done = snnhpo("run", "toy.yaml", "--results", results, "--set", "optimizer.name=scbo", "--set",
@@ -481,8 +484,16 @@ def test_a_function_that_cannot_be_imported_ends_the_search_with_the_reason(snnh
         (["run", "absent.yaml"], "absent.yaml: cannot be read"),
         (["run", "toy.yaml", "--set", "trainer.function=gone.py:evaluate"], "there is no file gone.py"),
         (["check", "toy.yaml", "--set", "trainer.function=gone.py:evaluate"], "there is no file gone.py"),
+        (["run", "toy.yaml", *OWN_OPTIMIZER, "optimizer.function=gone.py:Mine"],
+         "key optimizer.function: there is no file gone.py"),
+        (["run", "toy.yaml", *OWN_OPTIMIZER, "optimizer.function=toy.py:Mine"],
+         "key optimizer.function: toy.py has no class Mine"),
+        (["check", "toy.yaml", *OWN_OPTIMIZER, "optimizer.function=gone.py:Mine"],
+         "key optimizer.function: there is no file gone.py"),
+        (["check", "toy.yaml", "--import", *OWN_OPTIMIZER, "optimizer.function=toy.py:evaluate"],
+         "key optimizer.function: toy.py:evaluate: making it raised"),
     ],
-)
+)  # fmt: skip
 def test_a_users_mistake_is_exit_code_2_without_a_traceback(
     snnhpo: Program, arguments: list[str], message: str
 ) -> None:

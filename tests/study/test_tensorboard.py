@@ -153,5 +153,5 @@ def test_a_search_whose_event_file_cannot_grow_is_complete(snnhpo: Program, toy:
 
 def test_without_the_package_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match="pip install tensorboardX"):
+    with pytest.raises(ConfigError, match=r"pip install 'snnhpo_mpi\[tensorboard\]'"):
         require_package()

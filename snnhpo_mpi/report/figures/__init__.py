@@ -27,6 +27,7 @@ from snnhpo_mpi.report.figures import (
     hyperparameters,
     importance,
     incumbent,
+    learning_curves,
     metrics,
     parallel,
     silence,
@@ -60,6 +61,7 @@ class Row:
 SEARCH: tuple[Row, ...] = (
     Row("incumbent", "search", incumbent),
     Row("silence", "stopping", silence),
+    Row("learning_curves", "curves", learning_curves),
     Row("constraints", "constraints", constraints),
     Row("metrics", "metrics", metrics),
     Row("best", "best", best),

@@ -38,6 +38,7 @@ def compute(data: StudyData) -> Found | str | None:
     axes = {axis.name: axis for axis in points.axes(data)}
     if not along:
         return "no border between feasible and infeasible networks was seen yet"
+    along = [one for one in along if one.name in axes]  # else no trial had it yet
     return Found(along, [axes[one.name] for one in along])
 
 

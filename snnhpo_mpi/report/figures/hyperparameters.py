@@ -58,11 +58,11 @@ def charts(found: Found) -> list[Chart]:
             x_axis |= {"range": [-0.6, len(axis.choices) - 0.4]}
         elif axis.log:
             x_axis |= _log_axis(axis)
-        elif axis.values.dtype.kind == "i" and axis.high - axis.low <= 5:
+        elif axis.whole and axis.high - axis.low <= 5:
             x_axis["dtick"] = 1
         else:
             x_axis["nticks"] = 4  # panels are small
-        names = [for_plotly(value) for value in axis.values] if axis.choices else ()
+        names = [for_plotly(value or "") for value in axis.values] if axis.choices else ()
         lines = traces.objectives(found.data, at, limit=_MOST_POINTS, size=4, names=names)
         layout = traces.with_strip(lines, {"xaxis": x_axis, "yaxis": title}, share=0.1)
         drawn.append(Chart(f"slice{i}", "", "", lines, layout, 210))
@@ -109,4 +109,4 @@ def _ticks(ax: Axes, axis: Axis) -> None:
         ax.set_xticks(*_log_ticks(axis))
         ax.xaxis.set_minor_formatter(NullFormatter())
     else:
-        ax.xaxis.set_major_locator(MaxNLocator(nbins=4, integer=axis.values.dtype.kind == "i"))
+        ax.xaxis.set_major_locator(MaxNLocator(nbins=4, integer=axis.whole))

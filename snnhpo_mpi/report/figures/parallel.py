@@ -33,11 +33,11 @@ class Found:
 
 
 def compute(data: StudyData) -> Found | str:
-    """The best tenth of the feasible trials."""
-    axes, rows = points.axes(data), best_tenth(data)
+    """The best tenth of the feasible trials, along what any ended trial had."""
+    axes, rows = [axis for axis in points.axes(data) if not np.isnan(axis.position[data.ended]).all()], best_tenth(data)
     if not axes or len(rows) < 2:
         return "fewer than two feasible networks yet"
-    tried = np.quantile(np.column_stack([axis.position[data.ended] for axis in axes]), _MIDDLE, axis=0)
+    tried = np.nanquantile(np.column_stack([axis.position[data.ended] for axis in axes]), _MIDDLE, axis=0)
     return Found(data, axes, rows, tried)
 
 
@@ -67,7 +67,7 @@ def charts(found: Found) -> list[Chart]:
         "searched range, on the scale of the search. The band holds the middle 80 % of all trials: lines that gather "
         "where the band is narrow only show where the search looked, and lines that gather where it is wide suggest "
         "that the value matters."
-    )
+    ) + _of_gaps(found)
     return [Chart("parallel", "What the best have in common", caption, [band, *lines], layout, 420, wide=True)]
 
 
@@ -75,13 +75,23 @@ def _line(found: Found, row: int, names: list[str], strength: float) -> Trace:
     best = row == found.rows[0]
     style = {"color": looks.BEST if best else looks.FEASIBLE.colour, "width": 3 if best else 1.2}
     return {
-        "type": "scatter", "mode": "lines", "x": names,
-        "y": [round(float(axis.position[row]), 4) for axis in found.axes], "line": style,
+        "type": "scatter", "mode": "lines+markers" if _has_gap(found, row) else "lines", "x": names,
+        "y": [round(float(axis.position[row]), 4) for axis in found.axes], "line": style, "marker": {"size": 4},
         "opacity": 1.0 if best else 0.25 + 0.6 * strength,
         "name": f"trial {found.data.number[row]}: {score(found.data.objective[row])}",
         "text": [for_plotly(f"{axis.name} = {_value(axis, row)}", 80) for axis in found.axes],
         "hovertemplate": "%{text}<extra>%{fullData.name}</extra>", "showlegend": False,
     }  # fmt: skip
+
+
+def _has_gap(found: Found, row: int) -> bool:
+    """Whether the trial lacks a hyperparameter: its line is cut there, and a piece of one point needs a mark."""
+    return any(np.isnan(axis.position[row]) for axis in found.axes)
+
+
+def _of_gaps(found: Found) -> str:
+    gaps = any(_has_gap(found, row) for row in found.rows)
+    return " A line is cut where a hyperparameter does not exist for that network." if gaps else ""
 
 
 def _value(axis: Axis, row: int) -> str:
@@ -100,6 +110,7 @@ def paper(found: Found) -> Figure:
         best = row == found.rows[0]
         style: Any = {"color": looks.BEST if best else looks.FEASIBLE.colour, "linewidth": 2.0 if best else 0.8}
         label = f"trial {found.data.number[row]}, the best" if best else None
+        style |= {"marker": "o", "markersize": 2} if _has_gap(found, row) else {}
         ax.plot(at, [axis.position[row] for axis in axes], alpha=1.0 if best else 0.45, label=label, **style)
     crowded = len(axes) > 30
     turned: Any = {"rotation": 90 if crowded else 40, "ha": "right", "rotation_mode": "anchor"}

@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +27,7 @@ from snnhpo_mpi.snn.data.part import Part, Source
 
 log = logging.getLogger(__name__)
 FORMAT = 2
-Make = Callable[[Path], tuple[Iterable[int], tuple[Source, ...]]]
+Make = Callable[[Path], tuple[Iterable[Any], tuple[Source, ...]]]
 
 
 def staged(name: str, key: str, make: Make) -> Part:
@@ -37,8 +38,8 @@ def staged(name: str, key: str, make: Make) -> Part:
     Args:
         name: of the data set.
         key: of what the samples are made from and how (``key_of``).
-        make: writes all samples, ``N x ...`` uint8, in NumPy's format into a file of the name that it is given; returns
-            ``N`` classes and the files it read.
+        make: writes all samples, ``N x ...``, in NumPy's format into a file of the name that it is given; returns ``N``
+            classes, or ``N x K`` numbers, and the files it read.
 
     Raises:
         ConfigError: the samples cannot be written anywhere.
@@ -93,7 +94,7 @@ def _load(entry: Path) -> Part | None:
     try:
         told = json.loads(entry.with_suffix(".json").read_text(encoding="utf-8"))
         samples = np.load(entry.with_suffix(".npy"), mmap_mode="r", allow_pickle=False)
-        classes = np.array(told["classes"], dtype=np.int64)
+        classes = np.array(told["classes"], dtype=told.get("labels", "int64"))
         sources = tuple(Source(**source) for source in told["sources"])
         if zlib.crc32(samples.reshape(-1).data) != told["crc32"]:
             raise ValueError("its checksum is wrong")
@@ -112,8 +113,10 @@ def _write(entry: Path, make: Make) -> None:
         atomic_write(entry.with_suffix(".npy"), by_many=True) as samples,
     ):
         classes, sources = make(samples)
+        labels = np.asarray(classes)
         told = {
-            "classes": [int(label) for label in classes],
+            "labels": "float64" if labels.dtype.kind == "f" else "int64",
+            "classes": labels.tolist(),
             "crc32": zlib.crc32(np.load(samples, mmap_mode="r", allow_pickle=False).reshape(-1).data),
             "sources": [asdict(source) for source in sources],
         }

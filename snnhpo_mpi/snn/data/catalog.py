@@ -12,6 +12,7 @@ import numpy as np
 
 from snnhpo_mpi.config.datasets import DATASETS
 from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.extras import absent
 from snnhpo_mpi.snn.data import refuse_unlike
 from snnhpo_mpi.snn.data.folder import find, part_files
 from snnhpo_mpi.snn.data.images import read_images
@@ -28,6 +29,8 @@ def overview(root: Path | None) -> Iterator[str]:
 
 def _presence(name: str, root: Path | None) -> str:
     row = DATASETS[name]
+    if row.kind == "own":
+        return "in a configuration: dataset: {name: python, function: ...}"
     try:
         if row.package:
             return f"here ({len(read_images(name, Path(), 'train').y):,} samples)"
@@ -120,7 +123,7 @@ def fetch(name: str, root: Path) -> None:
                 else:
                     dataset(save_to=str(root), train=is_train)
     except ImportError as error:
-        raise ConfigError(f"{name}: needs the package {error.name}: pip install 'snnhpo_mpi[events]'") from error
+        raise ConfigError(absent(error, f"data fetch {name}") or f"{name}: {error}") from error
     except Exception as error:  # urllib, ssl, checksum and archive errors, and tonic's own
         raise ConfigError(
             f"{name} cannot be downloaded here: {type(error).__name__}: {error}. Without internet, fetch it on a "

@@ -8,6 +8,7 @@ from pathlib import Path
 from snnhpo_mpi.config import DatasetSettings, expanded
 from snnhpo_mpi.config.datasets import DATASETS
 from snnhpo_mpi.errors import ConfigError
+from snnhpo_mpi.extras import require
 
 
 def data_folder(dataset: DatasetSettings) -> Path:
@@ -34,9 +35,10 @@ def package_folder(name: str) -> Path:
     """
     package = DATASETS[name].package
     assert package is not None
+    require(package, f"trainer.dataset.name: {name}")
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        raise ConfigError(f"{name} comes with the package {package}, which is not installed: pip install {package}")
+        raise ConfigError(f"{name} comes with the package {package}, which is damaged: install it anew")
     return Path(next(iter(spec.submodule_search_locations)))
 
 

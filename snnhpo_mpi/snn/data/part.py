@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 NOT_PUBLISHED = "not the published files"
-Samples = NDArray[np.uint8]
+Samples = NDArray[Any]  # uint8, or float32 where the encoding is direct
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Rows:
     """Some samples of an array that is shared with other processes; indexing copies those asked for.
 
     Attributes:
-        shared: ``N x C x H x W ...`` uint8, all samples.
+        shared: ``N x C x H x W ...``, all samples.
         rows: ``M``, which of them.
     """
 
@@ -64,11 +65,11 @@ class Part:
     """Samples and classes, and where they come from.
 
     Attributes:
-        x: ``N x C x H x W ...`` uint8.
-        y: ``N`` classes.
+        x: ``N x C x H x W ...`` uint8, or float32 where the encoding is direct.
+        y: ``N`` classes; of a regression ``N x K`` numbers.
         sources: the files that were read.
     """
 
     x: Samples
-    y: NDArray[np.int64]
+    y: NDArray[Any]
     sources: tuple[Source, ...]

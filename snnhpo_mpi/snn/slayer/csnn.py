@@ -227,11 +227,11 @@ class Pool(torch.nn.Module):
 
     def __init__(self, side: int, neuron: Neuron) -> None:
         super().__init__()
-        self._side, self._neuron = side, neuron
+        self.side, self._neuron = side, neuron
 
     def forward(self, x: Tensor) -> Tensor:
         """``T x B x C x H x W`` -> ``T x B x C x H' x W'``."""
-        side, (height, width) = self._side, x.shape[3:]
+        side, (height, width) = self.side, x.shape[3:]
         maps = x.flatten(0, 1)
         if height % side or width % side:
             maps = functional.pad(maps, (0, width % side, 0, height % side))

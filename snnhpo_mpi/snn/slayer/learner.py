@@ -29,9 +29,7 @@ from snnhpo_mpi.snn.encodings import input_shape
 from snnhpo_mpi.snn.gradient_learner import GradientLearner, Presented
 from snnhpo_mpi.snn.slayer.backpropagation import Backpropagation
 from snnhpo_mpi.snn.slayer.csnn import LAYOUTS, Csnn, Shape
-from snnhpo_mpi.snn.slayer.lava import LavaNetwork
 from snnhpo_mpi.snn.slayer.lava_kernels.cache import use_kernels
-from snnhpo_mpi.snn.slayer.own_network import check_architecture, counts_fault, load_architecture, own_defaults
 from snnhpo_mpi.trial import Params
 
 
@@ -58,8 +56,7 @@ class SlayerTask:
     @property
     def defaults(self) -> Params:
         """Of all hyperparameters."""
-        own = own_defaults(self.settings.network) if ":" in self.settings.network else {}
-        return own | defaults("slayer", self.settings.network)
+        return defaults("slayer", self.settings.network)
 
     @property
     def input_shape(self) -> Shape:
@@ -67,15 +64,13 @@ class SlayerTask:
         return input_shape(self.split.train_x.shape, self.settings.encoding)
 
     def prepare(self) -> None:
-        """Load the library's kernels for the GPU, and try a network of the user's.
+        """Load the library's kernels for the GPU.
 
         Raises:
-            ConfigError: the kernels are not built, or the network is not what the configuration asks for.
+            ConfigError: they are not built.
         """
         if self.settings.engine == "library":
             use_kernels(self.device)  # lava-dl would compile them here and now; the fast engine needs none
-        if ":" in self.settings.network:
-            check_architecture(self.config, self.input_shape, self.split.n_classes)
 
     def learner(self, params: Params, seed: int) -> SlayerLearner:
         """A new network with these hyperparameters."""
@@ -96,18 +91,6 @@ class SlayerLearner(GradientLearner):
         )
         self._network = network.to(self._device)
         self._begin(Backpropagation(self._network, params))
-
-    def _refuse_odd(self, output: Tensor, counts: Mapping[str, Tensor], n: int) -> None:
-        """Raise unless the ``B x K`` output of ``B`` samples and their counts on the CPU can be judged."""
-        n_classes = self._task.split.n_classes
-        if output.shape != (n, n_classes):
-            found = " x ".join(map(str, output.shape))
-            raise ValueError(
-                f"{self._settings.network}: the output must be samples x classes = {n} x {n_classes}, found {found}"
-            )
-        for layer in self._layers:
-            if fault := counts_fault(counts, layer, n):
-                raise ValueError(f"{self._settings.network}: {fault}")
 
     def _saturated(self, output: Tensor) -> dict[str, Events]:
         """``B``, whether the sample saturates the output, where that is watched."""
@@ -133,7 +116,7 @@ class SlayerReader:
     device: torch.device
 
     def classify(self, images: Samples, seed: int) -> Ints:
-        """``B`` classes; spikes, and whatever a network of the user's draws, follow from a seed."""
+        """``B`` classes; the spikes follow from a seed."""
         torch.manual_seed(seed)
         presented = Presented(self.encoding, self.device, spike_generator(seed, self.device))
         return presented.classes(images, functools.partial(read_classes, self.network))
@@ -157,40 +140,27 @@ def build_network(
     layers: tuple[str, ...],
     initial_weights: str = "scaled",
 ) -> torch.nn.Module:
-    """A network of ours, by an engine, or of anybody's class.
+    """A network, by an engine.
 
     Args:
-        name: of the configuration, or ``package.module:Class``.
+        name: of the configuration.
         engine: fast or library.
         shape: ``C x H x W`` of the input.
         n_classes: K.
         params: its hyperparameters.
         layers: whose spikes are counted.
-        initial_weights: of ours, library or scaled.
-
-    Raises:
-        ConfigError: the class is not there.
+        initial_weights: library or scaled.
     """
-    if ":" in name:
-        return load_architecture(name)(shape, n_classes, params, layers)
-    kind = Csnn if engine == "fast" else LavaNetwork
-    return kind(shape, n_classes, params, layers, LAYOUTS[name], initial_weights)
+    if engine == "fast":
+        return Csnn(shape, n_classes, params, layers, LAYOUTS[name], initial_weights)
+    from snnhpo_mpi.snn.slayer.lava import LavaNetwork  # lava-dl may not be installed
+
+    return LavaNetwork(shape, n_classes, params, layers, LAYOUTS[name], initial_weights)
 
 
 @torch.no_grad()
 def read_classes(network: torch.nn.Module, spikes: Tensor) -> Tensor:
-    """``B x T x C x H x W`` -> ``B`` classes, without dropout.
-
-    Raises:
-        FloatingPointError: the output is not finite.
-        ValueError: the output has other samples or steps than the spikes.
-    """
+    """``B x T x C x H x W`` -> ``B`` classes, without dropout."""
     network.eval()
-    output, _ = network(spikes)
-    if output.shape[:2] != spikes.shape[:2]:
-        found = " x ".join(map(str, output.shape))
-        raise ValueError(f"the output of {len(spikes)} samples of {spikes.shape[1]} steps is {found} in eval mode")
-    if not output.isfinite().all():
-        raise FloatingPointError("the output is not finite in eval mode")
-    predicted: Tensor = output.sum(1).argmax(1)
+    predicted: Tensor = network(spikes)[0].sum(1).argmax(1)
     return predicted

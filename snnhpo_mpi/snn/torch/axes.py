@@ -54,7 +54,8 @@ class Axis:
         if not self.is_merged:
             return values.movedim(self.place, 0)
         split = (-1, n) if self.time_first else (n, -1)
-        apart = values.movedim(self.place, 0).unflatten(0, split)
+        front = values.movedim(self.place, 0)
+        apart = front.reshape(*split, *front.shape[1:])
         return apart.transpose(0, 1) if self.time_first else apart
 
     def counts(self, values: Tensor, n: int) -> Tensor:
@@ -83,7 +84,7 @@ class Readout:
 
     Attributes:
         axis: of the samples.
-        time: place of the steps once the samples are first, from 0 of the rest; None where there is none, so that T = 1.
+        time: place of the steps among the axes but the samples', from 0; None where there is none, so that T = 1.
         classes: place of the classes likewise; None where K = 1 has no axis.
     """
 
@@ -106,7 +107,8 @@ def readout_of(few: Tensor, more: Tensor, sizes: tuple[int, int], n_classes: int
     """How outputs are read, from those of two batches, the one of which begins as the other.
 
     Args:
-        few, more: one output for each batch.
+        few: output for the first batch.
+        more: output for the second.
         sizes: samples of the batches.
         n_classes: K.
         layout: of the configuration, which tells time from classes where both axes have K.

@@ -29,7 +29,7 @@ class Reading:
     def __init__(self, network: torch.nn.Module, presentation: Presentation, found: Found, loss: str) -> None:
         """Hand in the network and what was found of it."""
         self.network, self._found, self.loss = network, found, loss
-        self._presentation = presentation.with_features(found.features)
+        self.presentation = presentation.with_features(found.features)
         self._resets = resets(network)
 
     def output(self, samples: Tensor) -> Tensor:
@@ -41,7 +41,7 @@ class Reading:
         for reset in self._resets:
             reset()
         n, readout = len(samples), self._found.readout
-        calls = [self._presentation.chosen(one) for one in self._presentation.returned(self.network, samples)]
+        calls = [self.presentation.chosen(one) for one in self.presentation.returned(self.network, samples)]
         return torch.cat([readout.read(one, n) for one in calls], 1)
 
     @torch.no_grad()

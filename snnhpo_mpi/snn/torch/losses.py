@@ -1,4 +1,4 @@
-"""Losses of anybody's network, how its answer is read from its output, and what the answers are scored by.
+"""Losses of anybody's network, and how its answer is read from its output.
 
 The rows of ``hyperparameters/losses.py`` by name, or a function of the user's.
 
@@ -13,8 +13,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -84,24 +82,6 @@ def read(output: Tensor, reads: str) -> Tensor:
             return output.amax(1)
         case _:
             return output[:, -1]
-
-
-def r2(answers: NDArray[np.floating], targets: NDArray[np.floating]) -> float:
-    """Coefficient of determination: 1 is perfect, 0 as good as always answering the mean, below 0 worse.
-
-    1 - sum (t - a)^2 / sum (t - mean t)^2, of each output, averaged over the outputs. One whose targets do not vary
-    counts 1 if it is met exactly, else 0.
-
-    Args:
-        answers: ``M x K``.
-        targets: ``M x K``, or ``M`` where K is 1.
-    """
-    wanted = np.asarray(targets, np.float64).reshape(len(targets), -1)
-    missed = np.square(wanted - np.asarray(answers, np.float64).reshape(wanted.shape)).sum(0)
-    varied = np.square(wanted - wanted.mean(0)).sum(0)
-    constant = varied == 0
-    scores = np.where(constant, missed == 0, 1 - missed / np.where(constant, 1.0, varied))
-    return float(scores.mean())
 
 
 def _rate_cross_entropy(output: Tensor, labels: Tensor, smoothing: float) -> Tensor:

@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 
-from snnhpo_mpi.config import StudyConfig, TorchSettings, expanded
+from snnhpo_mpi.config import StudyConfig, TorchSettings, when_text
 from snnhpo_mpi.config.faults import suggest
-from snnhpo_mpi.errors import ConfigError, said
-from snnhpo_mpi.host.user_code import import_file, import_module
+from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.hyperparameters.networks import TORCH
 from snnhpo_mpi.snn.torch.adapters import forget_other_networks
+from snnhpo_mpi.snn.user_code import user_code
 from snnhpo_mpi.trial import Params
 
 KEY = "trainer.network"
@@ -43,19 +43,7 @@ def load(target: str) -> Make:
     Raises:
         ConfigError: it cannot be imported, or is none.
     """
-    source, _, name = target.rpartition(":")
-    try:
-        if source.endswith(".py"):
-            module = import_file(expanded(source, KEY), KEY)
-        else:
-            module = import_module(source, KEY)
-    except ConfigError:
-        raise
-    except (Exception, SystemExit) as error:  # the user's module may raise anything
-        raise ConfigError(f"{KEY}: {target} cannot be imported: {said(error)}") from error
-    found = getattr(module, name, None)
-    if found is None:
-        raise ConfigError(f"{KEY}: {source} has no {name}{suggest(name, _networks_of(module))}")
+    found = user_code(target, KEY)
     if isinstance(found, type) and not issubclass(found, torch.nn.Module):
         raise ConfigError(f"{KEY}: {target} must be a torch.nn.Module, its bases are {_bases(found)}")
     if isinstance(found, torch.nn.Module):
@@ -64,10 +52,6 @@ def load(target: str) -> Make:
         raise ConfigError(f"{KEY}: {target} must be a class or a function, found {type(found).__name__}")
     make: Make = found
     return make
-
-
-def _networks_of(module: Any) -> list[str]:
-    return [name for name, one in vars(module).items() if isinstance(one, type) and issubclass(one, torch.nn.Module)]
 
 
 def _bases(found: type) -> str:
@@ -104,11 +88,17 @@ def argument_faults(target: str, config: StudyConfig) -> Iterator[str]:
     assert isinstance(config.trainer, TorchSettings)
     make, name = load(target), target.rpartition(":")[2]
     arguments = _parameters(make)
-    given = {*config.space, *config.fixed, *TORCH, *OF_DATA}
+    always = {key for key, parameter in config.searched.items() if not parameter.when}
+    given = {*always, *config.fixed, *TORCH, *OF_DATA}
     for one in arguments.values():
         is_needed = one.default is one.empty and one.kind not in (one.VAR_KEYWORD, one.VAR_POSITIONAL)
         if is_needed and one.kind is one.POSITIONAL_ONLY:
             yield f"the argument {one.name} of {name} can only be given by place: take the / out of its signature"
+        elif is_needed and one.name in config.space and one.name not in given:
+            yield (
+                f"the argument {one.name} of {name} has no default, and space.{one.name} exists "
+                f"{when_text(config.space[one.name])}: give it one for the other trials"
+            )
         elif is_needed and one.name not in given:
             yield (
                 f"the argument {one.name} of {name} is given by nobody: write space.{one.name} or fixed.{one.name}, or "
@@ -118,9 +108,8 @@ def argument_faults(target: str, config: StudyConfig) -> Iterator[str]:
         return
     taken = [*arguments, *TORCH]
     for section, names in (("space", config.space), ("fixed", config.fixed)):
-        for one in names:
-            if one not in taken:
-                yield f"{section}.{one} is no argument of {name}{suggest(one, sorted({*taken} - {*OF_DATA}))}"
+        for given_name in (given_name for given_name in names if given_name not in taken):
+            yield f"{section}.{given_name} is no argument of {name}{suggest(given_name, sorted({*taken} - {*OF_DATA}))}"
 
 
 def _parameters(make: Make) -> Mapping[str, inspect.Parameter]:

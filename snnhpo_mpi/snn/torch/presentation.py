@@ -50,7 +50,9 @@ class Presentation:
         one = returned
         if isinstance(one, tuple):
             if self.output >= len(one):
-                raise ValueError(f"forward returns a tuple of {len(one)}; trainer.output: {self.output} is none of them")
+                raise ValueError(
+                    f"forward returns a tuple of {len(one)}; trainer.output: {self.output} is none of them"
+                )
             one = one[self.output]
         if isinstance(one, list) and one and all(isinstance(step, Tensor) for step in one):
             one = torch.stack(one)

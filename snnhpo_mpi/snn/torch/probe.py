@@ -1,7 +1,7 @@
 """Finds what in a network spikes, and which axes are samples and time, by looking at what its modules put out.
 
-A module spikes if all that it puts out are whole numbers, not negative, and not all 0. No list of classes is needed, but
-a module that stays silent however strong the input is judged by its class. What only passes spikes on is none: modules
+A module spikes if it puts out whole numbers only, not negative, and not all 0. No list of classes is needed, but a
+module that stays silent however strong the input is judged by its class. What only passes spikes on is none: modules
 of ``torch.nn``, and any module without parameters that gets spikes. Of nested modules that spike the outermost counts,
 unless it holds several that spike one after or beside the other.
 
@@ -13,7 +13,8 @@ Notation: B samples, T steps, K classes.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -172,8 +173,7 @@ def probe(network: torch.nn.Module, presentation: Presentation, samples: Tensor,
         axes = _axes(one, presentation, samples, eyes)
     kinds = {path: type(module).__name__ for path, module in network.named_modules()}
     layers = tuple(
-        Layer(path or OUTPUT, kinds[path], axes[path], eyes.seen[path].n_calls)
-        for path in _spiking(one, eyes, axes)
+        Layer(path or OUTPUT, kinds[path], axes[path], eyes.seen[path].n_calls) for path in _spiking(one, eyes, axes)
     )
     return Found(layers, readout, presentation.features, kinds)
 
@@ -318,4 +318,4 @@ def _outermost(spiking: Sequence[str], modules: Mapping[str, torch.nn.Module]) -
 
 def _branch(inside: Sequence[str]) -> bool:
     """Whether some lie beside one another, and not each within the one before."""
-    return any(not later.startswith(f"{one}.") for one, later in zip(inside, inside[1:], strict=False))
+    return any(not later.startswith(f"{one}.") for one, later in itertools.pairwise(inside))

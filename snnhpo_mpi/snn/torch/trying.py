@@ -12,15 +12,18 @@ import torch
 from torch import Tensor
 
 from snnhpo_mpi.config import CategoricalParameter, IntParameter, StudyConfig, TorchSettings
+from snnhpo_mpi.config.conditions import existing
 from snnhpo_mpi.config.faults import suggest
+from snnhpo_mpi.config.parameters import conditions
 from snnhpo_mpi.errors import ConfigError, said
+from snnhpo_mpi.hyperparameters.losses import loss_kind
 from snnhpo_mpi.hyperparameters.networks import TORCH, defaults
 from snnhpo_mpi.snn.torch.adapters import RESETS, resets
 from snnhpo_mpi.snn.torch.learning import AUTO, Learning, Reading
 from snnhpo_mpi.snn.torch.network import KEY, Shapes, argument_faults, build, defaults_of
 from snnhpo_mpi.snn.torch.presentation import Presentation
 from snnhpo_mpi.snn.torch.probe import FEW, Found, Layer, outputs_of, probe
-from snnhpo_mpi.trial import Params
+from snnhpo_mpi.trial import ACCURACY, Params
 
 
 def watched_layers(name: str, found: Found) -> tuple[Layer, ...]:
@@ -54,10 +57,11 @@ def watched_layers(name: str, found: Found) -> tuple[Layer, ...]:
 
 def lowest(config: StudyConfig) -> Params:
     """The smallest network of the space: the lowest value of all that is searched."""
-    return {
+    found = {
         name: parameter.choices[0] if isinstance(parameter, CategoricalParameter) else parameter.low
-        for name, parameter in config.space.items()
+        for name, parameter in config.searched.items()
     }
+    return existing(conditions(config.searched), found)
 
 
 def check_network(config: StudyConfig, shapes: Shapes, samples: Tensor) -> Found:
@@ -84,14 +88,11 @@ def check_network(config: StudyConfig, shapes: Shapes, samples: Tensor) -> Found
     except (Exception, SystemExit) as error:
         raise ConfigError(f"{where} cannot be built with {_values(params)}: {said(error)}") from error
     try:
-        found, faults = _tried(network, config, params, samples, shapes.n_classes)
+        return _tried(network, config, params, samples, shapes.n_classes)
     except ConfigError:
         raise
     except (Exception, SystemExit) as error:
         raise ConfigError(f"{where} with {_values(params)}: {_reason(error)}") from error
-    if faults:
-        raise ConfigError(f"{where}: " + "; ".join(faults))
-    return found
 
 
 def _values(params: Params) -> str:
@@ -101,38 +102,41 @@ def _values(params: Params) -> str:
 def _reason(error: BaseException) -> str:
     """What an exception of the network means: ours speak for themselves."""
     text = said(error)
-    if isinstance(error, ValueError) and "(" not in text.rpartition(": ")[0]:
-        text = text.removeprefix("ValueError: ")
+    if text == f"ValueError: {error}":  # of no line of the user's
+        return str(error)
     if "same device" in text:
         text += "; it mixes devices: make tensors in forward on the device of its input (device=x.device), and keep "
         text += "others by register_buffer"
     return text
 
 
-def _tried(
-    network: torch.nn.Module, config: StudyConfig, params: Params, samples: Tensor, n_classes: int
-) -> tuple[Found, list[str]]:
-    """What was found of a network, and what is wrong with it."""
+def _tried(network: torch.nn.Module, config: StudyConfig, params: Params, samples: Tensor, n_classes: int) -> Found:
+    """What was found of a network that learns and reads; raises ``ValueError`` with what is wrong with it."""
     settings = config.trainer
     assert isinstance(settings, TorchSettings)
     if not any(one.requires_grad for one in network.parameters()):
-        return Found((), None, "", {}), ["it has no parameters that could learn"]  # type: ignore[arg-type]
+        raise ValueError("it has no parameters that could learn")
     presentation = Presentation(settings.layout, settings.features, settings.output)
     found = probe(network, presentation, samples, n_classes)
     presentation = presentation.with_features(found.features)
     watched = {one.layer: watched_layers(one.layer, found) for one in config.stopping}
-    faults = [*_reset_faults(network), *_state_faults(network, presentation, samples)]
-    if faults:
-        return found, faults
+    if faults := [*_reset_faults(network), *_state_faults(network, presentation, samples)]:
+        raise ValueError("; ".join(faults))
     reading = Reading(network, presentation, found, settings.loss)
     learning = Learning(reading, watched, {name: params[name] for name in TORCH if name in params}, 100)
     sizes = (len(samples), FEW, 1) if _has_batch_of_one(config, params) else (len(samples), FEW)
     for n in sizes:
-        learning.train(samples[:n], torch.arange(n, device=samples.device) % n_classes)
+        learning.train(samples[:n], _some_labels(n, n_classes, settings.loss).to(samples.device))
     if not any(one.grad is not None for one in network.parameters()):
-        faults.append("none of its parameters gets a gradient from its output")
+        raise ValueError("none of its parameters gets a gradient from its output")
     reading.classes(samples)
-    return found, faults
+    return found
+
+
+def _some_labels(n: int, n_classes: int, loss: str) -> Tensor:
+    """``B`` classes, or ``B x K`` numbers where the loss is that of a regression."""
+    classes = torch.arange(n) % n_classes
+    return classes if loss_kind(loss).score == ACCURACY else torch.nn.functional.one_hot(classes, n_classes).double()
 
 
 def _reset_faults(network: torch.nn.Module) -> Iterator[str]:
@@ -179,7 +183,11 @@ def described(found: Found, watched: Sequence[str]) -> Iterator[str]:
     width = max(len(_indented(path)) for path in found.kinds)
     for path, kind in found.kinds.items():
         layer = of_path.get(path)
-        note = "" if layer is None else f"  spikes{_axis(layer)}{', watched' if path in watched or AUTO in watched else ''}"
+        note = (
+            ""
+            if layer is None
+            else f"  spikes{_axis(layer)}{', watched' if path in watched or AUTO in watched else ''}"
+        )
         yield f"{_indented(path):<{width}}  {kind}{note}".rstrip()
     readout = found.readout
     axes = "samples x classes, without time" if readout.time is None else "samples x steps x classes"

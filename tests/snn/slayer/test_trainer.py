@@ -2,7 +2,6 @@ import math
 
 import pytest
 import torch
-from pydantic import ValidationError
 
 from snnhpo_mpi.config import SaturationSettings, StudyConfig
 from snnhpo_mpi.config.settings import PruningSettings
@@ -174,12 +173,3 @@ def test_the_network_of_a_trial_has_the_weights_that_the_configuration_asks_for(
     asked = config(fixed=wide)
     evaluate(asked.model_copy(update={"trainer": asked.trainer.model_copy(update={"initial_weights": kind})}))
     assert drawn == [pytest.approx(largest, rel=0.01)]
-
-
-def test_initial_weights_of_a_network_of_one_s_own_are_its_own_matter():
-    whole = config().model_dump(mode="json")
-    whole["trainer"] |= {"network": "mine:Net", "initial_weights": "scaled"}
-    StudyConfig.model_validate(whole)
-    whole["trainer"]["initial_weights"] = "library"
-    with pytest.raises(ValidationError, match="initial_weights is for our networks: one of your own draws its weights"):
-        StudyConfig.model_validate(whole)

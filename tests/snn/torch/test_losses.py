@@ -3,14 +3,13 @@
 import math
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
 from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.hyperparameters.losses import LOSSES
-from snnhpo_mpi.snn.torch.losses import loss_of, predicted, r2
+from snnhpo_mpi.snn.torch.losses import loss_of, predicted
 
 # One sample of two steps and three neurons: sums 3, 2, 1, largest values 2, 2, 1, last ones 1, 2, 0.
 OUTPUT = torch.tensor([[[2.0, 0.0, 1.0], [1.0, 2.0, 0.0]]])
@@ -168,19 +167,3 @@ def test_a_module_that_raises_is_named_with_the_line(tmp_path: Path, monkeypatch
     Path("bad_loss.py").write_text("x = 1\ny = x / 0\n")
     with pytest.raises(ConfigError, match=r"trainer\.loss: .*ZeroDivisionError.*bad_loss\.py, line 2: y = x / 0"):
         loss_of("bad_loss.py:far")
-
-
-def test_r2_is_the_share_of_the_variance_that_is_explained() -> None:
-    metrics = pytest.importorskip("sklearn.metrics")
-    rng = np.random.default_rng(3)
-    targets = rng.normal(size=(50, 2)) * (1, 10)
-    answers = targets + rng.normal(size=(50, 2))
-    assert r2(answers, targets) == pytest.approx(metrics.r2_score(targets, answers))
-    assert r2(targets, targets) == 1.0
-    assert r2(answers[:, :1], targets[:, 0]) == pytest.approx(metrics.r2_score(targets[:, 0], answers[:, 0]))
-
-
-def test_r2_is_0_for_the_mean_and_finite_for_targets_that_do_not_vary() -> None:
-    assert r2(np.full((4, 1), 2.5), np.array([1.0, 2.0, 3.0, 4.0])) == 0.0
-    assert r2(np.ones((3, 1)), np.ones(3)) == 1.0
-    assert r2(np.zeros((3, 1)), np.ones(3)) == 0.0

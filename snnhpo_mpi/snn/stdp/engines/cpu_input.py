@@ -44,7 +44,7 @@ def shown(samples: Bytes, encoding: EncodingSettings, random: Random) -> Samples
     if intervals is not None:
         return Samples(encoding.steps, samples.reshape(len(samples), -1), intervals, NO_BITS)
     match encoding.name:
-        case "events":
+        case "events" | "none":
             return shown_bits(samples.reshape(len(samples), -1, samples.shape[-1]), encoding.steps)
         case "latency":
             step, fires = _latency(samples.reshape(len(samples), -1), encoding.steps, random)
@@ -53,8 +53,8 @@ def shown(samples: Bytes, encoding: EncodingSettings, random: Random) -> Samples
         case "receptive_fields":
             assert encoding.fields is not None  # validated
             step, fires = _receptive_fields(samples, encoding.steps, encoding.fields, random)
-        case "poisson" | "bernoulli" | "poisson_intervals":
-            raise AssertionError  # have intervals
+        case "poisson" | "bernoulli" | "poisson_intervals" | "direct":
+            raise AssertionError  # have intervals; refused by the validation of the configuration
         case _:
             assert_never(encoding.name)
     return shown_bits(_once(step, fires, encoding.steps), encoding.steps)
