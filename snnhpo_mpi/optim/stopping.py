@@ -41,6 +41,8 @@ class PruningSettings:
         spare: share of trials that finish whatever they report, so that what is learnt of gains stays honest.
         first: so many trials finish first, and so many must have finished at a position before it decides.
         chance: of ``gain``: a trial stops if its chance is smaller than this, times the share of it that remains.
+        earliest: of ``gain``: share of a training of known length before which nothing is decided. The optimizer learns
+            little from a trial that was stopped earlier, though it could not win.
         n_best: of ``gain``: place among the best final scores that a trial must reach at its end.
         n_nearest: of ``gain``: finished trials with the nearest predictions, whose errors are the spread.
         n_fitted: of ``gain``: finished trials that count most in the fit, or a third of all if those are more.
@@ -52,6 +54,7 @@ class PruningSettings:
     spare: float = 0.05
     first: int = 12
     chance: float = 0.13
+    earliest: float = 0.5
     n_best: int = 10
     n_nearest: int = 25
     n_fitted: int = 30
@@ -225,7 +228,7 @@ def gain(curves: LearningCurves, number: int, position: float, score: float, set
     where scores have noise.
     """
     final = final_score(curves, number, settings)
-    if final is None:
+    if final is None or (math.isfinite(curves.planned(curves.row(number))[0]) and final.progress < settings.earliest):
         return False
     bar = _bar(curves.finals, final.progress, settings)
     chance = settings.chance * max(LEAST_REMAINING, 1.0 - final.progress)

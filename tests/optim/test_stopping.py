@@ -333,3 +333,15 @@ def test_a_longer_training_has_more_to_gain() -> None:
     assert found == pytest.approx([0.41, 0.61], abs=0.03)
     unknown = final_score(curves_of([*events, report(30, 5, 0.31)]), 30, NO_SPARE)
     assert unknown is not None and unknown.mean == pytest.approx(0.51, abs=0.03) and unknown.spread > 0.08
+
+
+def test_a_training_of_known_length_is_judged_from_the_earliest_share_of_it_on() -> None:
+    rule = with_rule("gain", first=2, earliest=0.5)
+    events: list[Event] = []
+    for n in range(20):
+        events += [Interim(n, at, 1.0, 0.8 * at / 8, n_planned=8) for at in (2, 4)] + [outcome(n, 0.8)]
+    early, late = Interim(30, 2, 1.0, 0.01, n_planned=8), Interim(30, 4, 1.0, 0.02, n_planned=8)
+    assert not decision(events, early, rule)
+    assert decision(events, early, replace(rule, earliest=0.25))
+    assert decision([*events, early], late, rule)
+    assert decision(events, report(30, 2, 0.01), rule)  # nobody knows how long it is
