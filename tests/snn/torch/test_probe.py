@@ -331,7 +331,7 @@ def test_an_argument_that_exists_for_some_choices_only_needs_a_default(tmp_path:
     }
     checked(tmp_path, GOOD.replace("hidden=8", "hidden=8, depth=2"), space=space)
     with pytest.raises(
-        ConfigError, match="depth of Net has no default, and space.depth exists only when optimizer is sgd"
+        ConfigError, match=r"depth of Net has no default, and space\.depth exists only when optimizer is sgd"
     ):
         checked(tmp_path, GOOD.replace("hidden=8", "depth, hidden=8"), space=space)
 
