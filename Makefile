@@ -13,7 +13,7 @@ export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM := 1
 export OMPI_MCA_rmaps_base_oversubscribe := 1
 export PRTE_MCA_rmaps_default_mapping_policy := :oversubscribe
 
-.PHONY: install demo test test-light faults slurm-test lint format clean
+.PHONY: install demo test test-light test-lowest faults slurm-test lint format clean
 
 install: $(STAMP)
 
@@ -47,6 +47,14 @@ test: $(STAMP) $(MPI_STAMP)
 test-light: $(STAMP)
 	$(VENV)/bin/python -m pytest -m install
 
+# The lowest versions that pyproject.toml asks for, in an environment of its own; downloads torch with CUDA's libraries.
+LOWEST := .lowest
+test-lowest:
+	test -x $(LOWEST)/bin/python || $(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet -c constraints-lowest.txt -e '.[stdp,data,figures]' pytest pytest-timeout psutil hypothesis
+	$(LOWEST)/bin/python -m pytest -m "not slurm and not install and not mpi" \
+	    tests/optim tests/snn tests/worker tests/record tests/master tests/config tests/study
+
 # The batch files on a private one-machine Slurm; needs root, or sudo without a password.
 ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo -n)
 APT := $(ROOT) env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300
@@ -72,4 +80,4 @@ format: $(STAMP)
 	$(VENV)/bin/ruff format .
 
 clean:
-	rm -rf $(VENV) .mpi results/quickstart results/quickstart_slayer
+	rm -rf $(VENV) $(LOWEST) .mpi results/quickstart results/quickstart_slayer

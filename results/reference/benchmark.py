@@ -22,7 +22,6 @@ from snnhpo_mpi.bench.optimizer import PROBLEMS, Asker, make_method, make_proble
 from snnhpo_mpi.bench.problems import Problem
 
 FOLDER = Path(__file__).parent / "benchmark"
-RUNS = FOLDER / "runs.csv"
 BUDGET, N_SEEDS = 200, 5
 N_BATCH, N_TUTORIAL = 16, 100  # of BoTorch's tutorial: proposals at a time, random points before the first model
 # Name in table and figure -> method of ``snnhpo bench optimizer``, trials out at any time.
@@ -38,7 +37,7 @@ SEARCHES = {
 def asker(search: str, problem: Problem, seed: int) -> tuple[Asker, int]:
     """A search and how many trials it has out."""
     method, pending = SEARCHES[search]
-    if method == "botorch_scbo":  # one after another, and a model after each 16: what a batch's trials learn of it
+    if method == "botorch_scbo":  # it proposes 16 more when all 16 are told
         return BotorchScbo(problem.space, problem.n_constraints, seed, N_TUTORIAL, N_BATCH, noisy=True), pending
     return make_method(method, problem, seed, pending), pending
 
@@ -46,41 +45,40 @@ def asker(search: str, problem: Problem, seed: int) -> tuple[Asker, int]:
 def run(problems: list[str], searches: list[str]) -> None:
     """Seed after seed, so that what was cut off has all searches; a run is on the disk before the next begins."""
     FOLDER.mkdir(exist_ok=True)
-    done = set()
-    if RUNS.exists():
-        done = set(pd.read_csv(RUNS)[["problem", "search", "seed"]].itertuples(index=False, name=None))
+    made = {name: make_problem(name) for name in problems}
     for seed in range(N_SEEDS):
-        for name in problems:
-            problem = make_problem(name)
+        for name, problem in made.items():
+            file = FOLDER / f"{name}.csv"
+            done = pd.read_csv(file)[["search", "seed"]].drop_duplicates().to_numpy().tolist() if file.exists() else []
             for search in searches:
-                if (name, search, seed) in done:
+                if [search, seed] in done:
                     continue
                 began = time.process_time()
                 it, pending = asker(search, problem, seed)
                 found = simulate(problem, it, BUDGET, pending, seed)
                 rows = pd.DataFrame({
-                    "problem": name, "search": search, "seed": seed, "evaluation": range(1, BUDGET + 1),
+                    "search": search, "seed": seed, "evaluation": range(1, BUDGET + 1),
                     "value": np.round(found.curve, 4), "feasible": np.array(found.feasible, int),
                     "hours": np.round(np.array(found.seconds) / 3600.0, 4),
                 })  # fmt: skip
-                rows.to_csv(RUNS, mode="a", header=not RUNS.exists(), index=False, lineterminator="\n")
+                rows.to_csv(file, mode="a", header=not file.exists(), index=False, lineterminator="\n")
                 print(name, search, seed, rows["value"].iloc[-1], f"{time.process_time() - began:.0f} s", flush=True)
 
 
 def draw() -> None:
     """A figure and rows of the table for each problem."""
-    runs = pd.read_csv(RUNS)
-    for name, of_problem in runs.groupby("problem"):
-        optimum = make_problem(str(name)).optimum
+    for file in sorted(FOLDER.glob("*.csv")):
+        name, of_problem = file.stem, pd.read_csv(file)
+        optimum = make_problem(name).optimum
         figure, axes = plt.subplots(figsize=(6.4, 4.0), layout="constrained")
         for colour, search in enumerate(SEARCHES):
             found = of_problem[of_problem["search"] == search]
             if len(found):
                 curves = found.pivot(index="seed", columns="evaluation", values="value").to_numpy()
                 _curve(axes, curves, f"{search} ({len(curves)} seeds)", f"C{colour}")
-                print(_row(str(name), search, curves, found))
+                print(_row(name, search, curves, found))
         axes.axhline(optimum, color="0.6", lw=1, ls="--", label="best of the surface")
-        axes.set(xlabel="evaluations", ylabel="accuracy of the incumbent, without its luck", title=str(name))
+        axes.set(xlabel="evaluations", ylabel="accuracy of the incumbent, without its luck", title=name)
         axes.legend(fontsize="small")
         figure.savefig(FOLDER / f"{name}.png", dpi=110)
         plt.close(figure)

@@ -193,7 +193,7 @@ def _inconsistencies(config: StudyConfig) -> Iterator[Fault]:
 def _objective_faults(config: StudyConfig) -> Iterator[Fault]:
     """Networks are scored by accuracy, or by R2 where the loss is that of a regression."""
     trainer, measures = config.trainer, ACCURACY
-    by = trainer.name
+    by: str = trainer.name
     if isinstance(trainer, TorchSettings):
         measures, by = loss_kind(trainer.loss).score, f"the loss {trainer.loss}"
     for index, name in enumerate(config.objectives):

@@ -36,7 +36,7 @@ class Learning(Protocol):
 
         Returns:
             Predicted classes ``B``, or numbers ``B x K``; layer -> ``B`` spikes of each sample, or ``L x B`` of
-            several; its output.
+            several; the network's output.
         """
         ...
 

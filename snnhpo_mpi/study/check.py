@@ -164,7 +164,8 @@ def _data(config: StudyConfig, final: bool) -> Found:
     refuse_labels(trainer.dataset, split, config.objectives[0])
     held = "test" if final else "held-out"
     shape = " x ".join(str(size) for size in split.train_x.shape[1:4])
-    labels = f"{split.n_classes} classes" if split.train_y.ndim == 1 else f"{split.n_classes} numbers each to be told"
+    many = "s" * (split.n_classes > 1)
+    labels = f"{split.n_classes} " + ("classes" if split.train_y.ndim == 1 else f"number{many} of each to be told")
     text = (
         f"{trainer.dataset.function or trainer.dataset.name}: {len(split.train_y):,} training and "
         f"{len(split.held_y):,} {held} samples, {shape}, {labels}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from snnhpo_mpi.config.validation import validate
 from snnhpo_mpi.errors import ConfigError, RecordError
 from snnhpo_mpi.record import Candidate, Retraining, StudyData, exists, read
 from snnhpo_mpi.record.identity import completed
+from snnhpo_mpi.space import Space
 from snnhpo_mpi.study.request import Request, Say, Task
 from snnhpo_mpi.study.run import run_search
 from snnhpo_mpi.study.search import OWN_FOLDERS
@@ -123,6 +124,8 @@ def configure(wish: Wish) -> Task:
         apply_override(document, assignment)
     config, retraining = validate(document), Retraining(candidates, NETWORKS if wish.save else None)
     _refuse_another_split(past, config)
+    if wish.epochs is not None:
+        _refuse_other_conditions(config, candidates, wish.epochs)
     if exists(folder):
         _refuse_others(folder, config, retraining)
     return Task(config, Document(str(wish.search), past.config_text, config.model_dump(mode="json")), retraining)
@@ -200,6 +203,16 @@ def _set_epochs(config: dict[str, Any], epochs: int) -> None:
         searched["choices"] += [epochs] if epochs not in searched["choices"] else []
     else:  # the record keeps where a value lies in its range
         searched["low"], searched["high"] = min(searched["low"], epochs), max(searched["high"], epochs)
+
+
+def _refuse_other_conditions(config: StudyConfig, candidates: Sequence[Candidate], epochs: int) -> None:
+    """Raise where another number of epochs brings about, or forbids, a hyperparameter of a candidate."""
+    space = Space(config.searched)
+    if not any("epochs" in need for need in space.needs.values()):
+        return
+    for one in candidates:
+        if reason := space.unfit(one.params):
+            raise ConfigError(f"--epochs {epochs}: trial {one.number} would be another configuration: {reason}")
 
 
 def _refuse_another_split(past: StudyData, config: StudyConfig) -> None:

@@ -34,8 +34,6 @@ def script(name: str) -> ModuleType:
 
 
 measure = script("measure")
-script("fit"), script("tables")
-make = script("make")
 
 
 def looks(excitatory: list[int], inhibitory: list[int], right: list[int | None]) -> list[object]:
@@ -78,8 +76,10 @@ def test_a_training_that_nothing_stops_has_the_constraints_of_its_last_epoch() -
     assert measure.stopped(CONFIG, seen, 320) == {"at": None, "score": 0.5, "constraints": [-0.1, -0.1]}
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:FutureWarning")
 def test_a_table_goes_on_where_it_was_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was measured is not asked again, and every search goes on with it, on another processor too."""
+    make = [script(name) for name in ("fit", "tables", "make")][-1]
     monkeypatch.setattr(make, "N_INITIAL", 3)
 
     def planned(known: list[dict[str, Any]]) -> list[dict[str, Any]]:

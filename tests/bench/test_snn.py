@@ -164,7 +164,7 @@ def test_verdicts_of_the_monitors_are_those_of_the_table() -> None:
 
 
 def test_a_search_runs_on_it_in_simulated_time_without_torch_having_trained() -> None:
-    result = run_benchmark("snn_stdp", "random", budget=40, pending=15, seeds=[0])
+    result = run_benchmark("snn_stdp", "random", budget=120, pending=15, seeds=[0])
     assert result["optimum"] == make_problem("snn_stdp").optimum
     assert result["virtual_hours"][0] > 0.0  # type: ignore[index]
     assert 0.0 < result["feasible_share"] < 0.5  # type: ignore[operator]

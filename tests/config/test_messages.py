@@ -227,6 +227,7 @@ trainer:
   dataset: {name: digits5000, train: 100, held_out: 20}
   encoding: {name: poisson, steps: 10, max_rate_hz: 100}
 stopping: [{layer: auto, alpha: 1, beta: 0.3}]
+fixed: {label_smoothing: 0.1}
 space: {learning_rate: {type: float, low: 1.0e-4, high: 0.1, scale: log}}
 """
 
@@ -235,12 +236,12 @@ space: {learning_rate: {type: float, low: 1.0e-4, high: 0.1, scale: log}}
     ("old", "new", "message"),
     [
         ("mynet.py:Net", "mynet.py", "key trainer.network: package.module:function or path/to/file.py:function"),
-        ("layout: TBN", "layout: NTB", "key trainer.layout: .*did you mean TBN.* Allowed: BTN, TBN, BNT, step, BN"),
+        ("layout: TBN", "layout: NTB", 'key trainer.layout: "NTB" is unknown; did you mean TBN'),
         ("layout: TBN", "layout: BN", "BN is without time and needs the encoding direct; the encoding poisson has"),
         ("layout: TBN", "layout: TBN\n  loss: cross_entropy", "or a function as .* is needed; did you mean"),
-        ("layout: TBN", "layout: TBN\n  output: -1", "key trainer.output: at least 0 is allowed"),
+        ("layout: TBN", "layout: TBN\n  output: -1", "key trainer.output: should be greater than or equal to 0"),
         ("space:", "saturation: [{layer: lif1}]\nspace:", "saturation: is for networks of ours"),
-        ("layout: TBN", "layout: TBN\n  loss: rate\nfixed: {label_smoothing: 0.1}", "has no effect on the loss rate"),
+        ("layout: TBN", "layout: TBN\n  loss: rate", "has no effect on the loss rate"),
         ("learning_rate", "optimizer", "key space.optimizer.type: must be categorical, with choices among adam, adamw"),
     ],
 )

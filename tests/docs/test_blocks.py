@@ -112,7 +112,7 @@ def test_a_shell_reads_the_block_and_its_files_exist(place: str, code: str) -> N
 
 def test_every_configuration_is_valid(tmp_path: Path) -> None:
     """A block that is a part of a configuration is put into a whole one of its kind."""
-    whole = {
+    whole = {"slayer": yaml.safe_load(text("configs/quickstart_slayer.yaml"))} | {
         yaml.safe_load(code)["trainer"]["name"]: yaml.safe_load(code)
         for _, code in blocks("yaml")
         if "study:  " in code
@@ -143,18 +143,18 @@ def test_every_python_block_has_a_test() -> None:
         "Scbo(",
         "class Mine",  # in tests/study/test_run.py
         "snn_stdp",
+        "np.load(",
     )
     for place, code in blocks("python"):
         compile(code, place, "exec")
         assert any(words in code for words in ran), place
 
 
-@pytest.mark.parametrize("page", ["README.md", "own-network.md"])
-def test_the_function_is_one_that_the_program_calls(page: str) -> None:
+def test_the_function_is_one_that_the_program_calls() -> None:
     from snnhpo_mpi.worker.user_function import outcome_of
 
     names = {"train_my_network": lambda threshold, seed, device: (0.9, 0.25)}
-    exec(block("python", "train_my_network", page), names)
+    exec(block("python", "train_my_network", "own-network.md"), names)
     outcome = outcome_of(0, names["evaluate"]({"threshold": 1.0}, 3, "cpu"), ["silent"])
     assert (outcome.objective, outcome.constraints) == (0.9, (0.15,))
 
@@ -172,6 +172,24 @@ def test_the_function_that_reports_returns_when_it_is_told_to(tmp_path: Path) ->
     outcome = FunctionTrainer(settings, {}, "cpu", line=line, prunes=True).evaluate(Trial(0, {"threshold": 1.0}, 3))
     assert (outcome.state, outcome.objective) == (State.PRUNED, 0.5)
     assert [one.position for one in sent] == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_the_network_of_the_page_fits_its_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("snntorch", reason="snntorch is not installed")
+    (tmp_path / "mynet.py").write_text(block("python", "class Net(nn.Module)", "own-network.md"))
+    (tmp_path / "mine.yaml").write_text(
+        block("yaml", "network: mynet.py:Net                          # seen", "own-network.md")
+    )
+    monkeypatch.chdir(tmp_path)
+    from snnhpo_mpi.snn.data import load
+    from snnhpo_mpi.snn.torch.learner import TorchTask
+
+    config = load_config(Path("mine.yaml"), [])
+    split = load(config.trainer.dataset, 1, config.trainer.encoding)
+    shown = text("docs/own-network.md").partition("```text\nnetwork\n")[2].partition("```")[0]
+    assert [line.strip() for line in TorchTask(config, split, "cpu").tried()] == [
+        line.strip() for line in shown.splitlines()
+    ]
 
 
 def test_the_silent_share_is_that_of_the_samples() -> None:

@@ -98,7 +98,7 @@ def test_a_search_on_ones_own_function_runs_resumes_and_is_read(program: Program
         (("check", "slayer.yaml"), "[data]"),
         (("check", "slayer.yaml", "--set", "trainer.engine=library"), "lava-dl==0.6.0"),
         (("data", "fetch", "nmnist", "--path", "."), "[events]"),
-        (("bench", "optimizer", "--problem", "ackley10", "--method", "pycma", "--trials", "4"), "[bench]"),
+        (("bench", "optimizer", "--problem", "ackley10", "--method", "pycma", "--budget", "4"), "[bench]"),
     ],
     ids=lambda one: "-".join(one[:4]) if isinstance(one, tuple) else None,
 )

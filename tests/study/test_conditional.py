@@ -136,6 +136,20 @@ def test_epochs_are_set_for_the_candidates_that_have_them(tmp_path: Path) -> Non
     assert task.config.space["epochs"].when == {"how": ("long",)}
 
 
+def test_epochs_that_would_change_what_exists_are_refused(tmp_path: Path) -> None:
+    space = {"epochs": {"type": "int", "low": 1, "high": 3},
+             "decay": {"type": "float", "low": 0.1, "high": 1, "when": {"epochs": [3]}}}  # fmt: skip
+    settled = config(space=space)
+    record = create(tmp_path / "s", settled)
+    ended = Ended(Outcome(0, State.COMPLETED, {"accuracy": 1.0}), 1, 2.0, 1.0)
+    record.append(Asked(Trial(0, {"epochs": 3, "decay": 0.5}, 7), 1.0), ended)
+    record.close("complete")
+    assert configure(Wish(tmp_path / "s", epochs=3)).retraining is not None
+    message = r"--epochs 9: trial 0 would be another configuration: .*; decay exists only when epochs is 3"
+    with pytest.raises(ConfigError, match=message):
+        configure(Wish(tmp_path / "s", epochs=9))
+
+
 def test_check_says_when_a_hyperparameter_exists_and_that_one_never_does() -> None:
     taps = {"type": "int", "low": 1, "high": 9, "when": {"readout": ["filter"]}}
     trainer = {"name": "python", "function": "json:dumps"}

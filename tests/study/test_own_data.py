@@ -166,7 +166,7 @@ def test_a_regression_is_scored_by_r2(folder: Path, capsys: pytest.CaptureFixtur
     Path("mydata.py").write_text(NUMBERS)
     Path("mynet.py").write_text(REGRESSION)
     assert cli.main(["check", "own.yaml", "--import", *OPTIONS]) == 0
-    assert "1 numbers each to be told" in capsys.readouterr().out
+    assert "1 number of each to be told" in capsys.readouterr().out
     assert cli.main(["run", "own.yaml", "--workers", "1", *OPTIONS]) == 0
     record = read("results/own")
     assert record.objective_names == ("r2",)
@@ -180,7 +180,11 @@ def test_a_regression_is_scored_by_r2(folder: Path, capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize(
     ("body", "options", "message"),
     [
-        (DATA, OPTIONS, "labels that are classes (integers), and the loss of a regression needs numbers (floats)"),
+        (
+            DATA,
+            [*OPTIONS, "--set=trainer.dataset.train=80"],
+            "labels that are classes (integers), and the loss of a regression needs numbers (floats)",
+        ),
         (NUMBERS, [], "labels that are numbers (floats). Classes are integers; a regression needs trainer: torch"),
         (NUMBERS, OPTIONS[1:], "must be r2, which is how answers to the loss mean_square are scored"),
         (DATA, OPTIONS[:1], "must be accuracy, which is how answers to the loss rate_cross_entropy are scored"),

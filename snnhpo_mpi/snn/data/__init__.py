@@ -183,7 +183,7 @@ def _split(dataset: DatasetSettings, y: Indices, seed: int) -> tuple[Indices, In
     if wanted > len(y):
         raise ConfigError(
             f"trainer.dataset.train: {dataset.train} training and {dataset.held_out} held-out samples were asked for, "
-            f"{dataset.name} has {len(y)} in all"
+            f"{dataset.function or dataset.name} has {len(y)} in all"
         )
     return stratified_split(_strata(y), dataset.train, dataset.held_out, seed)
 

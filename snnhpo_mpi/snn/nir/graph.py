@@ -118,7 +118,7 @@ def _drive(name: str, block: torch.nn.Module, shape: tuple[int, ...]) -> tuple[n
 
 def _delays(block: torch.nn.Module, shape: tuple[int, ...], dt: float) -> nir.NIRNode | None:
     """The delays of a layer's axons, None where all of them are less than a step."""
-    if isinstance(block, Pool) or block.delay is None:
+    if not isinstance(block, Conv | Dense) or block.delay is None:
         return None
     steps = np.floor(_numbers(block.delay.delay).clip(0, block.delay.max_delay))
     if not steps.any():

@@ -78,7 +78,7 @@ def _step_through(node: nir.NIRNode, x: Tensor, dt: float, name: str) -> Tensor:
                 _sides(node.dilation),
                 int(node.groups),
             )
-            return made.unflatten(0, x.shape[:2])
+            return made.view(*x.shape[:2], *made.shape[1:])
         case nir.SumPool2d() | nir.AvgPool2d():
             divisor = 1 if isinstance(node, nir.SumPool2d) else None
             made = functional.avg_pool2d(
@@ -88,7 +88,7 @@ def _step_through(node: nir.NIRNode, x: Tensor, dt: float, name: str) -> Tensor:
                 _sides(node.padding),
                 divisor_override=divisor,
             )
-            return made.unflatten(0, x.shape[:2])
+            return made.view(*x.shape[:2], *made.shape[1:])
         case nir.Delay():
             return _delayed(x, torch.from_numpy(np.rint(node.delay / dt).astype(np.int64)))
         case nir.IF():

@@ -237,7 +237,8 @@ def _at_or_above(module: Any) -> Array:
         raise ValueError(
             f"NIR does not say from which voltage a neuron begins: v_reset=0.0 is needed, found {module.v_reset}"
         )
-    return np.nextafter(np.float64(module.v_threshold), -np.inf)
+    below: Array = np.nextafter(np.float64(module.v_threshold), -np.inf)
+    return below
 
 
 def _norse_lif(module: Any, shape: Shape, dt: float) -> nir.NIRNode:

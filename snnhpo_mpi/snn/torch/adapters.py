@@ -7,9 +7,10 @@ Sources: snnTorch 1.0.0, SpikingJelly 2.0.0, Norse 1.1.0, sinabs 3.1.3, lava-dl 
 
 from __future__ import annotations
 
+import functools
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -33,7 +34,7 @@ PASSING = {"lava.lib.dl.slayer.axon.delay": ("Delay",)}
 """Classes with parameters that only pass spikes on."""
 
 
-def _classes(table: dict[str, tuple[str, ...]]) -> tuple[type, ...]:
+def _classes(table: Mapping[str, tuple[str, ...]]) -> tuple[type, ...]:
     found = [getattr(sys.modules.get(module), name, None) for module, names in table.items() for name in names]
     return tuple(one for one in found if isinstance(one, type))
 
@@ -58,7 +59,7 @@ def _resets(network: torch.nn.Module) -> Iterator[Reset]:
     for module in network.modules():
         if isinstance(module, stateful):
             # Its own reset keeps the shape of the batch before, and a smaller batch then draws from these states.
-            yield lambda module=module: _empty(module)
+            yield functools.partial(_empty, module)
             continue
         methods = (getattr(module, name, None) for name in RESETS)
         if method := next((one for one in methods if callable(one) and _takes_nothing(one)), None):

@@ -54,7 +54,8 @@ class Axis:
         if not self.is_merged:
             return values.movedim(self.place, 0)
         split = (-1, n) if self.time_first else (n, -1)
-        apart = values.movedim(self.place, 0).unflatten(0, split)
+        front = values.movedim(self.place, 0)
+        apart = front.reshape(*split, *front.shape[1:])
         return apart.transpose(0, 1) if self.time_first else apart
 
     def counts(self, values: Tensor, n: int) -> Tensor:

@@ -5,6 +5,7 @@ Notation: B samples, T steps, C channels, H x W pixels, K classes; L layers.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -98,6 +99,8 @@ class TorchLearner(GradientLearner):
         """
         settings, split = task.settings, task.split
         super().__init__(split, settings.encoding, task.device, int(params["batch_size"]), seed)
+        random.seed(seed)  # networks may draw from these too
+        np.random.seed(seed % 2**32)
         network = build(settings.network, params, task.shapes).to(self._device)
         presentation = Presentation(settings.layout, settings.features, settings.output)
         found = probe(network, presentation, task.some_samples(), split.n_classes)
@@ -114,6 +117,17 @@ class TorchLearner(GradientLearner):
     def saved(self) -> dict[str, Any]:
         """See ``Learner``."""
         return self._reading.state_dict()
+
+    def state_dict(self) -> dict[str, Any]:
+        """See ``Learner``."""
+        return {**super().state_dict(), "python": random.getstate(), "numpy": np.random.get_state(legacy=False)}
+
+    def load_state_dict(self, state: Mapping[str, Any], /) -> None:
+        """See ``Learner``."""
+        super().load_state_dict(state)
+        version, numbers, gauss = state["python"]
+        random.setstate((version, tuple(numbers), gauss))
+        np.random.set_state(state["numpy"])
 
 
 @dataclass(frozen=True, slots=True)

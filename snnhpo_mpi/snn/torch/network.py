@@ -108,9 +108,8 @@ def argument_faults(target: str, config: StudyConfig) -> Iterator[str]:
         return
     taken = [*arguments, *TORCH]
     for section, names in (("space", config.space), ("fixed", config.fixed)):
-        for one in names:
-            if one not in taken:
-                yield f"{section}.{one} is no argument of {name}{suggest(one, sorted({*taken} - {*OF_DATA}))}"
+        for given_name in (given_name for given_name in names if given_name not in taken):
+            yield f"{section}.{given_name} is no argument of {name}{suggest(given_name, sorted({*taken} - {*OF_DATA}))}"
 
 
 def _parameters(make: Make) -> Mapping[str, inspect.Parameter]:

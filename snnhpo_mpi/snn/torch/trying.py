@@ -88,14 +88,11 @@ def check_network(config: StudyConfig, shapes: Shapes, samples: Tensor) -> Found
     except (Exception, SystemExit) as error:
         raise ConfigError(f"{where} cannot be built with {_values(params)}: {said(error)}") from error
     try:
-        found, faults = _tried(network, config, params, samples, shapes.n_classes)
+        return _tried(network, config, params, samples, shapes.n_classes)
     except ConfigError:
         raise
     except (Exception, SystemExit) as error:
         raise ConfigError(f"{where} with {_values(params)}: {_reason(error)}") from error
-    if faults:
-        raise ConfigError(f"{where}: " + "; ".join(faults))
-    return found
 
 
 def _values(params: Params) -> str:
@@ -105,38 +102,35 @@ def _values(params: Params) -> str:
 def _reason(error: BaseException) -> str:
     """What an exception of the network means: ours speak for themselves."""
     text = said(error)
-    if isinstance(error, ValueError) and "(" not in text.rpartition(": ")[0]:
-        text = text.removeprefix("ValueError: ")
+    if text == f"ValueError: {error}":  # of no line of the user's
+        return str(error)
     if "same device" in text:
         text += "; it mixes devices: make tensors in forward on the device of its input (device=x.device), and keep "
         text += "others by register_buffer"
     return text
 
 
-def _tried(
-    network: torch.nn.Module, config: StudyConfig, params: Params, samples: Tensor, n_classes: int
-) -> tuple[Found, list[str]]:
-    """What was found of a network, and what is wrong with it."""
+def _tried(network: torch.nn.Module, config: StudyConfig, params: Params, samples: Tensor, n_classes: int) -> Found:
+    """What was found of a network that learns and reads; raises ``ValueError`` with what is wrong with it."""
     settings = config.trainer
     assert isinstance(settings, TorchSettings)
     if not any(one.requires_grad for one in network.parameters()):
-        return Found((), None, "", {}), ["it has no parameters that could learn"]  # type: ignore[arg-type]
+        raise ValueError("it has no parameters that could learn")
     presentation = Presentation(settings.layout, settings.features, settings.output)
     found = probe(network, presentation, samples, n_classes)
     presentation = presentation.with_features(found.features)
     watched = {one.layer: watched_layers(one.layer, found) for one in config.stopping}
-    faults = [*_reset_faults(network), *_state_faults(network, presentation, samples)]
-    if faults:
-        return found, faults
+    if faults := [*_reset_faults(network), *_state_faults(network, presentation, samples)]:
+        raise ValueError("; ".join(faults))
     reading = Reading(network, presentation, found, settings.loss)
     learning = Learning(reading, watched, {name: params[name] for name in TORCH if name in params}, 100)
     sizes = (len(samples), FEW, 1) if _has_batch_of_one(config, params) else (len(samples), FEW)
     for n in sizes:
         learning.train(samples[:n], _some_labels(n, n_classes, settings.loss).to(samples.device))
     if not any(one.grad is not None for one in network.parameters()):
-        faults.append("none of its parameters gets a gradient from its output")
+        raise ValueError("none of its parameters gets a gradient from its output")
     reading.classes(samples)
-    return found, faults
+    return found
 
 
 def _some_labels(n: int, n_classes: int, loss: str) -> Tensor:

@@ -323,6 +323,19 @@ def test_what_does_not_fit_is_said_before_anything_runs(code: str, message: str,
         checked(tmp_path, code, fixed={"batch_size": 3})
 
 
+def test_an_argument_that_exists_for_some_choices_only_needs_a_default(tmp_path: Path) -> None:
+    space = {
+        "hidden": {"type": "int", "low": 8, "high": 16},
+        "optimizer": {"type": "categorical", "choices": ["adam", "sgd"]},
+        "depth": {"type": "int", "low": 1, "high": 3, "when": {"optimizer": ["sgd"]}},
+    }
+    checked(tmp_path, GOOD.replace("hidden=8", "hidden=8, depth=2"), space=space)
+    with pytest.raises(
+        ConfigError, match="depth of Net has no default, and space.depth exists only when optimizer is sgd"
+    ):
+        checked(tmp_path, GOOD.replace("hidden=8", "depth, hidden=8"), space=space)
+
+
 @pytest.mark.parametrize(
     ("layer", "message"),
     [
