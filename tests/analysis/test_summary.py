@@ -155,7 +155,8 @@ def test_the_state_tells_a_killed_study_from_an_ended_one(tmp_path: Path) -> Non
 def test_status_has_the_agreed_keys_and_is_json(done: StudyData) -> None:
     status = json.loads(json.dumps(status_dict(summarise(done))))
     names = (
-        "study state trials completed stopped pruned failed lost running feasible best silent_share busy_share seconds"
+        "study state trials completed stopped pruned failed lost running feasible best silent_share busy_share seconds "
+        "saved_seconds"
     )
     assert set(status) == set(names.split())
     assert set(status["best"]) == {"number", "objective", "objectives", "params", "standard_error", "n"}
