@@ -251,7 +251,7 @@ def test_a_figure_that_fails_costs_only_itself(
     code = cli.main(["report", str(study), "--format", "html,png,csv", "--out", str(out)])
     said, errors = capfd.readouterr()
     assert code == 1
-    drawn = {row.name for row in figures.SEARCH} - {"workers", "parallel", "metrics"}
+    drawn = {row.name for row in figures.SEARCH} - {"workers", "parallel", "metrics", "learning_curves"}
     assert {path.name for path in out.iterdir()} == {f"{name}.png" for name in drawn} | {"trials.csv", "report.html"}
     assert not (study / "report").exists()
     assert errors.count("could not be drawn: ValueError: a figure with <faults>") == 3 and "Traceback" not in errors
