@@ -110,7 +110,8 @@ class ScboSearch:
         """Take a trial asked elsewhere as pending."""
         x = self._space.encode(trial.params)
         self._next_number = max(self._next_number, trial.number + 1)
-        self._observations.pending[trial.number] = Pending(x, self._generation(trial.number))
+        generation = NOWHERE if self._wanders(trial.number) else self._region.generation
+        self._observations.pending[trial.number] = Pending(x, generation)
         self._seen[row_key(x)] += 1
 
     def withdraw(self, trial: Trial) -> None:
@@ -246,11 +247,6 @@ class ScboSearch:
             lengths = self._settings.region.search_lengths
             return lengths[number % len(lengths)]
         return ANYWHERE if self._wanders(number) else self._region.length
-
-    def _generation(self, number: int) -> int:
-        """Of the region that answers for a trial: none of the design, of the search for feasibility, or of anywhere."""
-        of_region = number >= self._n_initial and self._observations.told.feasible.any() and not self._wanders(number)
-        return self._region.generation if of_region else NOWHERE
 
     def _wanders(self, number: int) -> bool:
         """Whether a trial is proposed outside the region too: now and then, once the region has restarted."""

@@ -99,26 +99,6 @@ def test_numbers_follow_the_largest_adopted_and_seeds_follow_the_number() -> Non
     assert (trial.number, trial.seed) == (42, trial_seed(7, 42))
 
 
-def test_trials_of_the_design_do_not_shrink_the_region_however_bad() -> None:
-    optimizer = ScboSearch(PLANE, 0, seed=3, n_initial=40)
-    for number in range(40):
-        optimizer.ask()
-        optimizer.tell(Outcome(number, State.COMPLETED, {"accuracy": -float(number)}))
-    assert optimizer.ask().diagnostics["length"] == DEFAULTS.region.length_init
-    for _ in range(4):  # the first four failures of the region itself halve it
-        optimizer.tell(Outcome(optimizer.ask().trial.number, State.COMPLETED, {"accuracy": -99.0}))
-    assert optimizer.ask().diagnostics["length"] == DEFAULTS.region.length_init / 2
-
-
-def test_trials_that_search_for_feasibility_do_not_shrink_the_region() -> None:
-    optimizer = ScboSearch(PLANE, 1, seed=3, n_initial=2)
-    out = [optimizer.ask().trial for _ in range(12)]
-    for trial in out:
-        violation = -1.0 if trial.number == 2 else 1.0 + trial.number
-        optimizer.tell(Outcome(trial.number, State.COMPLETED, {"accuracy": 0.5}, (violation,)))
-    assert optimizer.ask().diagnostics["length"] == DEFAULTS.region.length_init
-
-
 def test_asking_with_everything_pending_neither_repeats_nor_needs_an_answer() -> None:
     optimizer = ScboSearch(MIXED, 1, seed=3, n_initial=5)
     run(optimizer, mixed, 10)
