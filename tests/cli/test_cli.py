@@ -30,7 +30,8 @@ def test_schema_describes_every_section(capsys: pytest.CaptureFixture[str]) -> N
     schema = json.loads(capsys.readouterr().out)
     assert {"study", "budget", "trainer", "space"} <= set(schema["required"])
     assert set(schema["properties"]) == set(yaml.safe_load(Path("configs/quickstart.yaml").read_text()) | {
-        "objectives": 0, "workers": 0, "record": 0, "fixed": 0, "saturation": 0, "chance": 0, "finalists": 0, "pruning": 0
+        "objectives": 0, "workers": 0, "record": 0, "fixed": 0, "saturation": 0, "chance": 0, "finalists": 0,
+        "pruning": 0
     })  # fmt: skip
 
 
