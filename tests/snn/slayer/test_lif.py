@@ -10,7 +10,7 @@ from torch import Tensor
 
 from snnhpo_mpi.hyperparameters.neurons import NEURONS
 from snnhpo_mpi.snn.slayer.neurons import neuron_of
-from snnhpo_mpi.snn.slayer.neurons.lif_layer import Lif, lif
+from snnhpo_mpi.snn.slayer.neurons.lif import Lif, lif
 
 N_STEPS = 40
 
