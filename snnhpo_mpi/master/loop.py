@@ -7,6 +7,7 @@ waits: not for a model (``proposer``), not for a rank (``transport``).
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -408,8 +409,10 @@ class Master:
 
     def _close_in_time(self, now: float) -> None:
         """Ask no more trials when the rest of the time is needed for the finalists."""
+        if not self._sends or not self._backlog.n_left or math.isinf(left_s := self._stopping.time_left_s(now)):
+            return
         needed_s = self._finalists.seconds(self._roster.n_present)
-        if needed_s and self._sends and self._backlog.n_left and self._stopping.time_left_s(now) <= needed_s:
+        if needed_s and left_s <= needed_s:
             _log.info("no more trials: the rest of the time is for training the best again")
             self._backlog.close()
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -308,10 +308,11 @@ def _sensor(call: _Call, columns: list[dict[str, _ANY]], given: Any) -> tuple[in
         except (TypeError, ValueError):
             raise call.refusal(f"has a sensor_size that is not (W, H, C): {given!r:.80}") from None
         return width, height, n_channels
-    largest: Callable[[str], int] = lambda name: max(  # noqa: E731
-        (int(one[name].max()) for one in columns if name in one and len(one[name])), default=0
-    )
-    return largest("x") + 1, largest("y") + 1, largest("p") + 1
+
+    def n_values(name: str) -> int:
+        return 1 + max((int(one[name].max()) for one in columns if name in one and len(one[name])), default=0)
+
+    return n_values("x"), n_values("y"), n_values("p")
 
 
 def _array(values: Any) -> _ANY:

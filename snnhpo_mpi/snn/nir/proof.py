@@ -27,6 +27,7 @@ from snnhpo_mpi.snn.torch.learning import Reading
 from snnhpo_mpi.trial import Params
 
 CPU = torch.device("cpu")
+WRITTEN = "BTN", "TBN", "step"  # layouts in which modules show one time step after another
 ROUNDING = 1e-9  # of a potential that is compared
 
 
@@ -120,8 +121,10 @@ def modules_written(reading: Reading, spikes: Tensor, dt: float) -> Written:
         ConfigError: NIR cannot say it.
     """
     n_steps, presentation = spikes.shape[1], reading.presentation
-    if presentation.layout == "BNT":
-        raise ConfigError("NIR is written of networks with layout: BTN, TBN or step")
+    if presentation.layout not in WRITTEN:
+        raise ConfigError(
+            f"NIR is written of networks with layout: {', '.join(WRITTEN)}; trainer.layout is {presentation.layout}"
+        )
     exact = copy.deepcopy(reading.network).cpu().double().eval()
     calls = [calls_of(exact, presentation, sample[None]) for sample in spikes]
     features = spikes.shape[2:] if presentation.features == "CHW" else (spikes[0, 0].numel(),)

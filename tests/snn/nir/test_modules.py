@@ -148,3 +148,20 @@ def test_what_nir_cannot_say_is_named(part: Any, said: str, tmp_path: Path) -> N
     with pytest.raises(ConfigError, match=said):
         exported(Steps(linear(), part()), tmp_path / "net.nir", features="flat")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("layout", ["BN", "BNT"])
+def test_a_layout_that_is_not_written_is_named(layout: str, tmp_path: Path) -> None:
+    class Repeats(nn.Module):
+        """Takes one image, or time as the last axis."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc, self.lif = linear(), snntorch_leaky()
+
+        def forward(self, x: Tensor) -> Tensor:
+            steps = [x] * N_STEPS if layout == "BN" else x.unbind(-1)
+            return torch.stack([self.lif(self.fc(step)) for step in steps], 1 if layout == "BN" else 2)
+
+    with pytest.raises(ConfigError, match=f"layout: BTN, TBN, step; trainer.layout is {layout}"):
+        exported(Repeats(), tmp_path / "net.nir", layout=layout, features="flat")
