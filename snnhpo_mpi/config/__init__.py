@@ -28,7 +28,7 @@ from snnhpo_mpi.config.settings import (
     StudyConfig,
     TorchSettings,
 )
-from snnhpo_mpi.config.text import expanded
+from snnhpo_mpi.config.text import expanded, function_file
 from snnhpo_mpi.config.validation import load, load_config
 
 __all__ = [
@@ -50,6 +50,7 @@ __all__ = [
     "TorchSettings",
     "as_yaml",
     "expanded",
+    "function_file",
     "load",
     "load_config",
     "outside",

@@ -52,6 +52,20 @@ def expanded(text: str, key: str) -> Path:
         raise ConfigError(f"{key}: {text[:60]}: {error}") from None
 
 
+def function_file(target: str, key: str) -> Path | None:
+    """The file of a ``path/to/file.py:function`` target, None for ``package.module:function``.
+
+    Args:
+        target: as the configuration has it.
+        key: of the configuration, for messages.
+
+    Raises:
+        ConfigError: no file can have that path here.
+    """
+    source, _, _ = target.rpartition(":")
+    return expanded(source, key) if source.endswith(".py") else None
+
+
 def function_target(text: str) -> str:
     """``package.module:function`` or ``path/to/file.py:function``, as written.
 

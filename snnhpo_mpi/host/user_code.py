@@ -7,8 +7,29 @@ import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from snnhpo_mpi.errors import ConfigError
+
+
+def named(target: str, file: Path | None, key: str, kind: str = "") -> Any:
+    """What ``package.module:name`` or ``path/to/file.py:name`` names, both as seen from the working folder.
+
+    Args:
+        target: names it.
+        file: of the second form (``config.function_file``).
+        key: of the configuration that has the target, for messages.
+        kind: what it must be, such as function or class, which can be called; anything by default.
+
+    Raises:
+        ConfigError: it is not there, or cannot be called. What the import itself raises is passed on.
+    """
+    source, _, name = target.rpartition(":")
+    module = import_file(file, key) if file else import_module(source, key)
+    found = getattr(module, name, None)
+    if found is None or (kind and not callable(found)):
+        raise ConfigError(f"{key}: {source} has no {f'{kind} {name}'.lstrip()}")
+    return found
 
 
 def import_file(path: Path, key: str) -> ModuleType:

@@ -16,7 +16,7 @@ from snnhpo_mpi.config import (
     TorchSettings,
     expanded,
 )
-from snnhpo_mpi.errors import ConfigError, said
+from snnhpo_mpi.errors import ConfigError
 from snnhpo_mpi.interfaces import Optimizer, PrunedAt, Report, Trainer
 from snnhpo_mpi.record import Candidate, read
 from snnhpo_mpi.space import Space
@@ -81,16 +81,11 @@ def own_optimizer(config: StudyConfig) -> Optimizer:
         ConfigError: it is not there, or not one.
     """
     from snnhpo_mpi.optim.own_optimizer import OwnOptimizer
-    from snnhpo_mpi.worker.user_function import named_in
+    from snnhpo_mpi.snn.user_code import user_code
 
     key, target = "optimizer.function", config.optimizer.function
     assert target is not None  # validated
-    try:
-        make = named_in(target, key, "class")
-    except ConfigError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise ConfigError(f"{key}: importing {target} failed: {said(error)}") from error
+    make = user_code(target, key, "class")
     return OwnOptimizer(make, Space(config.searched), config.constraint_names, config.study.seed, f"{key}: {target}")
 
 

@@ -19,6 +19,7 @@ from snnhpo_mpi.config import (
     TorchSettings,
     as_yaml,
     expanded,
+    function_file,
     when_text,
 )
 from snnhpo_mpi.errors import ConfigError, said
@@ -28,7 +29,7 @@ from snnhpo_mpi.hyperparameters.networks import defaults
 from snnhpo_mpi.space import Space
 from snnhpo_mpi.study.build import own_optimizer
 from snnhpo_mpi.study.own_code import try_out
-from snnhpo_mpi.worker.user_function import function_file, load_function
+from snnhpo_mpi.worker.user_function import load_function
 
 if TYPE_CHECKING:
     from snnhpo_mpi.snn.data.part import Source

@@ -14,14 +14,13 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from snnhpo_mpi.config import PythonSettings, StudyConfig, expanded
+from snnhpo_mpi.config import PythonSettings, StudyConfig, function_file
 from snnhpo_mpi.errors import ConfigError
-from snnhpo_mpi.host.user_code import import_file, import_module
+from snnhpo_mpi.host.user_code import named
 from snnhpo_mpi.interfaces import PrunedAt, Report
 from snnhpo_mpi.trial import ACCURACY, Interim, Outcome, Params, State, Trial
 from snnhpo_mpi.worker.numbers import NotANumberError, as_float, metrics_of, shown
@@ -209,40 +208,6 @@ def _number(what: str, value: object) -> float:
         raise kind(f"{what} is {reason}") from None
 
 
-def function_file(target: str, key: str = "trainer.function") -> Path | None:
-    """The file of a ``path/to/file.py:function`` target, None for ``package.module:function``.
-
-    Args:
-        target: as the configuration has it.
-        key: of the configuration, for messages.
-
-    Raises:
-        ConfigError: no file can have that path here.
-    """
-    source, _, _ = target.rpartition(":")
-    return expanded(source, key) if source.endswith(".py") else None
-
-
-def named_in(target: str, key: str, kind: str) -> Any:
-    """What ``package.module:name`` or ``path/to/file.py:name`` names, both as seen from the working directory.
-
-    Args:
-        target: names it.
-        key: of the configuration that has the target, for messages.
-        kind: what it should be, for messages: a function, or a class.
-
-    Raises:
-        ConfigError: it is not there, or cannot be called. What the import itself raises is passed on.
-    """
-    source, _, name = target.rpartition(":")
-    file = function_file(target, key)
-    module = import_file(file, key) if file else import_module(source, key)
-    found = getattr(module, name, None)
-    if not callable(found):
-        raise ConfigError(f"{key}: {source} has no {kind} {name}")
-    return found
-
-
 def load_function(target: str, prunes: bool = False) -> Function:
     """Import ``package.module:function`` or ``path/to/file.py:function``, both as seen from the working directory.
 
@@ -254,7 +219,8 @@ def load_function(target: str, prunes: bool = False) -> Function:
         ConfigError: it is not there, or cannot be called with (params, seed, device), or would have to report and
             cannot. What the import itself raises is passed on.
     """
-    function, name = named_in(target, "trainer.function", "function"), target.rpartition(":")[2]
+    key, name = "trainer.function", target.rpartition(":")[2]
+    function = named(target, function_file(target, key), key, "function")
     if reason := unfit(function):
         raise ConfigError(f"trainer.function: {target} {reason}; it is called as {name}(params, seed, device)")
     if prunes and not takes_report(function):

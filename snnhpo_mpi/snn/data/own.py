@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from snnhpo_mpi.config import DatasetSettings, EncodingSettings, expanded
+from snnhpo_mpi.config import DatasetSettings, EncodingSettings, expanded, function_file
 from snnhpo_mpi.errors import ConfigError, said
 from snnhpo_mpi.snn.data.binned import binned
 from snnhpo_mpi.snn.data.cache import key_of, staged
@@ -76,10 +76,9 @@ def source_file(target: str, key: str) -> Path:
     Raises:
         ConfigError: there is none.
     """
-    source, _, _ = target.rpartition(":")
-    if source.endswith(".py"):
-        file = expanded(source, key)
-    else:
+    file = function_file(target, key)
+    if file is None:
+        source, _, _ = target.rpartition(":")
         if (folder := str(Path.cwd())) not in sys.path:
             sys.path.insert(0, folder)
         try:
