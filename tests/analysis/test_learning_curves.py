@@ -67,7 +67,11 @@ def test_the_figure_has_a_line_and_marks_for_each_kind(data: StudyData) -> None:
     assert names == ["feasible: trained to the end", "stopped early: a monitor stopped it", "pruned: could not win"]
     pruned = next(trace for trace in chart.traces if trace["mode"] == "markers" and "pruned" in trace["name"])
     assert (pruned["x"], pruned["y"], pruned["customdata"]) == ([500.0], [0.4], [1])
-    assert figure.paper(found).axes[0].get_xscale() == "log"
+    drawn = figure.paper(found)
+    assert drawn.axes[0].get_xscale() == "log"
+    drawn.canvas.draw()
+    labels = [label.get_text() for label in drawn.axes[0].get_xticklabels(which="both")]
+    assert "500" in labels and all(label.replace(",", "").isdigit() for label in labels if label)
     assert "What trials reported" in render_page(data)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from snnhpo_mpi.analysis.learning_curves import LearningCurve, learning_curves
 from snnhpo_mpi.analysis.points import Floats, thinned
@@ -93,5 +94,9 @@ def paper(found: Found) -> Figure:
         ends = np.array([[one.position[-1], one.score[-1]] for one in curves])
         ax.plot(ends[:, 0], ends[:, 1], look.marker, color=look.colour, markersize=3.5, label=name, linestyle="none")
     ax.set(xlabel=found.x_name, ylabel=found.y_name, xscale=found.scale)
+    if found.scale == "log":  # whose labels are formulas by default, which are not set here
+        ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        ax.xaxis.set_minor_formatter(NullFormatter())
     figure.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return figure
