@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.modules.lazy import LazyModuleMixin
 
 from snnhpo_mpi.config import CategoricalParameter, IntParameter, StudyConfig, TorchSettings
 from snnhpo_mpi.config.conditions import existing
@@ -114,6 +115,12 @@ def _tried(network: torch.nn.Module, config: StudyConfig, params: Params, sample
     """What was found of a network that learns and reads; raises ``ValueError`` with what is wrong with it."""
     settings = config.trainer
     assert isinstance(settings, TorchSettings)
+    if lazy := [path for path, one in network.named_modules() if isinstance(one, LazyModuleMixin)]:
+        kind = type(network.get_submodule(lazy[0])).__name__
+        raise ValueError(
+            f"the layer {lazy[0] or 'itself'} ({kind}) has no size before it is called: give it one, such as "
+            "nn.Linear(in_features, out_features); the argument input_shape comes by itself"
+        )
     if not any(one.requires_grad for one in network.parameters()):
         raise ValueError("it has no parameters that could learn")
     presentation = Presentation(settings.layout, settings.features, settings.output)

@@ -310,6 +310,7 @@ REFUSED = {
     ),
     "state": (WITH_MEMORY, r"the layer fc1\.1 \(Memory\) answers the same samples otherwise.*reset_state\(\)"),
     "reset": (RESETS_WEIGHTS, "reset changes parameters"),
+    "lazy": (GOOD.replace("nn.Linear(9,", "nn.LazyLinear("), r"the layer fc1 \(LazyLinear\) has no size before it is"),
     "nothing learns": (NOTHING_LEARNS, "it has no parameters that could learn"),
     "batch of one": (NORMALIZED, "Expected more than 1 value per channel"),
 }
