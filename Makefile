@@ -51,7 +51,7 @@ test-light: $(STAMP)
 LOWEST := .lowest
 test-lowest:
 	test -x $(LOWEST)/bin/python || $(PYTHON) -m venv $(LOWEST)
-	$(LOWEST)/bin/python -m pip install --quiet -c constraints-lowest.txt -e '.[stdp,data,figures]' pytest pytest-timeout psutil hypothesis
+	$(LOWEST)/bin/python -m pip install --quiet -c constraints-lowest.txt -e '.[stdp,library,data,figures,optuna,nir]' pytest pytest-timeout psutil hypothesis
 	$(LOWEST)/bin/python -m pytest -m "not slurm and not install and not mpi" \
 	    tests/optim tests/snn tests/worker tests/record tests/master tests/config tests/study
 
