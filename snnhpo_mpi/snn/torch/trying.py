@@ -173,11 +173,11 @@ def _state_faults(network: torch.nn.Module, presentation: Presentation, samples:
     for first, second in ((0, 1), (2, 3), (0, 4), (5, 6)):
         for (path, one), (_, other) in zip(orders[first], orders[second], strict=False):
             if not np.array_equal(one, other, equal_nan=True):
+                who = f"the layer {path}" if path else "the network itself"
                 kind = type(network.get_submodule(path)).__name__
                 yield (
-                    f"the layer {path or 'itself'} ({kind}) answers the same samples otherwise the second time: it "
-                    f"keeps state from batch to batch. Give it a method reset_state() without arguments, which is "
-                    "called before each batch"
+                    f"{who} ({kind}) answers the same samples otherwise the second time: it keeps state from batch to "
+                    "batch. Give it a method reset_state() without arguments, which is called before each batch"
                 )
                 return
 
@@ -203,7 +203,7 @@ def described(found: Found, watched: Sequence[str]) -> Iterator[str]:
         note = "" if layer is None else f"  spikes{_axis(layer)}{_watch(layer, watched)}"
         yield f"{_indented(path):<{width}}  {kind}{note}".rstrip()
     readout = found.readout
-    axes = "samples x classes, without time" if readout.time is None else "samples x steps x classes"
+    axes = "samples x neurons, without time" if readout.time is None else "samples x steps x neurons"
     yield f"features {found.features}; output read as {axes}"
 
 

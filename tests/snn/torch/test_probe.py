@@ -186,7 +186,7 @@ def test_the_tree_says_what_was_found() -> None:
         "(network)  Sequential",
         "0          Linear",
         "1          Fire  spikes (samples: axis 0), watched",
-        "features flat; output read as samples x steps x classes",
+        "features flat; output read as samples x steps x neurons",
     ]
 
 
@@ -299,7 +299,7 @@ KEPT_WHILE_THE_SIZE_STAYS = GOOD.replace(
 REFUSED = {
     "nobody gives": (
         GOOD.replace("hidden=8", "hidden, depth"),
-        r"argument depth of Net is given by nobody: write space",
+        r"argument depth of Net has no value: write space",
     ),
     "misspelt": (GOOD.replace("hidden", "hiden"), r"space\.hidden is no argument of Net; did you mean hiden\?"),
     "missing": (GOOD.replace("class Net", "class Nit"), "has no Net"),
@@ -319,7 +319,10 @@ REFUSED = {
         "the output has no gradient",
     ),
     "state": (WITH_MEMORY, r"the layer fc1\.1 \(Memory\) answers the same samples otherwise.*reset_state\(\)"),
-    "state of a size": (KEPT_WHILE_THE_SIZE_STAYS, r"the layer itself \(Net\) answers|the layer \w+ \(Fire\) answers"),
+    "state of a size": (
+        KEPT_WHILE_THE_SIZE_STAYS,
+        r"the network itself \(Net\) answers|the layer \w+ \(Fire\) answers",
+    ),
     "another layout": (ALONG_THE_FIRST_AXIS, "forward mixes samples.*trainer.layout: BTN gives samples x steps"),
     "reset": (RESETS_WEIGHTS, "reset changes parameters"),
     "lazy": (GOOD.replace("nn.Linear(9,", "nn.LazyLinear("), r"the layer fc1 \(LazyLinear\) has no size before it is"),
@@ -418,7 +421,12 @@ class Readout(nn.Module):
 
     def __init__(self, detached: bool = False) -> None:
         super().__init__()
-        self.first, self.fire1, self.last, self.fire2 = nn.Linear(9, 8), FireAndPotential(), nn.Linear(8, 4), FireAndPotential()
+        self.first, self.fire1, self.last, self.fire2 = (
+            nn.Linear(9, 8),
+            FireAndPotential(),
+            nn.Linear(8, 4),
+            FireAndPotential(),
+        )
         self.detached = detached
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
