@@ -147,8 +147,6 @@ class GpSettings:
         variance_bounds: of the Matern part's variance.
         trend_bounds: of the variances of the linear and the quadratic trend.
         noise_bounds: of the noise variance.
-        lengthscale_prior: mean and standard deviation of the logarithm of a lengthscale, less half the logarithm of the
-            number of lengthscales.
         variance_prior: mean and standard deviation of the logarithm of the variance.
         trend_deviation: standard deviation of the logarithms of the trend's variances. Their mean is minus the
             logarithm of the number of lengthscales, so that the trend's total does not grow with it.
@@ -163,9 +161,6 @@ class GpSettings:
         n_tried: steps from the other starts.
         tolerance: relative gain at which a fit ends.
         n_fitted: trials that hyperparameters are fitted to, at most; a fit is cubic in their number.
-        n_compared: trials by which it is decided how the objective is scaled, at most; fewer than ``n_least`` are not
-            asked.
-        n_least: see ``n_compared``.
         n_features: random features of a draw.
     """
 
@@ -173,7 +168,6 @@ class GpSettings:
     variance_bounds: Pair = (1e-3, 1e3)
     trend_bounds: Pair = (1e-6, 1e2)
     noise_bounds: Pair = (1e-7, 1.0)
-    lengthscale_prior: Pair = (-0.7, 1.0)
     variance_prior: Pair = (0.0, 1.5)
     trend_deviation: float = 2.0
     noise_prior: Pair = (-7.0, 3.0)
@@ -188,8 +182,6 @@ class GpSettings:
     n_tried: int = 10
     tolerance: float = 1e-6
     n_fitted: int = 250
-    n_compared: int = 100
-    n_least: int = 10
     n_features: int = 512
 
 

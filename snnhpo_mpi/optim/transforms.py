@@ -16,58 +16,29 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 TINY = 1e-300
-FLAT = 1e-12  # spread below which values count as constant
 
 
-def scale_objective(y: Array, largest: float, straight: bool = False) -> Array:
-    """Linear above the median, logarithmic below it or linear there too, then zero mean and unit spread.
+def scale_objective(y: Array, largest: float) -> Array:
+    """Linear above the median, logarithmic below it, then zero mean and unit spread.
 
-    The better half keeps its distances, which is what locates an optimum; the worse half only needs its order where it
-    spans orders of magnitude. The unit is the median's distance of the better half. Where trials gather around the
-    incumbent and scores are noisy that unit becomes the noise, and logarithms in it leave nothing of the rest of the
-    space: then straight is right (``gp/refit.py`` asks the likelihood).
+    The better half keeps its distances, which is what locates an optimum; the worse half only needs its order, and may
+    span orders of magnitude. The unit is the median's distance of the better half.
 
     Args:
         y: ``n``.
         largest: units at which values are cut.
-        straight: whether the worse half is linear too.
     """
     if len(y) == 0:
         return np.zeros(0)
-    t = _in_units(y, largest)
-    z = np.maximum(t, -largest) if straight else _bent(t)
-    z -= z.mean()
-    spread = float(z.std())
-    return z / spread if spread > FLAT else np.zeros(len(y))
-
-
-def log_slope(y: Array, largest: float, straight: bool) -> float:
-    """Sum over ``n`` values of log dz/dy, z what ``scale_objective`` makes of y; inf where y is constant.
-
-    What does not depend on ``straight`` is left out. The sum makes likelihoods of differently scaled values comparable
-    (Snelson et al., NeurIPS 2004, equation 6).
-    """
-    t = _in_units(y, largest)
-    spread = float((np.maximum(t, -largest) if straight else _bent(t)).std())
-    if spread <= FLAT:
-        return np.inf
-    bend = 0.0 if straight else float(np.log1p(-np.minimum(t, 0.0)).sum())
-    return -len(y) * float(np.log(spread)) - bend
-
-
-def _in_units(y: Array, largest: float) -> Array:
-    """Distances from the median, in units of the median one of those above it."""
     middle = float(np.median(y))
     above = y[y > middle] - middle
     unit = float(np.median(above)) if len(above) else 1.0
     with np.errstate(over="ignore"):
-        t: Array = np.clip((y - middle) / max(unit, TINY), -1e300, largest)
-    return t
-
-
-def _bent(t: Array) -> Array:
-    z: Array = np.where(t >= 0.0, t, -np.log1p(-np.minimum(t, 0.0)))
-    return z
+        t = np.clip((y - middle) / max(unit, TINY), -1e300, largest)
+    z = np.where(t >= 0.0, t, -np.log1p(-np.minimum(t, 0.0)))
+    z -= z.mean()
+    spread = float(z.std())
+    return z / spread if spread > 1e-12 else np.zeros(len(y))
 
 
 def saturate(c: Array, unit: Array | float, saturation: float) -> Array:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snnhpo_mpi.optim.transforms import log_slope, saturate, scale_constraint, scale_objective, total_violation
+from snnhpo_mpi.optim.transforms import saturate, scale_constraint, scale_objective, total_violation
 
 S = 10.0  # medians towards which violations saturate
 ROUNDING = 1e-14 * S  # two values a last bit apart may be mapped in the other order, by as little
@@ -22,35 +22,13 @@ def test_the_better_half_keeps_its_distances_and_the_worse_is_logarithmic() -> N
     assert steps[0] < 50.0 * steps[2]
 
 
-def test_a_straight_scale_keeps_all_distances() -> None:
-    z = scale_objective(np.array([-10.0, -1.0, 0.0, 1.0, 3.0]), 1e6, straight=True)
-    assert np.diff(z) / np.diff(z)[2] == pytest.approx([9.0, 1.0, 1.0, 2.0])
+def test_a_constant_objective_becomes_zero() -> None:
+    assert scale_objective(np.full(4, 3.0), 1e6).tolist() == [0.0] * 4
 
 
-@pytest.mark.parametrize("straight", [False, True])
-def test_the_slope_of_a_scale_agrees_with_finite_differences(straight: bool) -> None:
-    y, steps = np.array([-10.0, -1.0, 0.0, 1.0, 3.0, 4.0, -3.0]), np.eye(7)[[0, 1, 6]] * 1e-5  # median and unit stay
-    z = scale_objective(y, 1e6, straight)
-    ratio = (z[3] - z[2]) / 1.0  # slope above the median
-    slopes = np.full(7, ratio)
-    for step in steps:
-        row = int(np.argmax(step))
-        below, above = (scale_objective(y + sign * step, 1e6, straight) for sign in (-1, 1))
-        # Relative to two fixed values, so that the moving mean and spread drop out.
-        unit = [(side[3] - side[2]) / ratio for side in (below, above)]
-        slopes[row] = ((above[row] - above[2]) / unit[1] - (below[row] - below[2]) / unit[0]) / 2e-5
-    assert log_slope(y, 1e6, straight) == pytest.approx(np.log(slopes).sum() + 7.0 * np.log(3.0), rel=1e-6)  # unit 3
-
-
-@pytest.mark.parametrize("straight", [False, True])
-def test_a_constant_objective_becomes_zero(straight: bool) -> None:
-    assert scale_objective(np.full(4, 3.0), 1e6, straight).tolist() == [0.0] * 4
-    assert log_slope(np.full(4, 3.0), 1e6, straight) == np.inf
-
-
-@given(values, st.booleans())
-def test_scaled_objectives_are_finite_and_keep_their_order(y: np.ndarray, straight: bool) -> None:
-    z = scale_objective(y, 1e6, straight)
+@given(values)
+def test_scaled_objectives_are_finite_and_keep_their_order(y: np.ndarray) -> None:
+    z = scale_objective(y, 1e6)
     assert np.isfinite(z).all() and (np.diff(z[np.argsort(y, kind="stable")]) >= -ROUNDING).all()
 
 

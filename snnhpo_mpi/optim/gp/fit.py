@@ -4,9 +4,8 @@
     dJ/dtheta = 1/2 tr(G dK/dtheta) + priors,                  G = K^-1 - alpha alpha',             alpha = K^-1 r
 
 Source: Rasmussen & Williams 2006 ("R&W"), equations 2.30 (likelihood), 5.9 (its gradient) and 2.41 (the mean's prior);
-lengthscale prior that grows with the dimension: Hvarfner et al., ICML 2024, whose median is eight times as long as ours
-(why: results/reference/optimizer_ablations.md). The closed form costs one Cholesky factorisation and one inverse a
-step, all d derivatives together one product.
+lengthscale prior that grows with the dimension: Hvarfner et al., ICML 2024. The closed form costs one Cholesky
+factorisation and one inverse a step, all d derivatives together one product.
 
 Notation
     n trials    d columns    g lengthscales (one a hyperparameter)    theta = log(ell_1 .. ell_g, s2, a, b, noise)
@@ -64,9 +63,8 @@ def dimension_prior(g: int, settings: GpSettings) -> Prior:
     """Prior for g lengthscales; they grow with sqrt(g), so that the function's complexity does not grow with it."""
     trend = (-np.log(g), settings.trend_deviation)
     scalars = np.array([settings.variance_prior, trend, trend, settings.noise_prior])
-    log_ell, deviation = settings.lengthscale_prior
-    mean = np.concatenate([np.full(g, log_ell + 0.5 * np.log(g)), scalars[:, 0]])
-    return Prior(mean, np.concatenate([np.full(g, deviation), scalars[:, 1]]))
+    mean = np.concatenate([np.full(g, np.sqrt(2.0) + 0.5 * np.log(g)), scalars[:, 0]])
+    return Prior(mean, np.concatenate([np.full(g, np.sqrt(3.0)), scalars[:, 1]]))
 
 
 def fit(X: Array, y: Array, groups: NDArray[np.intp], settings: GpSettings) -> Hyperparameters:
@@ -78,20 +76,6 @@ def fit(X: Array, y: Array, groups: NDArray[np.intp], settings: GpSettings) -> H
         groups: ``d`` index of the lengthscale that each column uses.
         settings: priors, bounds and starts.
     """
-    improved = _climber(X, y, groups, settings)
-    return unpack(best_theta(improved, len(y), int(groups.max()) + 1, settings), groups, settings)
-
-
-def least_loss(X: Array, y: Array, groups: NDArray[np.intp], settings: GpSettings) -> float:
-    """The least J after the few steps from each start that are enough to compare data; arguments as of ``fit``."""
-    improved, g = _climber(X, y, groups, settings), int(groups.max()) + 1
-    return min(improved(start_at(g, *start), settings.n_tried)[0] for start in settings.starts)
-
-
-def _climber(
-    X: Array, y: Array, groups: NDArray[np.intp], settings: GpSettings
-) -> Callable[[Array, int], tuple[float, Array]]:
-    """Theta and a number of steps -> J after these steps, and theta there."""
     g = int(groups.max()) + 1
     prior, bounds = dimension_prior(g, settings), np.transpose(log_bounds(g, settings))
 
@@ -100,7 +84,7 @@ def _climber(
         found = minimize(loss, theta, (X, y, groups, prior, settings), "L-BFGS-B", True, bounds=bounds, options=options)
         return float(found.fun), found.x
 
-    return improved
+    return unpack(best_theta(improved, len(y), g, settings), groups, settings)
 
 
 def best_theta(

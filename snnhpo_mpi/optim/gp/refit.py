@@ -21,17 +21,15 @@ from numpy.typing import NDArray
 
 from snnhpo_mpi.optim import fast
 from snnhpo_mpi.optim.engines import Engine
-from snnhpo_mpi.optim.gp.conditioning import chosen_rows
-from snnhpo_mpi.optim.gp.fit import least_loss
 from snnhpo_mpi.optim.observations import Told, failure_labels
-from snnhpo_mpi.optim.settings import GpSettings, RefitSettings, ScboSettings
+from snnhpo_mpi.optim.settings import RefitSettings, ScboSettings
 from snnhpo_mpi.optim.single_thread import single_threaded
 from snnhpo_mpi.optim.sobol import generator
-from snnhpo_mpi.optim.transforms import log_slope, scale_constraint, scale_objective
+from snnhpo_mpi.optim.transforms import scale_constraint, scale_objective
 
 Array = NDArray[np.float64]
 
-FIT_KEY, SCALE_KEY = 1, 2  # of the generator
+FIT_KEY = 1  # of the generator
 
 
 def anchors(n: int, settings: RefitSettings) -> tuple[int, int]:
@@ -67,15 +65,10 @@ class Output:
     y: Array
 
 
-def outputs(told: Told, straight: bool = False) -> list[Output | None]:
-    """Objective, m constraints, and failure; None where there is nothing to model (no score, no failure).
-
-    Args:
-        told: the answers.
-        straight: how the objective is scaled, see ``scale_objective``.
-    """
+def outputs(told: Told) -> list[Output | None]:
+    """Objective, m constraints, and failure; None where there is nothing to model (no score, no failure)."""
     scored, answered, settings = np.flatnonzero(told.scored), np.flatnonzero(~told.failed), told.settings
-    objective = Output(scored, scale_objective(told.y[scored], settings.largest, straight)) if len(scored) else None
+    objective = Output(scored, scale_objective(told.y[scored], settings.largest)) if len(scored) else None
     found: list[Output | None] = [objective]
     for c in told.C[answered].T:
         found.append(Output(answered, scale_constraint(c, settings.saturation)) if len(answered) else None)
@@ -84,39 +77,12 @@ def outputs(told: Told, straight: bool = False) -> list[Output | None]:
     return found
 
 
-def is_straight(
-    X: Array, y: Array, groups: NDArray[np.intp], rng: np.random.Generator, settings: GpSettings, largest: float
-) -> bool:
-    """Whether the scores y ``n`` at X ``n x d`` are likelier if their worse half is linear too, not logarithmic.
-
-    Source: Snelson et al., NeurIPS 2004 (likelihood of a warped Gaussian process), with two warpings to choose from.
-    """
-    if len(y) < settings.n_least:
-        return False
-    rows = chosen_rows(len(y), settings.n_compared, rng)
-    X, y = X[rows], y[rows]
-    bent, linear = (
-        least_loss(X, scale_objective(y, largest, straight), groups, settings) - log_slope(y, largest, straight)
-        for straight in (False, True)
-    )
-    return linear < bent
-
-
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """Fits of all outputs.
-
-    Attributes:
-        n: told.
-        rows: of the answers that they were made of.
-        straight: how the objective is scaled, see ``scale_objective``.
-        fitted: the models.
-        seconds: that they took.
-    """
+    """Fits of all outputs: the rows of the answers that they were made of, and the seconds that they took."""
 
     n: int
     rows: NDArray[np.intp]
-    straight: bool
     fitted: list[Any]
     seconds: float
 
@@ -149,8 +115,7 @@ class Models:
         """
         self._anchor = anchor = self._ready_anchor(told, hurried) or self._scheduled_anchor(told)
         known = self.known(told)
-        found = outputs(known, anchor.straight)
-        return [self._posterior(j, anchor, known, output, X_pending) for j, output in enumerate(found)]
+        return [self._posterior(j, anchor, known, output, X_pending) for j, output in enumerate(outputs(known))]
 
     def _scheduled_anchor(self, told: Told) -> Anchor:
         in_use, latest = anchors(len(told), self._refit)
@@ -185,13 +150,8 @@ class Models:
         started, n = time.perf_counter(), len(told)
         rows = modelled_rows(told, self._refit.n_modelled)
         known = told.take(rows)
-        straight = self._straight(n, known)
-        fitted = [self._fit(n, j, known, output) for j, output in enumerate(outputs(known, straight))]
-        return Anchor(n, rows, straight, fitted, time.perf_counter() - started)
-
-    def _straight(self, anchor: int, known: Told) -> bool:
-        scored, rng = known.scored, generator(self._seed, SCALE_KEY, anchor)
-        return is_straight(known.X[scored], known.y[scored], self._groups, rng, self._gp, known.settings.largest)
+        fitted = [self._fit(n, j, known, output) for j, output in enumerate(outputs(known))]
+        return Anchor(n, rows, fitted, time.perf_counter() - started)
 
     def _fit(self, anchor: int, j: int, known: Told, output: Output | None) -> Any:
         if output is None:
