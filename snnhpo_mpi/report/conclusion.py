@@ -56,7 +56,7 @@ def of_search(summary: Summary, folder: Path, retrained: Sequence[StudyData] = (
     lines = [f"{summary.study}: {_counts(summary)} in {duration(summary.seconds)}"]
     lines += _result(summary, folder, retrained, with_params=True)
     if summary.baseline is not None:
-        lines.append(f"beside   {beside(summary, summary.baseline)}")
+        lines.append(f"baseline {against(summary, summary.baseline)}")
     if summary.silent_share is not None:
         saved = f"; stopping them early saved {duration(summary.saved_seconds)} of training"
         share = f"{percent(summary.silent_share)} of the networks"
@@ -141,7 +141,7 @@ def _counts(summary: Summary) -> str:
     return f"{summary.ended} trials ({', '.join(parts)})"
 
 
-def beside(summary: Summary, baseline: Baseline) -> str:
+def against(summary: Summary, baseline: Baseline) -> str:
     """The baseline's score, and how far the best is from it."""
     if not baseline.scored:
         state = "stopped early" if baseline.state == "stopped" else baseline.state

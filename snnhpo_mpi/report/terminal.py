@@ -250,7 +250,7 @@ def _found(summary: Summary, again: Sequence[Repeats]) -> list[tuple[str, Text]]
     if summary.used_up:
         facts.append(("space", Text(f"all {summary.used_up:,} configurations were asked")))
     if summary.baseline is not None and summary.baseline.scored:
-        facts.append(("beside", Text(f"{_written(summary.baseline.text)} {plain(summary.baseline.name)}")))
+        facts.append(("baseline", Text(f"{_written(summary.baseline.text)} {plain(summary.baseline.name)}")))
     return facts
 
 
