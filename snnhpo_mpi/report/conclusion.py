@@ -25,7 +25,7 @@ from snnhpo_mpi.analysis.repeats import (
 from snnhpo_mpi.analysis.score import score, standard_error
 from snnhpo_mpi.analysis.summary import HELD_OUT_ACCURACY, Baseline, Summary, objective_name, summarise
 from snnhpo_mpi.record import StudyData
-from snnhpo_mpi.report.text import busy, figure, percent
+from snnhpo_mpi.report.text import busy, figure, percent, violated
 
 _MOST_CLASSES = 20  # of a confusion matrix as text
 
@@ -71,7 +71,7 @@ def of_search(summary: Summary, folder: Path, retrained: Sequence[StudyData] = (
 
 def _result(summary: Summary, folder: Path, retrained: Sequence[StudyData], *, with_params: bool = False) -> list[str]:
     """The best, how far it can be trusted, and where the search's own limits may have held it back."""
-    lines = ["no feasible network was found yet"]
+    lines = ["no feasible network was found yet", *(f"         {line}" for line in violated(summary))]
     if (best := summary.best) is not None:
         lines = [f"best     trial {best.number}, {summary.objective_name} {best.text} ({summary.chosen_from})"]
         params = [f"{name}={figure(value)}" for name, value in best.params.items()]
