@@ -40,8 +40,10 @@ $(MPI_STAMP): $(STAMP)
 	$(VENV)/bin/python -m pip install --quiet --ignore-installed --no-deps -c constraints.txt --prefix .mpi/mpich mpich
 	touch $@
 
+# Two processes, a file of tests each at a time: many tests start ranks of their own, and a core has to be left for them.
+TEST_JOBS ?= 2
 test: $(STAMP) $(MPI_STAMP)
-	$(VENV)/bin/python -m pytest -m "not slurm and not install"
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(TEST_JOBS) --dist loadfile -m "not slurm and not install"
 
 # A wheel in an empty environment, without any extra; downloads torch. SNNHPO_TORCH="torch==2.13.0+cpu" takes another one.
 test-light: $(STAMP)

@@ -45,6 +45,6 @@ def test_a_quick_start_goes_from_configuration_to_report(name: str, tmp_path: Pa
     assert np.all(data.metrics["n_samples"][~completed] < data.metrics["n_samples_planned"][~completed])
     assert {"train_accuracy", "silent_rate_" + data.constraint_names[0].removeprefix("silent_")} <= set(data.curves(0))
     said = snnhpo("report", str(tmp_path / name))
-    assert "beside" in said
+    assert "baseline" in said
     assert (tmp_path / name / "report" / "report.html").is_file()
     assert (tmp_path / name / "report" / "incumbent.png").is_file()

@@ -1,7 +1,11 @@
-"""Searches for the tabulated STDP network with a rule that stops trials, in virtual time; rows of pruning.md.
+"""Searches for a tabulated network with a rule that stops trials, in virtual time; rows of pruning.md.
 
     python results/reference/pruning_search.py --rule gain --seeds 10
     python results/reference/pruning_search.py --rule gain --earliest 0 --unknown
+    python results/reference/pruning_search.py --rule hyperband --problem snn_slayer
+
+``hyperband`` is the rival: Optuna's multivariate TPE with its Hyperband pruner, by its own ask and tell. It gets the
+same constraints, the same reports, and as many random trials at the start as our design has.
 
 Workers report as real ones do, at the table's positions from 250 samples on. Proposals are hurried ones, which cost a
 tenth. At the end the best five are trained three times more, and the winner's expected score counts.
@@ -22,10 +26,12 @@ import numpy as np
 from snnhpo_mpi.analysis.finalists import posterior_means
 from snnhpo_mpi.bench.snn import N_INITIAL, SnnProblem, Training
 from snnhpo_mpi.bench.tabulated import FIRST_POSITION, n_train
+from snnhpo_mpi.optim.optuna_search import OptunaSearch
 from snnhpo_mpi.optim.scbo import ScboSearch
-from snnhpo_mpi.optim.stopping import RULES, LearningCurves, PruningSettings, final_score, stops
+from snnhpo_mpi.optim.stopping import RULES, PruningSettings
 from snnhpo_mpi.snn.early_stopping.silence import monitor_of
-from snnhpo_mpi.trial import Interim, Outcome, State, Trial, trial_seed
+from snnhpo_mpi.study.pruning import Pruner
+from snnhpo_mpi.trial import Ended, Interim, Outcome, Proposal, Reported, State, Trial, trial_seed
 
 FIRST_REPORT, N_FINALISTS, N_REPEATS = 250, 5, 3
 RESEED = 77  # of the luck of durations
@@ -48,14 +54,71 @@ class Running:
         self.due = self.reports[0][0] if self.reports else self.end
 
 
-class Search:
-    """One seed's search."""
+class Ours:
+    """The search of the program, with one of its rules."""
 
     def __init__(self, problem: SnnProblem, seed: int, settings: PruningSettings, predicts: bool) -> None:
         config = problem.table.config
         self._asker = ScboSearch(problem.table.space, len(config.constraint_names), seed, N_INITIAL)
-        self._problem, self._seed, self._settings, self._predicts = problem, seed, settings, predicts
-        self._rng, self._curves = np.random.default_rng([seed, RESEED]), LearningCurves()
+        self._pruner, self._predicts = Pruner(settings), predicts
+
+    def ask(self) -> Trial:
+        """The next trial."""
+        return self._asker.ask(hurried=True).trial
+
+    def stops(self, report: Interim) -> bool:
+        """Whether a trial is to stop after a report."""
+        return self._pruner.note(Reported(report, 0, 0.0))
+
+    def tell(self, outcome: Outcome) -> None:
+        """Learn from the end of a trial."""
+        self._pruner.note(Ended(outcome, 0, 0.0, 0.0))
+        self._asker.tell(self._pruner.as_told(outcome) if self._predicts else outcome)
+
+
+class Hyperband(OptunaSearch):
+    """Optuna's TPE and Hyperband as a user of Optuna has them: one sampler, and trials that report."""
+
+    def __init__(self, problem: SnnProblem, seed: int) -> None:
+        table = problem.table
+        super().__init__("optuna_tpe", table.space, len(table.config.constraint_names), seed, N_INITIAL)
+        longest = int(table.positions[-1])
+        pruner = self._optuna.pruners.HyperbandPruner(min_resource=FIRST_REPORT, max_resource=longest)
+        self._study = self._optuna.create_study(
+            study_name=f"seed {seed}", direction="maximize", sampler=self._sampler(seed), pruner=pruner
+        )  # the name decides which bracket a trial is in
+        self._running: dict[int, Any] = {}
+
+    def ask(self, hurried: bool = False) -> Proposal:
+        """The next trial."""
+        asked = self._study.ask(self._distributions)
+        self._running[asked.number] = asked
+        params = self._space.typed({name: self._mirrored(name, asked.params[name]) for name in self._space.names})
+        return Proposal(Trial(asked.number, params, trial_seed(self._seed, asked.number)), 0)
+
+    def stops(self, report: Interim) -> bool:
+        """Whether a trial is to stop after a report."""
+        asked = self._running[report.number]
+        asked.report(report.score, report.position)
+        return bool(asked.should_prune())
+
+    def tell(self, outcome: Outcome, seconds: float = math.nan) -> None:
+        """Learn from the end of a trial: a silent one is infeasible, with the running score that it had."""
+        asked, states = self._running.pop(outcome.number), self._optuna.trial.TrialState
+        for i, value in enumerate(outcome.constraints):
+            asked.set_constraint(f"c{i}", value)
+        if outcome.state is State.PRUNED:
+            self._study.tell(asked, state=states.PRUNED)
+        else:
+            self._study.tell(asked, outcome.objective)
+
+
+class Search:
+    """One seed's search."""
+
+    def __init__(self, problem: SnnProblem, seed: int, asker: Ours | Hyperband, reports: bool) -> None:
+        self._problem, self._seed, self._asker, self._reports = problem, seed, asker, reports
+        self._rng = np.random.default_rng([seed, RESEED])
         self._out: list[Running] = []
         self._done: list[tuple[float, Trial]] = []
 
@@ -76,14 +139,15 @@ class Search:
         return {"score": self._winner(), **counts}
 
     def _launch(self, now: float) -> None:
-        trial = self._asker.ask(hurried=True).trial
+        asked = self._asker.ask()
+        trial = asked if isinstance(asked, Trial) else asked.trial
         training, expected = self._problem.train(trial), self._problem.expected(trial.params)
         luck = math.exp(self._problem.luck.seconds * self._rng.standard_normal())
         beyond = np.maximum(training.samples - FIRST_POSITION, 0.0)
         at = now + luck * (expected.start_seconds + beyond * expected.sample_seconds)
         end, seen = max(now + luck * training.seconds, float(at[-1])), training.outcome.metrics["n_samples"]
         reports = []
-        if self._settings.rule != "none":
+        if self._reports:
             reports = [(float(at[j]), j) for j, s in enumerate(training.samples) if FIRST_REPORT <= s < seen]
         one = Running(end, trial.number, trial, training, now, end, reports)
         one.go_on()
@@ -93,11 +157,12 @@ class Search:
         while True:
             one = heapq.heappop(self._out)
             if not one.reports:
-                self._curves.add(one.training.outcome)
                 return one, one.training.outcome
             _, row = one.reports.pop(0)
             if self._stops(one, row):
-                return one, self._pruned(one, row)
+                score = float(one.training.scores[row])
+                constraints = self._constraints(one.training, row)
+                return one, Outcome(one.number, State.PRUNED, {"accuracy": score}, constraints)
             one.go_on()
             heapq.heappush(self._out, one)
 
@@ -107,17 +172,7 @@ class Search:
             return False
         planned = int(one.training.outcome.metrics["n_samples_planned"])
         position = int(one.training.samples[row])
-        report = Interim(one.number, position, one.due - one.begin, score, n_planned=planned)
-        self._curves.add(report)
-        return stops(self._curves, report, self._settings)
-
-    def _pruned(self, one: Running, row: int) -> Outcome:
-        final = final_score(self._curves, one.number, self._settings) if self._predicts else None
-        score, constraints = float(one.training.scores[row]), self._constraints(one.training, row)
-        predicted = None if final is None else final.mean
-        outcome = Outcome(one.number, State.PRUNED, {"accuracy": score}, constraints, predicted=predicted)
-        self._curves.add(outcome)
-        return outcome
+        return self._asker.stops(Interim(one.number, position, one.due - one.begin, score, n_planned=planned))
 
     def _constraints(self, training: Training, row: int) -> tuple[float, ...]:
         """As the monitors would have them after the samples of a report, all of one epoch."""
@@ -150,17 +205,26 @@ class Search:
 def main() -> None:
     """A JSON line a seed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rule", choices=RULES, default="gain")
+    parser.add_argument("--rule", choices=(*RULES, "hyperband"), default="gain")
+    parser.add_argument("--problem", choices=("snn_stdp", "snn_slayer"), default="snn_stdp")
     parser.add_argument("--earliest", type=float, default=PruningSettings().earliest)
     parser.add_argument("--unknown", action="store_true", help="pruned trials show no score, not a predicted one")
     parser.add_argument("--budget", type=int, default=100)
     parser.add_argument("--pending", type=int, default=4)
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--first-seed", type=int, default=0)
     args = parser.parse_args()
-    problem, settings = SnnProblem("snn_stdp"), PruningSettings(args.rule, earliest=args.earliest)
-    for seed in range(args.seeds):
-        found = Search(problem, seed, settings, not args.unknown).run(args.budget, args.pending)
-        sys.stdout.write(json.dumps({"rule": args.rule, "seed": seed, **found}) + "\n")
+    problem = SnnProblem(args.problem)
+    for seed in range(args.first_seed, args.first_seed + args.seeds):
+        asker: Ours | Hyperband
+        if args.rule == "hyperband":
+            asker = Hyperband(problem, seed)
+        else:
+            settings = PruningSettings(args.rule, earliest=args.earliest)
+            asker = Ours(problem, seed, settings, not args.unknown)
+        found = Search(problem, seed, asker, args.rule != "none").run(args.budget, args.pending)
+        about = {"problem": args.problem, "rule": args.rule, "budget": args.budget, "seed": seed}
+        sys.stdout.write(json.dumps(about | found) + "\n")
         sys.stdout.flush()
 
 

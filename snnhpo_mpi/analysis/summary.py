@@ -21,6 +21,7 @@ from snnhpo_mpi.analysis.pace import busy_share, seconds_left
 from snnhpo_mpi.analysis.repeats import Repeats, is_retraining, repeats
 from snnhpo_mpi.analysis.score import n_scored, standard_error, with_error
 from snnhpo_mpi.analysis.timeline import windows
+from snnhpo_mpi.analysis.violations import Violation, violations
 from snnhpo_mpi.plain_text import plain
 from snnhpo_mpi.record import StudyData
 from snnhpo_mpi.trial import ACCURACY, ParamValue, State
@@ -90,6 +91,7 @@ class Summary:
         feasible: completed trials that satisfy every constraint.
         best: the feasible trial with the largest objective, or the winner of the finalists; None in a retraining, where
             nothing may be picked.
+        violations: of a search without a feasible trial: the constraints that were violated.
         finalists: what was trained again at the end of the budget, the winner first.
         edges: bounds of the search that the best lies at.
         n_ranges: hyperparameters that are numbers.
@@ -123,6 +125,7 @@ class Summary:
     running: int
     feasible: int
     best: Found | None
+    violations: tuple[Violation, ...]
     finalists: tuple[Finalist, ...]
     edges: tuple[Edge, ...]
     n_ranges: int
@@ -188,6 +191,7 @@ def summarise(data: StudyData, *, now: float | None = None) -> Summary:
         running=counts["running"] if data.live else 0,
         feasible=int(data.feasible.sum()),
         best=best[0] if best else None,
+        violations=() if data.feasible.any() else violations(data),
         finalists=tuple(finalists(data)),
         edges=edges(data, data.number.tolist().index(best[0].number)) if best else (),
         n_ranges=n_ranges(data),

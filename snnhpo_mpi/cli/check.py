@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trial",
         action="store_true",
-        help="run one tiny trial to its end: few samples, one epoch; an own function as is",
+        help="run one tiny trial to its end: few samples, one epoch; an own function as is. Implies --import",
     )
 
 
@@ -32,7 +32,7 @@ def main(args: argparse.Namespace) -> int:
 
     config, document = load(args.config, args.overrides)
     with document.located():
-        for line in describe(config, args.import_function):
+        for line in describe(config, args.import_function or args.trial):
             say(line)
         if args.trial:
             from snnhpo_mpi.study.tiny_trial import try_out

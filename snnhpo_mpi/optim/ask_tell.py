@@ -86,7 +86,7 @@ class Scbo:
             trial: as ``ask`` gave it.
             objective: to be maximised; may be left out of a stopped trial.
             constraints: a value of each, feasible iff <= 0: a list in the order of their names, or name -> value.
-            seconds: what the evaluation took [s]; the proposals do not depend on it yet.
+            seconds: what the evaluation took [s]; the proposals do not depend on it.
             stopped: it was stopped early. Its constraints count; its objective, if any, is that of an unfinished
                 training and does not.
             failed: it gave nothing. A region where trials fail is avoided.

@@ -25,7 +25,7 @@ from snnhpo_mpi.analysis.repeats import (
 from snnhpo_mpi.analysis.score import score, standard_error
 from snnhpo_mpi.analysis.summary import HELD_OUT_ACCURACY, Baseline, Summary, objective_name, summarise
 from snnhpo_mpi.record import StudyData
-from snnhpo_mpi.report.text import busy, figure, percent
+from snnhpo_mpi.report.text import busy, figure, percent, violated
 
 _MOST_CLASSES = 20  # of a confusion matrix as text
 
@@ -56,7 +56,7 @@ def of_search(summary: Summary, folder: Path, retrained: Sequence[StudyData] = (
     lines = [f"{summary.study}: {_counts(summary)} in {duration(summary.seconds)}"]
     lines += _result(summary, folder, retrained, with_params=True)
     if summary.baseline is not None:
-        lines.append(f"beside   {beside(summary, summary.baseline)}")
+        lines.append(f"baseline {against(summary, summary.baseline)}")
     if summary.silent_share is not None:
         saved = f"; stopping them early saved {duration(summary.saved_seconds)} of training"
         share = f"{percent(summary.silent_share)} of the networks"
@@ -71,7 +71,7 @@ def of_search(summary: Summary, folder: Path, retrained: Sequence[StudyData] = (
 
 def _result(summary: Summary, folder: Path, retrained: Sequence[StudyData], *, with_params: bool = False) -> list[str]:
     """The best, how far it can be trusted, and where the search's own limits may have held it back."""
-    lines = ["no feasible network was found yet"]
+    lines = ["no feasible network was found yet", *(f"         {line}" for line in violated(summary))]
     if (best := summary.best) is not None:
         lines = [f"best     trial {best.number}, {summary.objective_name} {best.text} ({summary.chosen_from})"]
         params = [f"{name}={figure(value)}" for name, value in best.params.items()]
@@ -141,7 +141,7 @@ def _counts(summary: Summary) -> str:
     return f"{summary.ended} trials ({', '.join(parts)})"
 
 
-def beside(summary: Summary, baseline: Baseline) -> str:
+def against(summary: Summary, baseline: Baseline) -> str:
     """The baseline's score, and how far the best is from it."""
     if not baseline.scored:
         state = "stopped early" if baseline.state == "stopped" else baseline.state

@@ -26,7 +26,7 @@ from snnhpo_mpi.analysis.repeats import Repeats, repeats, retrainings
 from snnhpo_mpi.analysis.summary import Summary, summarise
 from snnhpo_mpi.plain_text import for_encoding, plain
 from snnhpo_mpi.record import StudyData, read
-from snnhpo_mpi.report.text import busy, percent, rounded
+from snnhpo_mpi.report.text import busy, percent, rounded, violated
 
 REFRESH_S = 2.0
 LINE_EVERY_S = 10.0  # on a terminal that cannot redraw
@@ -237,6 +237,7 @@ def _found(summary: Summary, again: Sequence[Repeats]) -> list[tuple[str, Text]]
     facts: list[tuple[str, Text]] = []
     if summary.best is None:
         facts.append(("best", Text("no feasible network yet", style="yellow")))
+        facts += [("", Text(line, style="dim")) for line in violated(summary)]
     else:
         best = Text(_written(summary.best.text), style="bold green")
         best.append(f" {summary.objective_name}, trial {summary.best.number}", style="not bold default")
@@ -250,7 +251,7 @@ def _found(summary: Summary, again: Sequence[Repeats]) -> list[tuple[str, Text]]
     if summary.used_up:
         facts.append(("space", Text(f"all {summary.used_up:,} configurations were asked")))
     if summary.baseline is not None and summary.baseline.scored:
-        facts.append(("beside", Text(f"{_written(summary.baseline.text)} {plain(summary.baseline.name)}")))
+        facts.append(("baseline", Text(f"{_written(summary.baseline.text)} {plain(summary.baseline.name)}")))
     return facts
 
 

@@ -80,3 +80,14 @@ def as_fixed_block(data: StudyData, found: Found) -> str:
     again = f", {found.text} in its repeats" if found.again else ""
     said = f"# trial {found.number} of {data.name}: objective {found.objective:.6g}{again}"
     return f"{said}\n{as_yaml({'fixed': values})}"
+
+
+def violated(summary: Summary) -> list[str]:
+    """The constraints that keep trials from being feasible.
+
+    ``silent_hidden > 0 in 4 of 5 trials; smallest 0.31 (feasible: at most 0)``
+    """
+    return [
+        f"{one.name} > 0 in {one.n} of {one.of} trials; smallest {figure(one.least)} (feasible: at most 0)"
+        for one in summary.violations
+    ]

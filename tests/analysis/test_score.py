@@ -103,7 +103,7 @@ def test_only_a_completed_baseline_has_a_score(tmp_path: Path, state: State) -> 
     scored = state is State.COMPLETED
     assert ("defaults" in lines, "defaults" in shown) == (scored, scored)
     assert (f"defaults: {objective}" in page.render_page(data)) == scored
-    assert (f"{objective} ± " in terminal.as_text(data).partition("beside")[2]) == scored
+    assert (f"{objective} ± " in terminal.as_text(data).partition("baseline")[2]) == scored
     text = conclusion.conclusion(data)
     assert (f"defaults: {objective}" in text) == scored
     assert scored or "so it has no score (trial 0)" in text

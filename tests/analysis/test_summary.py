@@ -79,6 +79,25 @@ def test_a_stopped_trial_is_never_the_best(tmp_path: Path) -> None:
     assert [found.number for found in best_trials(data, 5)] == [1]
 
 
+def test_without_a_feasible_trial_the_violated_constraints_are_named(tmp_path: Path) -> None:
+    values = ((0.4, -0.1), (0.2, 0.3), (0.7, 0.0), (np.nan, np.nan))
+    data = replace(
+        story(tmp_path / "s", *(asked(number) for number in range(4))),
+        constraints=np.array(values),
+    )
+    found = summarise(data)
+    named = [(one.name, one.n, one.of, one.least) for one in found.violations]
+    assert named == [("silent_excitatory", 3, 3, 0.2), ("silent_inhibitory", 1, 3, -0.1)]
+    line = "silent_excitatory > 0 in 3 of 3 trials; smallest 0.2 (feasible: at most 0)"
+    assert line in conclusion.last_words(data)
+    assert line.partition(" (")[0] in terminal.as_text(data)
+
+
+def test_with_a_feasible_trial_no_violation_is_named(done: StudyData) -> None:
+    assert done.feasible.any() and (done.constraints > 0).any()
+    assert summarise(done).violations == ()
+
+
 def test_of_equals_the_earliest_is_the_best(tmp_path: Path) -> None:
     data = story(tmp_path / "s", asked(0), asked(1), ended(1, 1, 5.0, 5.0), ended(0, 1, 9.0, 4.0))
     assert best_trials(data, 1)[0].number == 0

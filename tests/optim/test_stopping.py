@@ -187,6 +187,24 @@ def test_before_a_dozen_has_finished_nothing_stops(rule: Rule, n_finished: int) 
     assert not decision(past, report(30, 1, 0.0), with_rule(rule))
 
 
+@pytest.mark.parametrize("rule", ["gain", "median"])
+def test_where_all_but_one_were_pruned_those_that_were_set_no_measure(rule: Rule) -> None:
+    """Forty trials stopped at 0.1 do not stand for a dozen that finished, and make no bar for one that shows 0.0."""
+    pruned = [event for n in range(40) for event in (report(n, 1, 0.1), outcome(n, 0.1, State.PRUNED))]
+    past = [*pruned, *finished(40, [0.9, 0.95])]
+    assert not decision(past, report(60, 1, 0.0), with_rule(rule))
+    if rule == "median":  # which takes the one, where one is enough
+        assert decision(past, report(60, 1, 0.0), with_rule(rule, first=1))
+
+
+def test_asha_counts_pruned_trials_on_its_rungs() -> None:
+    """Forty stopped at 0.1 and one finished: a quarter of the 42 on the rung pass, and 0.1 is among them."""
+    pruned = [event for n in range(40) for event in (report(n, 1, 0.1), outcome(n, 0.1, State.PRUNED))]
+    past = [*pruned, *finished(40, [0.9, 0.95])]
+    assert decision(past, report(60, 1, 0.09), with_rule("asha"))
+    assert not decision(past, report(60, 1, 0.1), with_rule("asha"))
+
+
 @pytest.mark.parametrize("rule", RULES)
 def test_a_score_that_is_not_finite_decides_nothing(rule: Rule) -> None:
     past = [event for number in range(40) for event in finished(number, [0.9, 0.95])]

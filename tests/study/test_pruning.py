@@ -1,6 +1,7 @@
 """What is decided after each event of a record, and that nothing but the record decides."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -53,6 +54,28 @@ def test_a_report_that_comes_twice_is_not_judged_by_what_was_learnt_in_between()
     better = [*finished(3, 0.95), *finished(4, 0.95)]
     assert decisions([*TWO, reported(2, 1, 0.4), *better, reported(2, 1, 0.4)])[-1] is False
     assert decisions([*TWO, reported(2, 1, 0.4), *better, reported(2, 2, 0.4)])[-1] is True
+
+
+def test_clocks_and_speeds_of_the_ranks_decide_nothing() -> None:
+    """One rank's clock stands an hour ahead and another's goes backwards; the order of the journal is what counts."""
+    draw = random.Random(4)
+    events: list[Event] = []
+    for step in range(200):
+        number, position = divmod(step, 5)
+        events.append(reported(number, position + 1, draw.random()))
+        if position == 4:
+            events.append(ended(number, draw.random()))
+    clocks: list[Event] = []
+    for event in events:
+        rank, moment = draw.randrange(1, 5), draw.uniform(-1e10, 1e10)
+        match event:
+            case Reported(interim):
+                clocks.append(Reported(replace(interim, seconds=draw.uniform(0.0, 1e6)), rank, moment))
+            case Ended(outcome):
+                clocks.append(Ended(outcome, rank, moment, seconds=draw.uniform(0.0, 1e6)))
+    for rule in ("gain", "asha", "median"):
+        said = decisions(events, PruningSettings(rule))  # type: ignore[arg-type]
+        assert any(said) and decisions(clocks, PruningSettings(rule)) == said  # type: ignore[arg-type]
 
 
 def test_the_optimizer_is_told_what_a_pruned_trial_would_have_reached() -> None:
