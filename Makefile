@@ -40,19 +40,22 @@ $(MPI_STAMP): $(STAMP)
 	$(VENV)/bin/python -m pip install --quiet --ignore-installed --no-deps -c constraints.txt --prefix .mpi/mpich mpich
 	touch $@
 
+# Two processes, a file of tests each at a time: many tests start ranks of their own, and a core has to be left for them.
+TEST_JOBS ?= 2
 test: $(STAMP) $(MPI_STAMP)
-	$(VENV)/bin/python -m pytest -m "not slurm and not install"
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(TEST_JOBS) --dist loadfile -m "not slurm and not install"
 
 # A wheel in an empty environment, without any extra; downloads torch. SNNHPO_TORCH="torch==2.13.0+cpu" takes another one.
 test-light: $(STAMP)
 	$(VENV)/bin/python -m pytest -m install
 
-# The lowest versions that pyproject.toml asks for, in an environment of its own; downloads torch with CUDA's libraries.
+# The lowest versions that pyproject.toml asks for, in an environment of its own; downloads torch with CUDA's libraries. BindsNET
+# needs a newer torch, and lava-dl is not tested here.
 LOWEST := .lowest
 test-lowest:
 	test -x $(LOWEST)/bin/python || $(PYTHON) -m venv $(LOWEST)
-	$(LOWEST)/bin/python -m pip install --quiet -c constraints-lowest.txt -e '.[stdp,data,figures]' pytest pytest-timeout psutil hypothesis
-	$(LOWEST)/bin/python -m pytest -m "not slurm and not install and not mpi" \
+	$(LOWEST)/bin/python -m pip install --quiet -c constraints-lowest.txt -e '.[stdp,library,data,figures,optuna,nir]' pytest pytest-timeout psutil hypothesis
+	$(LOWEST)/bin/python -m pytest -m "not (slurm or install or mpi or stdp or slayer)" \
 	    tests/optim tests/snn tests/worker tests/record tests/master tests/config tests/study
 
 # The batch files on a private one-machine Slurm; needs root, or sudo without a password.

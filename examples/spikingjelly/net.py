@@ -9,10 +9,10 @@ class Net(nn.Module):
         super().__init__()
         lif = {"tau": tau, "v_threshold": v_threshold, "surrogate_function": surrogate.ATan()}
         self.layers = nn.Sequential(
-            layer.Conv2d(1, channels, 3, padding=1, bias=False),
+            layer.Conv2d(1, channels, 5, stride=2, padding=2, bias=False),
             layer.BatchNorm2d(channels),
             neuron.LIFNode(**lif),
-            layer.MaxPool2d(4),
+            layer.MaxPool2d(2),
             layer.Flatten(),
             layer.Linear(channels * 7 * 7, n_classes, bias=False),
             neuron.LIFNode(**lif),

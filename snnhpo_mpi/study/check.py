@@ -178,8 +178,12 @@ def _data(config: StudyConfig, final: bool) -> Found:
     refuse_labels(trainer.dataset, split, config.objectives[0])
     held = "test" if final else "held-out"
     shape = " x ".join(str(size) for size in split.train_x.shape[1:4])
+    encoding = trainer.encoding
+    if encoding.name == "direct" and encoding.steps > 1:
+        alike = len(split.train_x.shape) == 4
+        shape += f" (C x H x W, {'the same' if alike else 'another'} in each of {encoding.steps} steps)"
     many = "s" * (split.n_classes > 1)
-    labels = f"{split.n_classes} " + ("classes" if split.train_y.ndim == 1 else f"number{many} of each to be told")
+    labels = f"{split.n_classes} " + ("classes" if split.train_y.ndim == 1 else f"number{many} to predict")
     text = (
         f"{trainer.dataset.function or trainer.dataset.name}: {len(split.train_y):,} training and "
         f"{len(split.held_y):,} {held} samples, {shape}, {labels}"

@@ -14,7 +14,7 @@ import yaml
 from documents import PAGES, ROOT, blocks, prose, text
 
 from snnhpo_mpi import cli
-from snnhpo_mpi.config import load_config
+from snnhpo_mpi.config import DatasetSettings, EncodingSettings, load_config
 
 LAUNCHER = re.compile(r"^(?:mpiexec|mpirun)(?: -n \d+)? ")
 BATCH = {"search": "run", "search_cpu": "run", "retrain": "retrain"}  # what follows a batch file goes to this command
@@ -144,6 +144,7 @@ def test_every_python_block_has_a_test() -> None:
         "class Mine",  # in tests/study/test_run.py
         "snn_stdp",
         "np.load(",
+        "frequency",
     )
     for place, code in blocks("python"):
         compile(code, place, "exec")
@@ -190,6 +191,20 @@ def test_the_network_of_the_page_fits_its_configuration(tmp_path: Path, monkeypa
     assert [line.strip() for line in TorchTask(config, split, "cpu").tried()] == [
         line.strip() for line in shown.splitlines()
     ]
+
+
+def test_the_series_of_the_page_on_own_networks_fit_its_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SNNHPO_CACHE", str(tmp_path))
+    (tmp_path / "mydata.py").write_text(block("python", "frequency", "own-network.md"))
+    trainer = yaml.safe_load(block("yaml", "mean_square", "own-network.md"))["trainer"]
+    from snnhpo_mpi.snn.data import load
+
+    dataset, encoding = DatasetSettings(**trainer["dataset"]), EncodingSettings(**trainer["encoding"])
+    split = load(dataset, 1, encoding)
+    assert split.train_x.shape == (4000, 1, 1, 1, 20) and split.train_y.dtype.kind == "f"
 
 
 def test_the_silent_share_is_that_of_the_samples() -> None:

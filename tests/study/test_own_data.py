@@ -166,7 +166,7 @@ def test_a_regression_is_scored_by_r2(folder: Path, capsys: pytest.CaptureFixtur
     Path("mydata.py").write_text(NUMBERS)
     Path("mynet.py").write_text(REGRESSION)
     assert cli.main(["check", "own.yaml", "--import", *OPTIONS]) == 0
-    assert "1 number of each to be told" in capsys.readouterr().out
+    assert "1 number to predict" in capsys.readouterr().out
     assert cli.main(["run", "own.yaml", "--workers", "1", *OPTIONS]) == 0
     record = read("results/own")
     assert record.objective_names == ("r2",)

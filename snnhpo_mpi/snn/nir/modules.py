@@ -103,25 +103,34 @@ def graph_of_modules(calls: Mapping[str, _Calls], features: Shape, n_steps: int,
         dt: length of a time step [s].
 
     Raises:
-        ConfigError: NIR cannot say a module, or it is not known here; the message names it.
+        ConfigError: NIR cannot say modules, or they are not known here; the message names each.
     """
     nodes: dict[str, nir.NIRNode] = {"input": nir.Input({"input": np.array(features)})}
     shape = features
+    faults: list[str] = []
     for path, one in calls.items():
         if isinstance(one.module, SILENT_IN_EVAL):
             continue
         name = _name(path)
         if isinstance(one.module, torch.nn.modules.batchnorm._BatchNorm):
-            _fold(nodes, one.module, path)
+            if not faults:
+                _fold(nodes, one.module, path)
             continue
         if isinstance(one.module, torch.nn.Linear | torch.nn.Flatten) and len(shape) > 1:
             nodes[f"{name}_flatten"] = nir.Flatten({"input": np.array(shape)}, start_dim=0, end_dim=-1)
             shape = (int(np.prod(shape)),)
         if isinstance(one.module, torch.nn.Flatten):
             continue
-        nodes[name], shape = _node(path, one.module, shape, dt)
+        try:
+            nodes[name], shape = _node(path, one.module, shape, dt)
+        except ConfigError as error:
+            faults.append(str(error))
+            shape = tuple(one.outputs[0].shape[-len(shape) :])
+            continue
         if sum(output.numel() for output in one.outputs) != n_steps * int(np.prod(shape)):
             raise ConfigError(f"{path} is not called once for each of {n_steps} steps, so NIR cannot say the network")
+    if faults:
+        raise ConfigError("; ".join(faults))
     nodes["result"] = nir.Output({"output": np.array(shape)})
     return nir.NIRGraph(nodes, list(pairwise(nodes)), metadata={"dt": dt})
 

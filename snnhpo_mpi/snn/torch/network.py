@@ -101,7 +101,7 @@ def argument_faults(target: str, config: StudyConfig) -> Iterator[str]:
             )
         elif is_needed and one.name not in given:
             yield (
-                f"the argument {one.name} of {name} is given by nobody: write space.{one.name} or fixed.{one.name}, or "
+                f"the argument {one.name} of {name} has no value: write space.{one.name} or fixed.{one.name}, or "
                 f"give it a default; {', '.join(OF_DATA)} come by themselves"
             )
     if any(one.kind is one.VAR_KEYWORD for one in arguments.values()):

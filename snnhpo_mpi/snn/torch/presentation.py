@@ -8,6 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+LAYOUTS = {
+    "BTN": "samples x steps x features",
+    "TBN": "steps x samples x features",
+    "BNT": "samples x features x steps",
+    "step": "samples x features, once a step",
+    "BN": "samples x features, once",
+}
+"""What ``forward`` is given."""
+
 
 @dataclass(frozen=True, slots=True)
 class Presentation:

@@ -12,6 +12,7 @@ Notation: B samples, T steps, K classes.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,12 +24,11 @@ from torch import Tensor
 
 from snnhpo_mpi.snn.torch.adapters import is_known_to_pass_on, is_known_to_spike, resets
 from snnhpo_mpi.snn.torch.axes import Axis, Readout, batch_axis, first_tensor, readout_of
-from snnhpo_mpi.snn.torch.presentation import Presentation
+from snnhpo_mpi.snn.torch.dependence import SEED, STRENGTHS, unread
+from snnhpo_mpi.snn.torch.presentation import LAYOUTS, Presentation
 
 FEW, MORE = 3, 5  # samples of the two batches
-STRONGER = (10.0, 100.0, 1000.0, 10000.0)  # the input of a network that is silent, times these
 LARGEST = 2.0**20  # spikes of a neuron in a step; larger floating-point numbers are whole by themselves
-SEED = 1
 PASSES_ON = (
     torch.nn.Flatten, torch.nn.Unflatten, torch.nn.Identity, torch.nn.Fold, torch.nn.Unfold, torch.nn.PixelShuffle,
     torch.nn.PixelUnshuffle, torch.nn.ChannelShuffle, torch.nn.Upsample, torch.nn.modules.dropout._DropoutNd,
@@ -51,12 +51,14 @@ class Layer:
         kind: its class.
         axis: of the samples in what it puts out.
         n_calls: a presentation.
+        is_read: whether what is read of the network depends on its spikes.
     """
 
     path: str
     kind: str
     axis: Axis
     n_calls: int
+    is_read: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,20 +163,18 @@ def probe(network: torch.nn.Module, presentation: Presentation, samples: Tensor,
         ValueError: what it returns cannot be read; says what was found and what is needed.
         Exception: of any kind, from the network.
     """
-    one = _copied(network)
-    device = [samples.device] if samples.device.type == "cuda" else []
-    with torch.random.fork_rng(device), torch.no_grad():
+    with copied(network, samples) as one:
         presentation = _fitting(one, presentation, samples)
         eyes = _Eyes(one)
-        one.eval()
         few, more = (presentation.chosen(_present(one, presentation, samples[:n], eyes)[0]) for n in (FEW, MORE))
         readout = readout_of(few, more, (FEW, MORE), n_classes, presentation.layout)
         _drive(one, presentation, samples, eyes)
         axes = _axes(one, presentation, samples, eyes)
+        n_calls = {path: seen.n_calls for path, seen in eyes.seen.items()}
+        spiking = _spiking(one, eyes, axes)
+        apart = unread(one, presentation, readout, samples[:FEW], [path for path in spiking if path])
     kinds = {path: type(module).__name__ for path, module in network.named_modules()}
-    layers = tuple(
-        Layer(path or OUTPUT, kinds[path], axes[path], eyes.seen[path].n_calls) for path in _spiking(one, eyes, axes)
-    )
+    layers = tuple(Layer(path or OUTPUT, kinds[path], axes[path], n_calls[path], path not in apart) for path in spiking)
     return Found(layers, readout, presentation.features, kinds)
 
 
@@ -186,32 +186,37 @@ def outputs_of(
     Returns:
         Of each batch: path and sums of the outputs, one a call, in the order in which modules were done.
     """
-    one = _copied(network)
-    device = [batches[0].device] if batches[0].device.type == "cuda" else []
-    with torch.random.fork_rng(device), torch.no_grad():
+    with copied(network, batches[0]) as one:
         eyes, found = _Eyes(one), []
-        one.eval()
         for samples in batches:
             _present(one, presentation, samples, eyes)
             found.append([(path, list(eyes.seen[path].sums)) for path in eyes.order])
     return found
 
 
-def _copied(network: torch.nn.Module) -> torch.nn.Module:
+@contextlib.contextmanager
+def copied(network: torch.nn.Module, samples: Tensor) -> Iterator[torch.nn.Module]:
+    """A copy to look at, in eval mode and without gradients; random numbers are put back at the end.
+
+    Raises:
+        ValueError: it cannot be copied.
+    """
     try:
-        return copy.deepcopy(network)
+        one = copy.deepcopy(network)
     except Exception as error:
         raise ValueError(
             f"{type(network).__name__} cannot be copied (copy.deepcopy), which is needed to look at it: {error}; keep "
             "tensors that are computed in forward in no attribute when it is built"
         ) from error
+    one.eval()
+    with torch.random.fork_rng([samples.device] if samples.device.type == "cuda" else []), torch.no_grad():
+        yield one
 
 
 def _fitting(network: torch.nn.Module, presentation: Presentation, samples: Tensor) -> Presentation:
     """With features as the network takes them, where they are to be found out."""
     if presentation.features != "auto":
         return presentation
-    network.eval()
     raised: list[Exception] = []
     for features in ("CHW", "flat"):
         one = presentation.with_features(features)
@@ -228,8 +233,9 @@ def _fitting(network: torch.nn.Module, presentation: Presentation, samples: Tens
     if chw == flat:
         raise raised[0]
     raise ValueError(
-        f"forward takes neither features C x H x W ({chw}) nor flat ones ({flat}); trainer.features: CHW or flat shows "
-        "where it happens"
+        f"forward was given {LAYOUTS[presentation.layout]} (trainer.layout: {presentation.layout}), and takes neither "
+        f"features C x H x W ({chw}) nor flat ones ({flat}). Another layout may be right: {', '.join(LAYOUTS)}; "
+        "trainer.features: CHW or flat shows where it happens"
     ) from raised[0]
 
 
@@ -244,7 +250,7 @@ def _present(network: torch.nn.Module, presentation: Presentation, samples: Tens
 
 def _drive(network: torch.nn.Module, presentation: Presentation, samples: Tensor, eyes: _Eyes) -> None:
     """Present stronger and stronger input while some module may spike and has not."""
-    for factor in (1.0, *STRONGER):
+    for factor in STRENGTHS:
         silent = [path for path, one in eyes.seen.items() if one.has_tensor and one.is_whole and not one.fires]
         if not silent:
             return

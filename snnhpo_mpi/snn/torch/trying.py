@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.modules.lazy import LazyModuleMixin
 
 from snnhpo_mpi.config import CategoricalParameter, IntParameter, StudyConfig, TorchSettings
 from snnhpo_mpi.config.conditions import existing
@@ -19,10 +21,11 @@ from snnhpo_mpi.errors import ConfigError, said
 from snnhpo_mpi.hyperparameters.losses import loss_kind
 from snnhpo_mpi.hyperparameters.networks import TORCH, defaults
 from snnhpo_mpi.snn.torch.adapters import RESETS, resets
+from snnhpo_mpi.snn.torch.dependence import mixes_samples
 from snnhpo_mpi.snn.torch.learning import AUTO, Learning, Reading
 from snnhpo_mpi.snn.torch.network import KEY, Shapes, argument_faults, build, defaults_of
-from snnhpo_mpi.snn.torch.presentation import Presentation
-from snnhpo_mpi.snn.torch.probe import FEW, Found, Layer, outputs_of, probe
+from snnhpo_mpi.snn.torch.presentation import LAYOUTS, Presentation
+from snnhpo_mpi.snn.torch.probe import FEW, Found, Layer, copied, outputs_of, probe
 from snnhpo_mpi.trial import ACCURACY, Params
 
 
@@ -39,11 +42,11 @@ def watched_layers(name: str, found: Found) -> tuple[Layer, ...]:
     if name == AUTO:
         if not found.layers:
             raise ValueError(
-                "no module spikes: none puts out whole numbers only, and not only 0. A monitor on auto needs modules "
-                "whose output, or the first element of it, is spikes; spikes that a function makes are seen in what "
-                "forward returns alone"
+                "no module spikes. A monitor on auto needs modules that return spikes (0, 1, 2, ...), or a tuple with "
+                "the spikes first. Where forward calls a function for them, make it a module of the network; without "
+                "a monitor, leave stopping out"
             )
-        return found.layers
+        return tuple(one for one in found.layers if one.is_read) or found.layers
     if (layer := found.layer(name)) is not None:
         return (layer,)
     spiking = [one.path for one in found.layers]
@@ -114,14 +117,27 @@ def _tried(network: torch.nn.Module, config: StudyConfig, params: Params, sample
     """What was found of a network that learns and reads; raises ``ValueError`` with what is wrong with it."""
     settings = config.trainer
     assert isinstance(settings, TorchSettings)
+    if lazy := [path for path, one in network.named_modules() if isinstance(one, LazyModuleMixin)]:
+        kind = type(network.get_submodule(lazy[0])).__name__
+        raise ValueError(
+            f"the layer {lazy[0] or 'itself'} ({kind}) has no size before it is called: give it one, such as "
+            "nn.Linear(in_features, out_features); the argument input_shape comes by itself"
+        )
     if not any(one.requires_grad for one in network.parameters()):
         raise ValueError("it has no parameters that could learn")
     presentation = Presentation(settings.layout, settings.features, settings.output)
     found = probe(network, presentation, samples, n_classes)
     presentation = presentation.with_features(found.features)
-    watched = {one.layer: watched_layers(one.layer, found) for one in config.stopping}
     if faults := [*_reset_faults(network), *_state_faults(network, presentation, samples)]:
         raise ValueError("; ".join(faults))
+    with copied(network, samples) as one:
+        if mixes_samples(one, presentation, found.readout, samples):
+            raise ValueError(
+                "another first sample changes the answers to the others: forward mixes samples. Mostly the layout is "
+                f"another one: trainer.layout: {settings.layout} gives {LAYOUTS[settings.layout]}; there are "
+                f"{', '.join(LAYOUTS)}"
+            )
+    watched = {one.layer: watched_layers(one.layer, found) for one in config.stopping}
     reading = Reading(network, presentation, found, settings.loss)
     learning = Learning(reading, watched, {name: params[name] for name in TORCH if name in params}, 100)
     sizes = (len(samples), FEW, 1) if _has_batch_of_one(config, params) else (len(samples), FEW)
@@ -151,16 +167,17 @@ def _reset_faults(network: torch.nn.Module) -> Iterator[str]:
 
 
 def _state_faults(network: torch.nn.Module, presentation: Presentation, samples: Tensor) -> Iterator[str]:
-    """Whether something of one batch reaches the next: the same ones are presented twice, in turn, in eval mode."""
-    orders = outputs_of(network, presentation, [samples, samples[:FEW], samples, samples[:FEW]])
-    for first, second in zip(orders[:2], orders[2:], strict=True):
-        for (path, one), (_, other) in zip(first, second, strict=False):
-            if one != other:
+    """Whether something of one batch reaches the next, of the same size or of another, in eval mode."""
+    few, strong = samples[:FEW], 100 * samples  # of which a silent network shows more
+    orders = outputs_of(network, presentation, [samples, samples, few, few, samples, strong, strong])
+    for first, second in ((0, 1), (2, 3), (0, 4), (5, 6)):
+        for (path, one), (_, other) in zip(orders[first], orders[second], strict=False):
+            if not np.array_equal(one, other, equal_nan=True):
+                who = f"the layer {path}" if path else "the network itself"
                 kind = type(network.get_submodule(path)).__name__
                 yield (
-                    f"the layer {path or 'itself'} ({kind}) answers the same samples otherwise the second time: it "
-                    f"keeps state from batch to batch. Give it a method reset_state() without arguments, which is "
-                    "called before each batch"
+                    f"{who} ({kind}) answers the same samples otherwise the second time: it keeps state from batch to "
+                    "batch. Give it a method reset_state() without arguments, which is called before each batch"
                 )
                 return
 
@@ -183,15 +200,17 @@ def described(found: Found, watched: Sequence[str]) -> Iterator[str]:
     width = max(len(_indented(path)) for path in found.kinds)
     for path, kind in found.kinds.items():
         layer = of_path.get(path)
-        note = (
-            ""
-            if layer is None
-            else f"  spikes{_axis(layer)}{', watched' if path in watched or AUTO in watched else ''}"
-        )
+        note = "" if layer is None else f"  spikes{_axis(layer)}{_watch(layer, watched)}"
         yield f"{_indented(path):<{width}}  {kind}{note}".rstrip()
     readout = found.readout
-    axes = "samples x classes, without time" if readout.time is None else "samples x steps x classes"
+    axes = "samples x neurons, without time" if readout.time is None else "samples x steps x neurons"
     yield f"features {found.features}; output read as {axes}"
+
+
+def _watch(layer: Layer, watched: Sequence[str]) -> str:
+    if layer.path in watched or (AUTO in watched and layer.is_read):
+        return ", watched"
+    return "" if layer.is_read else ", which nothing reads"
 
 
 def _indented(path: str) -> str:

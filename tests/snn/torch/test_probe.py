@@ -186,7 +186,7 @@ def test_the_tree_says_what_was_found() -> None:
         "(network)  Sequential",
         "0          Linear",
         "1          Fire  spikes (samples: axis 0), watched",
-        "features flat; output read as samples x steps x classes",
+        "features flat; output read as samples x steps x neurons",
     ]
 
 
@@ -286,10 +286,20 @@ class Net(nn.Module):
 """
 WITH_MEMORY = STATE + GOOD.replace("nn.Linear(9, hidden)", "nn.Sequential(nn.Linear(9, hidden), Memory())")
 RESETS_WEIGHTS = GOOD + "\n    def reset(self):\n        nn.init.zeros_(self.fc1.weight)\n"
+ALONG_THE_FIRST_AXIS = GOOD.replace(
+    "return self.fire2(self.fc2(self.fire1(self.fc1(x))))",
+    "return self.fire2(self.fc2(self.fire1(self.fc1(x)).cumsum(0)))",
+)
+KEPT_WHILE_THE_SIZE_STAYS = GOOD.replace(
+    "return self.fire2(",
+    """new = getattr(self, "kept", x[:1])
+        self.kept = x if new.shape != x.shape else x + new
+        return self.fire2(0 * self.kept.sum() + self.kept.mean() + """,
+)
 REFUSED = {
     "nobody gives": (
         GOOD.replace("hidden=8", "hidden, depth"),
-        r"argument depth of Net is given by nobody: write space",
+        r"argument depth of Net has no value: write space",
     ),
     "misspelt": (GOOD.replace("hidden", "hiden"), r"space\.hidden is no argument of Net; did you mean hiden\?"),
     "missing": (GOOD.replace("class Net", "class Nit"), "has no Net"),
@@ -309,7 +319,13 @@ REFUSED = {
         "the output has no gradient",
     ),
     "state": (WITH_MEMORY, r"the layer fc1\.1 \(Memory\) answers the same samples otherwise.*reset_state\(\)"),
+    "state of a size": (
+        KEPT_WHILE_THE_SIZE_STAYS,
+        r"the network itself \(Net\) answers|the layer \w+ \(Fire\) answers",
+    ),
+    "another layout": (ALONG_THE_FIRST_AXIS, "forward mixes samples.*trainer.layout: BTN gives samples x steps"),
     "reset": (RESETS_WEIGHTS, "reset changes parameters"),
+    "lazy": (GOOD.replace("nn.Linear(9,", "nn.LazyLinear("), r"the layer fc1 \(LazyLinear\) has no size before it is"),
     "nothing learns": (NOTHING_LEARNS, "it has no parameters that could learn"),
     "batch of one": (NORMALIZED, "Expected more than 1 value per channel"),
 }
@@ -391,3 +407,38 @@ def test_a_smaller_batch_of_sinabs_begins_without_a_past() -> None:
     reading.output(spikes(5, seed=8))
     assert torch.equal(reading.output(spikes(3)), alone)
     assert all(one.numel() == 0 for name, one in reading.state_dict().items() if "v_mem" in name)
+
+
+class FireAndPotential(nn.Module):
+    """Spikes and the potential behind them, of which a network may read either."""
+
+    def forward(self, current: Tensor) -> tuple[Tensor, Tensor]:
+        return (current > 0.4).to(current.dtype) + (current - current.detach()), current
+
+
+class Readout(nn.Module):
+    """Its last layer's spikes are the first output, the potentials the second."""
+
+    def __init__(self, detached: bool = False) -> None:
+        super().__init__()
+        self.first, self.fire1, self.last, self.fire2 = (
+            nn.Linear(9, 8),
+            FireAndPotential(),
+            nn.Linear(8, 4),
+            FireAndPotential(),
+        )
+        self.detached = detached
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        spikes = self.fire1(self.first(x))[0]
+        return self.fire2(self.last(spikes.detach() if self.detached else spikes))
+
+
+@pytest.mark.parametrize("detached", [False, True])
+@pytest.mark.parametrize("output", [0, 1])
+def test_auto_watches_no_layer_whose_spikes_nothing_reads(output: int, detached: bool) -> None:
+    torch.manual_seed(0)
+    layers = found(Readout(detached), output=output)
+    assert [one.path for one in layers.layers] == ["fire1", "fire2"]
+    assert [one.path for one in watched_layers("auto", layers)] == ["fire1", "fire2"][: 2 - output]
+    assert [one.path for one in watched_layers("fire2", layers)] == ["fire2"]
