@@ -45,8 +45,14 @@ def test_the_first_trials_finish_and_no_rule_prunes_nothing() -> None:
 
 
 def test_a_decision_holds_until_the_trial_ends_even_when_it_is_sent_again() -> None:
-    again = [reported(2, 1, 0.4), reported(2, 2, 0.1), reported(2, 1, 0.4), reported(2, 2, 0.1), reported(2, 3, 0.9)]
-    pruned = [ended(2, 0.1, State.PRUNED), reported(2, 4, 0.9)]
+    again: list[Event] = [
+        reported(2, 1, 0.4),
+        reported(2, 2, 0.1),
+        reported(2, 1, 0.4),
+        reported(2, 2, 0.1),
+        reported(2, 3, 0.9),
+    ]
+    pruned: list[Event] = [ended(2, 0.1, State.PRUNED), reported(2, 4, 0.9)]
     assert decisions([*TWO, *again, *pruned])[6:] == [False, True, False, True, True, False, False]
 
 
@@ -74,8 +80,8 @@ def test_clocks_and_speeds_of_the_ranks_decide_nothing() -> None:
             case Ended(outcome):
                 clocks.append(Ended(outcome, rank, moment, seconds=draw.uniform(0.0, 1e6)))
     for rule in ("gain", "asha", "median"):
-        said = decisions(events, PruningSettings(rule))  # type: ignore[arg-type]
-        assert any(said) and decisions(clocks, PruningSettings(rule)) == said  # type: ignore[arg-type]
+        said = decisions(events, PruningSettings(rule))
+        assert any(said) and decisions(clocks, PruningSettings(rule)) == said
 
 
 def test_the_optimizer_is_told_what_a_pruned_trial_would_have_reached() -> None:
