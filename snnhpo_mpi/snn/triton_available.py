@@ -10,6 +10,8 @@ import torch
 from snnhpo_mpi.snn.slayer.neurons.alif import Alif
 
 log = logging.getLogger(__name__)
+# The GPU is full, or broken; torch before 2.8 raises a bare RuntimeError for the latter.
+_NO_ANSWER = (torch.cuda.OutOfMemoryError, getattr(torch, "AcceleratorError", torch.cuda.OutOfMemoryError))
 _PROBE = Alif(1 << 12, 0, 0.5, 0.5, 0.5, 0.5, 1.0, 1.0)
 
 
@@ -28,8 +30,8 @@ def _compiles(device: str) -> bool:
 
         alif_triton.run(torch.ones(2, 8, device=device), _PROBE)
         torch.cuda.synchronize(device)
-    except (torch.cuda.OutOfMemoryError, torch.AcceleratorError):
-        raise  # no answer: the GPU is full, or broken
+    except _NO_ANSWER:
+        raise
     except Exception as error:  # compilers, linkers, drivers and file systems fail in ways of their own
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         log.warning(

@@ -1,6 +1,7 @@
 """The fused kernels against torch's operations: on a GPU where there is one, else by Triton's interpreter."""
 
 import logging
+from importlib.metadata import version
 
 import numpy as np
 import pytest
@@ -18,9 +19,15 @@ from snnhpo_mpi.snn.stdp.engines.dense import DenseSteps
 from snnhpo_mpi.snn.stdp.engines.triton import FusedSteps
 from snnhpo_mpi.snn.stdp.equations import FORMS, Form, equations
 
+# The interpreter of Triton 3.2, torch 2.6's, reads a number out of an array as NumPy no longer likes it.
+pytestmark = pytest.mark.filterwarnings("ignore:Conversion of an array with ndim:DeprecationWarning")
 DEVICE = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+needs_int1 = pytest.mark.skipif(
+    DEVICE.type == "cpu" and version("triton").startswith("3.2."), reason="Triton 3.2's interpreter has no int1"
+)
 
 
+@needs_int1
 @pytest.mark.parametrize("changes", [{}, {"threshold": 1.5, "threshold_step": 0.3, "tau_grad": 0.05}])
 def test_a_layer_of_alif_neurons_and_its_gradient(changes: dict[str, float]) -> None:
     neuron = alif(defaults("slayer", "csnn") | changes)
@@ -144,6 +151,7 @@ def test_only_single_precision_on_a_gpu_is_fused() -> None:
         assert not triton_available.fuses(torch.zeros(1, device=DEVICE, dtype=torch.float64))
 
 
+@needs_int1
 def test_a_full_gpu_is_no_missing_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     def run(*_: object) -> None:
         raise torch.cuda.OutOfMemoryError("CUDA out of memory")

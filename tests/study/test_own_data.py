@@ -87,7 +87,8 @@ def test_check_runs_the_function_only_if_it_may(folder: Path, capsys: pytest.Cap
     assert not (folder / "cache").exists()
     assert cli.main(["check", "own.yaml", "--import"]) == 0
     said = capsys.readouterr().out
-    assert "mydata.py:load: 80 training and 40 held-out samples, 1 x 4 x 4, 2 classes" in said
+    assert "mydata.py:load: 80 training and 40 held-out samples, 1 x 4 x 4 " in said
+    assert "(C x H x W, the same in each of 8 steps), 2 classes" in said
     assert "samples of mydata.py:load: " in said
 
 

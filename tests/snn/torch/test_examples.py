@@ -1,5 +1,6 @@
 """Each example of ``examples/`` as its users run it, with few samples."""
 
+import functools
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -92,6 +93,7 @@ def test_two_trials_of_the_function(monkeypatch: pytest.MonkeyPatch) -> None:
     study = load_config(ROOT / "examples" / "function" / "search.yaml")
     optimizer, trainer = build_optimizer(study), build_trainer(study, "cpu", lambda progress: None)
     names = trainer.evaluate.__self__._function.__globals__  # type: ignore[attr-defined]
+    monkeypatch.setitem(names, "mnist_data", functools.cache(names["mnist_data"]))  # slow to read
     monkeypatch.setitem(names, "N_TRAIN", 60)
     monkeypatch.setitem(names, "N_HELD_OUT", 20)
     for _ in range(2):
