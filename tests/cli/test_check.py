@@ -76,7 +76,7 @@ def test_check_trial_says_what_a_trial_gave_and_records_nothing(snnhpo: Program,
         ("def evaluate(params, seed, device):\n    return {'objective': 1.0}\n",
          ("1 constraint is configured (cliff), evaluate returned none",)),
         ("import os\ndef evaluate(params, seed, device):\n    os._exit(0)\n", ("exited with code 0",)),
-        ("import no_such_package\n", ("did not start", "no_such_package", 'toy.py", line 1')),
+        ("import no_such_package\n", ("importing toy.py:evaluate failed", "no_such_package", "toy.py, line 1")),
         ("async def evaluate(params, seed, device):\n    return {}\n", ("is an async function",)),
     ],
 )  # fmt: skip

@@ -21,7 +21,7 @@ from snnhpo_mpi.errors import ConfigError, said
 from snnhpo_mpi.hyperparameters.losses import loss_kind
 from snnhpo_mpi.hyperparameters.networks import TORCH, defaults
 from snnhpo_mpi.snn.torch.adapters import RESETS, resets
-from snnhpo_mpi.snn.torch.dependence import mixes_samples
+from snnhpo_mpi.snn.torch.dependence import SEED, mixes_samples
 from snnhpo_mpi.snn.torch.learning import AUTO, Learning, Reading
 from snnhpo_mpi.snn.torch.network import KEY, Shapes, argument_faults, build, defaults_of
 from snnhpo_mpi.snn.torch.presentation import LAYOUTS, Presentation
@@ -70,6 +70,8 @@ def lowest(config: StudyConfig) -> Params:
 def check_network(config: StudyConfig, shapes: Shapes, samples: Tensor) -> Found:
     """Build the smallest network of the space, look at it, and let it learn and read.
 
+    Weights and other random numbers are the same each time, so that the answer is; the caller's are left as they are.
+
     Args:
         config: a study whose trainer is ``torch``.
         shapes: what the network is for.
@@ -78,6 +80,12 @@ def check_network(config: StudyConfig, shapes: Shapes, samples: Tensor) -> Found
     Raises:
         ConfigError: it cannot be built, run, read or learn, or is not what the configuration asks for.
     """
+    with torch.random.fork_rng([samples.device] if samples.device.type == "cuda" else []):
+        torch.manual_seed(SEED)
+        return _checked(config, shapes, samples)
+
+
+def _checked(config: StudyConfig, shapes: Shapes, samples: Tensor) -> Found:
     assert isinstance(config.trainer, TorchSettings)
     target = config.trainer.network
     where = f"{KEY}: {target}"

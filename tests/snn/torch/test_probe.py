@@ -1,5 +1,7 @@
 """What spikes in a network, which axes are samples and time, and what is refused, with networks of a few lines."""
 
+import contextlib
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -337,6 +339,19 @@ def test_what_does_not_fit_is_said_before_anything_runs(code: str, message: str,
         ConfigError, match=rf"(?s)trainer\.network: .*mynet\.py.*{message}|trainer\.network: .*{message}"
     ):
         checked(tmp_path, code, fixed={"batch_size": 3})
+
+
+def test_the_answer_and_the_callers_random_numbers_do_not_depend_on_what_ran_before(tmp_path: Path) -> None:
+    code = GOOD.replace("super().__init__()", "super().__init__(); print(torch.rand(1).item())")
+    said = []
+    for seed in range(2):
+        torch.manual_seed(seed)
+        before = torch.get_rng_state()
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            checked(tmp_path, code)
+        said.append(out.getvalue())
+        assert torch.equal(torch.get_rng_state(), before)
+    assert said[0] == said[1] != ""
 
 
 def test_an_argument_that_exists_for_some_choices_only_needs_a_default(tmp_path: Path) -> None:
