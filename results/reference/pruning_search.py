@@ -62,9 +62,9 @@ class Ours:
         self._asker = ScboSearch(problem.table.space, len(config.constraint_names), seed, N_INITIAL)
         self._pruner, self._predicts = Pruner(settings), predicts
 
-    def ask(self) -> Trial:
+    def ask(self) -> Proposal:
         """The next trial."""
-        return self._asker.ask(hurried=True).trial
+        return self._asker.ask(hurried=True)
 
     def stops(self, report: Interim) -> bool:
         """Whether a trial is to stop after a report."""
@@ -139,8 +139,7 @@ class Search:
         return {"score": self._winner(), **counts}
 
     def _launch(self, now: float) -> None:
-        asked = self._asker.ask()
-        trial = asked if isinstance(asked, Trial) else asked.trial
+        trial = self._asker.ask().trial
         training, expected = self._problem.train(trial), self._problem.expected(trial.params)
         luck = math.exp(self._problem.luck.seconds * self._rng.standard_normal())
         beyond = np.maximum(training.samples - FIRST_POSITION, 0.0)

@@ -57,7 +57,7 @@ def describe(config: StudyConfig, import_function: bool) -> Iterator[str]:
         when = when_text(parameter)
         never = "" if name in space.names else ": in no trial, with what is fixed"
         yield f"  {name:<18} {_range(config, name)}{f', {when}{never}' if when else ''}"
-    yield f"optimizer    {_start(config)}"
+    yield f"optimizer    {_proposer(config)}"
     yield f"constraints  {', '.join(config.constraint_names) or 'none'}"
     found = check_data(config, import_function)
     yield f"data         {found.text}"
@@ -70,7 +70,7 @@ def describe(config: StudyConfig, import_function: bool) -> Iterator[str]:
     yield f"cost         {_cost(config)}"
 
 
-def _start(config: StudyConfig) -> str:
+def _proposer(config: StudyConfig) -> str:
     """Who proposes the trials, and from which on its models do."""
     name, initial, trials = config.optimizer.name, config.optimizer.initial, config.budget.trials
     if name not in ("scbo", "optuna_tpe", "optuna_gp"):
