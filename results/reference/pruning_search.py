@@ -1,8 +1,8 @@
 """Searches for a tabulated network with a rule that stops trials, in virtual time; rows of pruning.md.
 
-    python results/reference/pruning_search.py --rule gain --seeds 10
-    python results/reference/pruning_search.py --rule gain --earliest 0 --unknown
-    python results/reference/pruning_search.py --rule hyperband --problem snn_slayer
+    python results/reference/pruning_search.py --rule none gain asha --seeds 10 --out searches.csv
+    python results/reference/pruning_search.py --rule gain --earliest 0 --unknown --out searches.csv
+    python results/reference/pruning_search.py --rule hyperband --problem snn_slayer --out searches.csv
 
 ``hyperband`` is the rival: Optuna's multivariate TPE with its Hyperband pruner, by its own ask and tell. It gets the
 same constraints, the same reports, and as many random trials at the start as our design has.
@@ -14,12 +14,12 @@ tenth. At the end the best five are trained three times more, and the winner's e
 from __future__ import annotations
 
 import argparse
+import csv
 import heapq
-import json
 import math
-import sys
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
@@ -28,13 +28,15 @@ from snnhpo_mpi.bench.snn import N_INITIAL, SnnProblem, Training
 from snnhpo_mpi.bench.tabulated import FIRST_POSITION, n_train
 from snnhpo_mpi.optim.optuna_search import OptunaSearch
 from snnhpo_mpi.optim.scbo import ScboSearch
-from snnhpo_mpi.optim.stopping import RULES, PruningSettings
+from snnhpo_mpi.optim.stopping import RULES, PruningSettings, Rule
 from snnhpo_mpi.snn.early_stopping.silence import monitor_of
 from snnhpo_mpi.study.pruning import Pruner
 from snnhpo_mpi.trial import Ended, Interim, Outcome, Proposal, Reported, State, Trial, trial_seed
 
 FIRST_REPORT, N_FINALISTS, N_REPEATS = 250, 5, 3
 RESEED = 77  # of the luck of durations
+KEYS = ("problem", "rule", "budget", "pending", "earliest", "seed", "told")
+FOUND = ("score", "pruned", "feasible", "seconds")
 
 
 @dataclass(order=True)
@@ -201,10 +203,10 @@ class Search:
         return self._problem.expected(repeated[won].params).score
 
 
-def main() -> None:
-    """A JSON line a seed."""
+def arguments() -> argparse.Namespace:
+    """Of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rule", choices=(*RULES, "hyperband"), default="gain")
+    parser.add_argument("--rule", nargs="+", choices=(*RULES, "hyperband"), default=["gain"])
     parser.add_argument("--problem", choices=("snn_stdp", "snn_slayer"), default="snn_stdp")
     parser.add_argument("--earliest", type=float, default=PruningSettings().earliest)
     parser.add_argument("--unknown", action="store_true", help="pruned trials show no score, not a predicted one")
@@ -212,19 +214,46 @@ def main() -> None:
     parser.add_argument("--pending", type=int, default=4)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--first-seed", type=int, default=0)
-    args = parser.parse_args()
-    problem = SnnProblem(args.problem)
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE.csv", help="rows that are there stay")
+    return parser.parse_args()
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    """The rows that are there; none without a file."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def main() -> None:
+    """A row for each seed and rule, seed by seed; a second call goes on behind the rows that are there."""
+    args = arguments()
+    problem, done = SnnProblem(args.problem), {tuple(row[key] for key in KEYS) for row in read(args.out)}
     for seed in range(args.first_seed, args.first_seed + args.seeds):
-        asker: Ours | Hyperband
-        if args.rule == "hyperband":
-            asker = Hyperband(problem, seed)
-        else:
-            settings = PruningSettings(args.rule, earliest=args.earliest)
-            asker = Ours(problem, seed, settings, not args.unknown)
-        found = Search(problem, seed, asker, args.rule != "none").run(args.budget, args.pending)
-        about = {"problem": args.problem, "rule": args.rule, "budget": args.budget, "seed": seed}
-        sys.stdout.write(json.dumps(about | found) + "\n")
-        sys.stdout.flush()
+        for rule in args.rule:
+            is_gain = rule == "gain"
+            about = (args.problem, rule, args.budget, args.pending, args.earliest if is_gain else "", seed)
+            told = "constraints" if args.unknown or rule in ("none", "hyperband") else "prediction"
+            key = tuple(map(str, (*about, told)))
+            if key in done:
+                continue
+            found = search(problem, rule, seed, args)
+            with args.out.open("a", newline="") as file:
+                writer = csv.writer(file, lineterminator="\n")
+                if not file.tell():
+                    writer.writerow((*KEYS, *FOUND))
+                writer.writerow((*key, *(found[name] for name in FOUND)))
+
+
+def search(problem: SnnProblem, rule: str, seed: int, args: argparse.Namespace) -> dict[str, Any]:
+    """What a search found, see ``Search.run``."""
+    asker: Ours | Hyperband
+    if rule == "hyperband":
+        asker = Hyperband(problem, seed)
+    else:
+        asker = Ours(problem, seed, PruningSettings(cast(Rule, rule), earliest=args.earliest), not args.unknown)
+    return Search(problem, seed, asker, rule != "none").run(args.budget, args.pending)
 
 
 if __name__ == "__main__":
