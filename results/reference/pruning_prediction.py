@@ -118,7 +118,7 @@ class Process:
         y = known.final - (known.F[:, 0] if self._of_gain else 0.0)
         middle, unit = float(np.median(y)), float(y.std()) or 1.0
         hyper = fit(Z, (y - middle) / unit, groups, DEFAULTS.gp)
-        factor: Array = np.linalg.cholesky(hyper.kernel(Z, Z) + hyper.noise * np.eye(len(Z)))
+        factor = np.asarray(np.linalg.cholesky(hyper.kernel(Z, Z) + hyper.noise * np.eye(len(Z))), dtype=np.float64)
         alpha, mu = weights(factor, (y - middle) / unit, hyper.mean_variance)
         return lambda f, x: float((mu + hyper.kernel(columns(f[None], x[None]), Z)[0] @ alpha) * unit + middle)
 
