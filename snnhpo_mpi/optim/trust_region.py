@@ -31,8 +31,8 @@ class TrustRegion:
         length: base side, in units of the cube's side.
         success_counter: successes in a row in this generation.
         failure_counter: failures in a row in this generation.
-        generation: how often the length has changed.
-        restarts: how often the region has restarted.
+        generation: how often it was halved or doubled.
+        stalls: how often it was halved since the last improvement.
     """
 
     settings: RegionSettings
@@ -41,7 +41,7 @@ class TrustRegion:
     success_counter: int = 0
     failure_counter: int = 0
     generation: int = 0
-    restarts: int = 0
+    stalls: int = 0
 
 
 def first_region(n_hyperparameters: int, settings: RegionSettings) -> TrustRegion:
@@ -62,20 +62,19 @@ def step(region: TrustRegion, improved: bool, generation: int) -> TrustRegion:
     if improved:
         successes = region.success_counter + 1
         if successes < region.settings.success_tolerance:
-            return replace(region, success_counter=successes, failure_counter=0)
-        return _resized(region, min(2.0 * region.length, region.settings.length_max))
+            return replace(region, success_counter=successes, failure_counter=0, stalls=0)
+        return _resized(region, min(2.0 * region.length, region.settings.length_max), 0)
     if generation != region.generation:
         return region
     failures = region.failure_counter + 1
     if failures < region.failure_tolerance:
         return replace(region, failure_counter=failures, success_counter=0)
-    if region.length / 2.0 < region.settings.length_min:
-        return replace(_resized(region, region.settings.length_init), restarts=region.restarts + 1)
-    return _resized(region, region.length / 2.0)
+    return _resized(region, max(region.length / 2.0, region.settings.length_min), region.stalls + 1)
 
 
-def _resized(region: TrustRegion, length: float) -> TrustRegion:
-    return replace(region, length=length, success_counter=0, failure_counter=0, generation=region.generation + 1)
+def _resized(region: TrustRegion, length: float, stalls: int) -> TrustRegion:
+    generation = region.generation + 1
+    return replace(region, length=length, success_counter=0, failure_counter=0, generation=generation, stalls=stalls)
 
 
 def relative_sides(lengthscales: Array, side_ratio: float) -> Array:
