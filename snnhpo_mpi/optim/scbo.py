@@ -121,9 +121,9 @@ class ScboSearch:
         self._n_attempts = 0
         self._main = self._new_attempt()
         self._restart: Attempt | None = None  # while the main one is stalled
-        self._n_fresh = max(
-            settings.region.fresh_min, math.ceil(settings.region.fresh_per_hyperparameter * len(space.names))
-        )
+        region, h = settings.region, len(space.names)
+        self._n_fresh = max(region.fresh_min, math.ceil(h * region.fresh_per_hyperparameter))
+        self._n_fruitless = max(region.fruitless_min, math.ceil(h * region.fruitless_per_hyperparameter))
         self._design = SobolDesign(space.dim, seed)
         self._next_number = self._n_told = 0
         self._seen: Counter[bytes] = Counter()
@@ -200,7 +200,7 @@ class ScboSearch:
                 self._step_restart(restart, told, trial)
         elif improved or trial.attempt == self._main.number:
             self._main = replace(self._main, region=step(self._main.region, improved, trial.generation))
-        if self._restart is None and self._main.region.stalls >= self._settings.region.stalls_max:
+        if self._restart is None and self._main.region.fruitless >= self._n_fruitless:
             self._restart = self._new_attempt()
 
     def _step_restart(self, restart: Attempt, told: Told, trial: Pending) -> None:
@@ -211,10 +211,9 @@ class ScboSearch:
         improved = is_improvement(own.first(len(own) - 1), own, self._settings.region.min_gain)
         region = step(restart.region, improved, trial.generation)
         self._restart = replace(restart, region=region)
-        if region.stalls >= self._settings.region.restart_stalls_max:
+        if region.fruitless >= self._n_fruitless // 2:  # as many more of the main one, and there is another restart
             self._restart = None
-            stalls = self._settings.region.stalls_max - 1  # one more, and there is another restart
-            self._main = replace(self._main, region=replace(self._main.region, stalls=stalls))
+            self._main = replace(self._main, region=replace(self._main.region, fruitless=self._n_fruitless // 2))
 
     def _proposal(self, ask: Ask) -> Array:
         """A point from the best of the ways that works: models, Sobol points of the region, of the cube, random."""

@@ -36,8 +36,9 @@ class RegionSettings:
         min_gain: relative gain over the incumbent that counts as a success; noise brings smaller ones.
         side_ratio: longest side to the mean one, and the mean one to the shortest, at most.
         search_lengths: lengths taken in turn before the first feasible trial.
-        stalls_max: the search restarts elsewhere when its region was halved so often without an improvement,
-        restart_stalls_max: and gives that up when the new region was, without an improvement of its own.
+        fruitless_per_hyperparameter: failures since the last improvement, for each hyperparameter, after which the
+            search restarts elsewhere. A restart gives up after half as many since its own last improvement.
+        fruitless_min: the number of failures is never smaller.
         fresh_per_hyperparameter: random points at which a restart begins, for each hyperparameter,
         fresh_min: and at least so many.
         fresh_chance: least probability that such a point is feasible, as the models see it.
@@ -52,8 +53,8 @@ class RegionSettings:
     min_gain: float = 1e-3
     side_ratio: float = 10.0
     search_lengths: tuple[float, ...] = (0.8, 0.8, ANYWHERE)
-    stalls_max: int = 2
-    restart_stalls_max: int = 1
+    fruitless_per_hyperparameter: float = 2.0
+    fruitless_min: int = 40
     fresh_per_hyperparameter: float = 0.75
     fresh_min: int = 4
     fresh_chance: float = 0.25

@@ -1,4 +1,4 @@
-"""A search whose region has stalled starts again elsewhere, knows the constraints, and judges by scores of its own."""
+"""A search that gains nothing starts again elsewhere, knows the constraints, and judges by scores of its own."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from snnhpo_mpi.space import Space
 from snnhpo_mpi.trial import Outcome, State, Trial
 
 PLANE = Space({name: FloatParameter(type="float", low=-2.0, high=2.0) for name in ("x", "y")})
-N_FRESH, N_INITIAL = 4, 5
-SETTINGS = changed(["region.failure_tolerance_min=3", f"region.fresh_min={N_FRESH}"])
+N_FRESH, N_INITIAL, N_FRUITLESS = 4, 5, 6
+SETTINGS = changed(
+    ["region.failure_tolerance_min=3", f"region.fresh_min={N_FRESH}", f"region.fruitless_min={N_FRUITLESS}"]
+)
 Evaluate = Callable[[Trial], float]
 
 
@@ -53,11 +55,11 @@ def restarted(optimizer: ScboSearch) -> bool:
     return optimizer._restart is not None
 
 
-def test_a_region_that_stalls_leads_to_a_restart_of_the_first_length() -> None:
+def test_many_failures_in_a_row_lead_to_a_restart_of_the_first_length() -> None:
     optimizer = search()
     tell_until(optimizer, flat, lambda: restarted(optimizer))
     assert optimizer._restart is not None
-    assert optimizer._main.region.stalls == SETTINGS.region.stalls_max
+    assert optimizer._main.region.fruitless == N_FRUITLESS
     assert optimizer._restart.region.length == SETTINGS.region.length_init > optimizer._main.region.length
     diagnostics = optimizer.ask().diagnostics
     assert (diagnostics["restarts"], diagnostics["length"]) == (1.0, SETTINGS.region.length_init)
@@ -97,19 +99,19 @@ def test_a_restart_that_beats_the_incumbent_becomes_the_search() -> None:
     number = optimizer._restart.number if optimizer._restart else None
     tell_until(optimizer, lambda trial: 0.6, lambda: not restarted(optimizer))
     assert optimizer._main.number == number == 1
-    assert optimizer._main.region.stalls == 0
+    assert optimizer._main.region.fruitless == 0
     row = optimizer._observations.told.incumbent()
     assert row is not None and optimizer._observations.told.y[row] == 0.6
 
 
-def test_a_restart_that_stalls_gives_up_and_the_search_goes_on_with_its_region() -> None:
+def test_a_restart_that_gains_nothing_gives_up_and_the_search_goes_on_with_its_region() -> None:
     optimizer = search()
     tell_until(optimizer, flat, lambda: restarted(optimizer))
     length = optimizer._main.region.length
     tell_until(optimizer, lambda trial: 0.1, lambda: not restarted(optimizer))
     assert (optimizer._main.number, optimizer._main.region.length) == (0, length)
-    tell_until(optimizer, flat, lambda: restarted(optimizer))  # after one more halving
-    assert optimizer._main.region.length == length / 2.0
+    again = tell_until(optimizer, flat, lambda: restarted(optimizer))
+    assert len(again) == N_FRUITLESS // 2 and optimizer._main.region.length == length / 2.0
     assert optimizer._restart is not None and optimizer._restart.number == 2
 
 
@@ -118,14 +120,14 @@ def test_a_better_trial_of_the_main_search_that_comes_late_counts_there() -> Non
     late: list[Trial] = []
 
     def asked_in_between() -> bool:
-        if optimizer._main.region.stalls == SETTINGS.region.stalls_max - 1 and not late:
+        if optimizer._main.region.fruitless == N_FRUITLESS - 1 and not late:
             late.append(optimizer.ask().trial)
         return restarted(optimizer)
 
     tell_until(optimizer, flat, asked_in_between)
     assert float(late[0].params["x"]) < 0.5
     optimizer.tell(outcome(late[0], 0.9))
-    assert restarted(optimizer) and optimizer._main.region.stalls == 0
+    assert restarted(optimizer) and optimizer._main.region.fruitless == 0
 
 
 def test_without_constraints_and_with_every_trial_failed_a_restart_goes_on() -> None:

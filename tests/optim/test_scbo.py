@@ -30,7 +30,7 @@ MIXED = Space(
 PLANE = Space({name: FloatParameter(type="float", low=-2.0, high=2.0) for name in ("x", "y")})
 
 
-NEVER_RESTARTS = "region.stalls_max=1000"
+NEVER_RESTARTS = "region.fruitless_min=1000"
 
 
 def disc(trial: Trial) -> Outcome:

@@ -38,13 +38,13 @@ def test_the_region_is_never_shorter_than_its_minimum() -> None:
     assert lengths(region(1, 0.1, 0.05), "---") == [0.05, 0.05, 0.05]
 
 
-def test_stalls_are_counted_since_the_last_improvement() -> None:
-    now = region(2, 0.1, 0.05)
-    stalls = []
-    for answer in "------+--+++--":
+def test_failures_since_the_last_improvement_are_counted_beyond_changes_of_the_length() -> None:
+    now = region(2)
+    fruitless = []
+    for answer in "-----+--+++-":
         now = step(now, answer == "+", now.generation)
-        stalls.append(now.stalls)
-    assert stalls == [0, 1, 1, 2, 2, 3, 0, 0, 1, 0, 0, 0, 0, 1]
+        fruitless.append(now.fruitless)
+    assert fruitless == [1, 2, 3, 4, 5, 0, 1, 2, 0, 0, 0, 1]
 
 
 def test_failures_of_trials_from_an_earlier_length_do_not_count() -> None:
