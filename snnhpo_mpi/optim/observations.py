@@ -59,6 +59,11 @@ class Told:
         """Some of the answers."""
         return self._some(rows)
 
+    def of(self, attempt: int) -> Told:
+        """The answers of an attempt."""
+        assert self.attempts is not None
+        return self.take(np.flatnonzero(self.attempts == attempt))
+
     def scores_of(self, attempt: int) -> Told:
         """All answers, but of the scores those of an attempt alone."""
         assert self.attempts is not None

@@ -70,12 +70,12 @@ class Attempt:
     Attributes:
         number: of the restart; 0 for the first attempt.
         region: its trust region.
-        models: of what it sees.
+        scores: model of the scores of its own, if it sees no others.
     """
 
     number: int
     region: TrustRegion
-    models: Models
+    scores: Models | None = None
 
 
 @dataclass(slots=True)
@@ -118,9 +118,10 @@ class ScboSearch:
         self._space, self._seed, self._n_initial, self._settings = space, seed, n_initial, settings
         self._engine = engine_of(settings)
         self._observations = Observations(space.dim, n_constraints, settings.outputs)
-        self._n_attempts = 0
-        self._main = self._new_attempt()
-        self._restart: Attempt | None = None  # while the main one is stalled
+        self._main = Attempt(0, first_region(len(space.names), settings.region))
+        self._restart: Attempt | None = None  # the attempt that proposes, if there is one
+        self._n_attempts = 1
+        self._models = Models(column_groups(space), seed, settings, self._engine)
         region, h = settings.region, len(space.names)
         self._n_fresh = max(region.fresh_min, math.ceil(h * region.fresh_per_hyperparameter))
         self._n_fruitless = max(region.fruitless_min, math.ceil(h * region.fruitless_per_hyperparameter))
@@ -184,10 +185,10 @@ class ScboSearch:
         """The attempt that proposes."""
         return self._restart or self._main
 
-    def _new_attempt(self) -> Attempt:
-        models = Models(column_groups(self._space), self._seed, self._settings, self._engine)
+    def _new_restart(self) -> Attempt:
+        scores = Models(column_groups(self._space), self._seed, self._settings, self._engine, n_outputs=1)
         self._n_attempts += 1
-        return Attempt(self._n_attempts - 1, first_region(len(self._space.names), self._settings.region), models)
+        return Attempt(self._n_attempts - 1, first_region(len(self._space.names), self._settings.region), scores)
 
     def _step(self, before: Told, trial: Pending) -> None:
         """Attempts and their regions after the answer to a trial, with what was told before it."""
@@ -195,13 +196,13 @@ class ScboSearch:
         improved = is_improvement(before, told, self._settings.region.min_gain)
         if restart and trial.attempt == restart.number:
             if improved:  # its region goes on, and sees everything
-                self._main, self._restart = replace(self._main, number=restart.number, region=restart.region), None
+                self._main, self._restart = Attempt(restart.number, restart.region), None
             else:
                 self._step_restart(restart, told, trial)
         elif improved or trial.attempt == self._main.number:
             self._main = replace(self._main, region=step(self._main.region, improved, trial.generation))
-        if self._restart is None and self._main.region.fruitless >= self._n_fruitless:
-            self._restart = self._new_attempt()
+        if self._restart is None and self._main.region.fruitless >= self._n_fruitless + len(self._observations.pending):
+            self._restart = self._new_restart()
 
     def _step_restart(self, restart: Attempt, told: Told, trial: Pending) -> None:
         """The restart after an answer that was no new incumbent: it goes on, or gives up."""
@@ -211,8 +212,8 @@ class ScboSearch:
         improved = is_improvement(own.first(len(own) - 1), own, self._settings.region.min_gain)
         region = step(restart.region, improved, trial.generation)
         self._restart = replace(restart, region=region)
-        if region.fruitless >= self._n_fruitless // 2:  # as many more of the main one, and there is another restart
-            self._restart = None
+        if region.fruitless >= self._n_fruitless // 2 + len(self._observations.pending):
+            self._restart = None  # half as many failures more of the main one, and there is another
             self._main = replace(self._main, region=replace(self._main.region, fruitless=self._n_fruitless // 2))
 
     def _proposal(self, ask: Ask) -> Array:
@@ -249,15 +250,15 @@ class ScboSearch:
 
     def _from_models(self, ask: Ask) -> Array | None:
         attempt, told = self._current, self._observations.told
-        if restarted := attempt is self._restart:
+        if attempt.scores:
             told = told.scores_of(attempt.number)
         row = told.incumbent() if len(told) else None
         if row is None:
             return None
         center, settings = told.X[row], self._settings
-        posteriors = self._posteriors(told, center, ask)
-        ask.diagnostics["fit_seconds"] = attempt.models.fit_seconds
-        if restarted and (self._observations.n_of(attempt.number) < self._n_fresh or not told.feasible.any()):
+        posteriors = self._posteriors(center, ask)
+        ask.diagnostics["fit_seconds"] = self._models.fit_seconds
+        if attempt.scores and (self._observations.n_of(attempt.number) < self._n_fresh or not told.feasible.any()):
             return self._fresh_point(posteriors[1:], ask.rng)
         if not any(posteriors):  # no constraint, and every trial stopped
             return None
@@ -267,7 +268,7 @@ class ScboSearch:
         region = box(center, self._length(ask.number), sides)
         improving = ask.number % 2 == 1 and not ask.hurried
         X = draw_candidates(self._space, center, *region, self._n_candidates(ask.hurried, improving), ask.rng)
-        aim = self._aim(posteriors, told, center, ask.rng, improving)
+        aim = self._aim(posteriors, center, ask.rng, improving)
         n_modelled = max(len(posterior.X) for posterior in posteriors if posterior)
         search = settings.local_search
         n_evaluations = min(search.most_evaluations, search.evaluations_times_trials // n_modelled)
@@ -292,22 +293,28 @@ class ScboSearch:
     def _aim(
         self,
         posteriors: list[Any],
-        told: Told,
         center: Array,
         rng: np.random.Generator,
         improving: bool,
     ) -> Acquisition:
+        told = self._observations.told
         if improving:
-            return self._engine.improvement(posteriors, self._current.models.known(told), center, rng, self._settings)
+            attempt = self._current
+            known = attempt.scores.known(told.of(attempt.number)) if attempt.scores else self._models.known(told)
+            return self._engine.improvement(posteriors, known, center, rng, self._settings)
         n_pending = len(self._observations.pending)
         spread = temperature(n_pending, self._settings.thompson) if told.feasible.any() else 1.0
         return self._engine.draw(posteriors, rng, spread, self._settings)
 
-    def _posteriors(self, told: Told, center: Array, ask: Ask) -> list[Any]:
+    def _posteriors(self, center: Array, ask: Ask) -> list[Any]:
+        told = self._observations.told
         attempt, shared, most = self._current, self._shared, self._settings.candidates.hurried_asks
         if not (ask.hurried and shared and shared.attempt == attempt.number and shared.n_asks < most):
             pending = nearest(self._observations.pending_points(), center, self._settings.candidates.most_pending)
-            shared = Shared(attempt.number, attempt.models.posteriors(told, pending, ask.hurried), len(told))
+            posteriors = self._models.posteriors(told, pending, ask.hurried)
+            if attempt.scores:
+                posteriors[:1] = attempt.scores.posteriors(told.of(attempt.number), pending, ask.hurried)
+            shared = Shared(attempt.number, posteriors, len(told))
         shared.n_asks += 1
         self._shared = shared
         ask.n_unseen = len(told) - shared.n_told

@@ -168,9 +168,8 @@ def test_hurried_proposals_share_posteriors_and_say_what_these_have_not_seen() -
 def test_only_the_nearest_of_very_many_pending_trials_are_believed(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
     optimizer = ScboSearch(PLANE, 1, 0, 4, changed(["candidates.most_pending=3"]))
-    models = optimizer._main.models
-    posteriors = models.posteriors
-    monkeypatch.setattr(models, "posteriors", lambda t, p, h: seen.append(len(p)) or posteriors(t, p, h))
+    posteriors = optimizer._models.posteriors
+    monkeypatch.setattr(optimizer._models, "posteriors", lambda t, p, h: seen.append(len(p)) or posteriors(t, p, h))
     run(optimizer, disc, 6)
     for _ in range(6):
         optimizer.ask()
