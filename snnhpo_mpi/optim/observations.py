@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,7 @@ class Told:
         seconds: ``n``, what each cost its worker [s]; NaN where nobody measured that.
         settings: how they are compared and shown to the models.
         predicted: ``n``, whether Y is not measured but what a pruned trial would have had; None: all are measured.
+        attempts: ``n``, number of the attempt that each trial belongs to; None: there is one.
     """
 
     X: Array
@@ -45,6 +46,7 @@ class Told:
     seconds: Array
     settings: OutputSettings = DEFAULTS.outputs
     predicted: Mask | None = None
+    attempts: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.Y)
@@ -57,10 +59,21 @@ class Told:
         """Some of the answers."""
         return self._some(rows)
 
+    def of(self, attempt: int) -> Told:
+        """The answers of an attempt."""
+        assert self.attempts is not None
+        return self.take(np.flatnonzero(self.attempts == attempt))
+
+    def scores_of(self, attempt: int) -> Told:
+        """All answers, but of the scores those of an attempt alone."""
+        assert self.attempts is not None
+        return replace(self, Y=np.where((self.attempts == attempt)[:, None], self.Y, math.nan))
+
     def _some(self, rows: slice | NDArray[np.intp]) -> Told:
         predicted = None if self.predicted is None else self.predicted[rows]
+        attempts = None if self.attempts is None else self.attempts[rows]
         answers = self.X[rows], self.Y[rows], self.C[rows], self.failed[rows], self.seconds[rows]
-        return Told(*answers, self.settings, predicted)
+        return Told(*answers, self.settings, predicted, attempts)
 
     @property
     def y(self) -> Array:
@@ -146,9 +159,10 @@ def failure_labels(failed: Mask, tolerated: float) -> Array:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A trial that is out: its point ``d`` and the trust region's generation when it was proposed."""
+    """A trial that is out: its point ``d``, the attempt it belongs to and its region's generation when proposed."""
 
     x: Array
+    attempt: int
     generation: int
 
 
@@ -168,6 +182,7 @@ class Observations:
             np.empty(16),
             settings,
             np.zeros(16, dtype=np.bool_),
+            np.zeros(16, dtype=np.int64),
         )
 
     @property
@@ -192,7 +207,14 @@ class Observations:
         objectives, constraints, failed = admit(outcome, rows.C.shape[1], rows.Y.shape[1])
         rows.X[n], rows.Y[n], rows.C[n] = trial.x, objectives, constraints
         rows.failed[n], rows.seconds[n] = failed, seconds
-        assert rows.predicted is not None
+        assert rows.predicted is not None and rows.attempts is not None
         rows.predicted[n] = outcome.state is State.PRUNED and not np.isnan(objectives).any()
+        rows.attempts[n] = trial.attempt
         self._n += 1
         return trial
+
+    def n_of(self, attempt: int) -> int:
+        """How many trials of an attempt have answered or are out."""
+        told = self.told.attempts
+        assert told is not None
+        return int(np.count_nonzero(told == attempt)) + sum(trial.attempt == attempt for trial in self.pending.values())

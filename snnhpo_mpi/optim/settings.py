@@ -27,8 +27,8 @@ class RegionSettings:
     """The trust region.
 
     Attributes:
-        length_init: side at the start and after a restart.
-        length_min: a region that would become shorter restarts; 0.5^7 as in TuRBO.
+        length_init: side at the start, of a restart too.
+        length_min: a region never becomes shorter; 0.5^7 as in TuRBO.
         length_max: a region never becomes longer.
         success_tolerance: successes in a row after which the length doubles.
         failures_per_hyperparameter: failures in a row, for each hyperparameter, after which the length halves.
@@ -36,7 +36,12 @@ class RegionSettings:
         min_gain: relative gain over the incumbent that counts as a success; noise brings smaller ones.
         side_ratio: longest side to the mean one, and the mean one to the shortest, at most.
         search_lengths: lengths taken in turn before the first feasible trial.
-        anywhere_every: after a restart, two of so many trials are proposed anywhere in the cube.
+        fruitless_per_hyperparameter: failures since the last improvement, for each hyperparameter, after which the
+            search restarts elsewhere. A restart gives up after half as many since its own last improvement.
+        fruitless_min: the number of failures is never smaller.
+        fresh_per_hyperparameter: random points at which a restart begins, for each hyperparameter,
+        fresh_min: and at least so many.
+        fresh_chance: least probability that such a point is feasible, as the models see it.
     """
 
     length_init: float = 0.8
@@ -48,7 +53,11 @@ class RegionSettings:
     min_gain: float = 1e-3
     side_ratio: float = 10.0
     search_lengths: tuple[float, ...] = (0.8, 0.8, ANYWHERE)
-    anywhere_every: int = 8
+    fruitless_per_hyperparameter: float = 2.0
+    fruitless_min: int = 40
+    fresh_per_hyperparameter: float = 0.75
+    fresh_min: int = 4
+    fresh_chance: float = 0.25
 
 
 @dataclass(frozen=True, slots=True)

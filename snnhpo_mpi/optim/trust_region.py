@@ -32,7 +32,7 @@ class TrustRegion:
         success_counter: successes in a row in this generation.
         failure_counter: failures in a row in this generation.
         generation: how often the length has changed.
-        restarts: how often the region has restarted.
+        fruitless: failures since the last improvement.
     """
 
     settings: RegionSettings
@@ -41,7 +41,7 @@ class TrustRegion:
     success_counter: int = 0
     failure_counter: int = 0
     generation: int = 0
-    restarts: int = 0
+    fruitless: int = 0
 
 
 def first_region(n_hyperparameters: int, settings: RegionSettings) -> TrustRegion:
@@ -60,18 +60,17 @@ def step(region: TrustRegion, improved: bool, generation: int) -> TrustRegion:
             trial was proposed at the present length.
     """
     if improved:
-        successes = region.success_counter + 1
-        if successes < region.settings.success_tolerance:
-            return replace(region, success_counter=successes, failure_counter=0)
+        region = replace(region, success_counter=region.success_counter + 1, failure_counter=0, fruitless=0)
+        if region.success_counter < region.settings.success_tolerance:
+            return region
         return _resized(region, min(2.0 * region.length, region.settings.length_max))
     if generation != region.generation:
         return region
-    failures = region.failure_counter + 1
+    failures, fruitless = region.failure_counter + 1, region.fruitless + 1
+    region = replace(region, failure_counter=failures, success_counter=0, fruitless=fruitless)
     if failures < region.failure_tolerance:
-        return replace(region, failure_counter=failures, success_counter=0)
-    if region.length / 2.0 < region.settings.length_min:
-        return replace(_resized(region, region.settings.length_init), restarts=region.restarts + 1)
-    return _resized(region, region.length / 2.0)
+        return region
+    return _resized(region, max(region.length / 2.0, region.settings.length_min))
 
 
 def _resized(region: TrustRegion, length: float) -> TrustRegion:

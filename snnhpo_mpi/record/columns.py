@@ -50,7 +50,7 @@ _COLUMNS = {
     "events/at": (_UNIX, "when it happened, by the clock of rank 0"),
     "events/rank": ("1", "worker rank; -1 if none has to do with it"),
     "optimizer/length": ("1", "side of the trust region in the unit cube"),
-    "optimizer/restarts": ("1", "restarts of the trust region so far"),
+    "optimizer/restarts": ("1", "restarts of the search so far"),
     "optimizer/lengthscales": ("1", "lengthscales of the model that shapes the region, one an encoded hyperparameter"),
     "optimizer/fit_seconds": ("s", "that the fits in use took"),
     "optimizer/ask_seconds": ("s", "that the proposal took"),

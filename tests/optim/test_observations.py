@@ -50,7 +50,7 @@ def test_a_pruned_trial_shows_the_prediction_of_its_score_and_is_never_the_incum
         Outcome(3, State.PRUNED, {"accuracy": 0.1}, (-0.1,), predicted=math.inf),
     ]
     for outcome in outcomes:
-        observations.pending[outcome.number] = Pending(np.zeros(1), 0)
+        observations.pending[outcome.number] = Pending(np.zeros(1), 0, 0)
         observations.tell(outcome)
     found = observations.told
     np.testing.assert_array_equal(found.y, [0.5, 0.9, math.nan, math.nan])
@@ -82,7 +82,7 @@ def test_a_failure_is_infeasible_on_a_scale_of_its_own() -> None:
 
 def test_a_lost_trial_is_dropped_and_an_unknown_one_ignored() -> None:
     observations = Observations(1, 0)
-    observations.pending[3] = Pending(np.zeros(1), 0)
+    observations.pending[3] = Pending(np.zeros(1), 0, 0)
     assert observations.tell(Outcome(3, State.LOST)) is None
     assert observations.tell(Outcome(7, State.COMPLETED, {"accuracy": 1.0})) is None
     assert not observations.pending and len(observations.told) == 0
@@ -91,7 +91,7 @@ def test_a_lost_trial_is_dropped_and_an_unknown_one_ignored() -> None:
 def test_each_answer_is_kept_with_all_its_objectives_and_its_cost() -> None:
     observations = Observations(1, 0, n_objectives=2)
     for number in range(20):
-        observations.pending[number] = Pending(np.zeros(1), 0)
+        observations.pending[number] = Pending(np.zeros(1), 0, 0)
         objectives = {"accuracy": 0.1 * number, "synops": -float(number)}
         observations.tell(Outcome(number, State.COMPLETED, objectives), 10.0 * number)
     told = observations.told
@@ -105,7 +105,7 @@ def test_what_was_told_earlier_does_not_change_later() -> None:
     observations = Observations(1, 0)
     seen = []
     for number in range(40):
-        observations.pending[number] = Pending(np.full(1, number / 40), 0)
+        observations.pending[number] = Pending(np.full(1, number / 40), 0, 0)
         observations.tell(Outcome(number, State.COMPLETED, {"accuracy": float(number)}))
         seen.append(observations.told)
     assert all(earlier.y.tolist() == list(range(n + 1)) for n, earlier in enumerate(seen))

@@ -30,6 +30,9 @@ MIXED = Space(
 PLANE = Space({name: FloatParameter(type="float", low=-2.0, high=2.0) for name in ("x", "y")})
 
 
+NEVER_RESTARTS = "region.fruitless_min=1000"
+
+
 def disc(trial: Trial) -> Outcome:
     """Maximise -|(x, y) - (1, 1)| inside a disc of radius 0.5 around the origin; the best is 0.5 - sqrt(2)."""
     x, y = float(trial.params["x"]), float(trial.params["y"])
@@ -149,7 +152,7 @@ def test_a_hurried_proposal_is_new() -> None:
 
 
 def test_hurried_proposals_share_posteriors_and_say_what_these_have_not_seen() -> None:
-    optimizer = ScboSearch(MIXED, 1, 5, 4, changed(["candidates.hurried_asks=3"]))
+    optimizer = ScboSearch(MIXED, 1, 5, 4, changed(["candidates.hurried_asks=3", NEVER_RESTARTS]))
     run(optimizer, mixed, 8)
     behind = []
     for _ in range(7):

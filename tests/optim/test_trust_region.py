@@ -34,10 +34,17 @@ def test_an_improvement_forgives_the_failures_before_it() -> None:
     assert lengths(region(2), "-+-+-") == [0.8] * 5
 
 
-def test_below_the_minimum_the_region_restarts_at_its_first_length() -> None:
-    first = region(1, 0.1, 0.05)
-    assert lengths(first, "---") == [0.05, 0.8, 0.4]
-    assert step(step(first, False, 0), False, 1).restarts == 1
+def test_the_region_is_never_shorter_than_its_minimum() -> None:
+    assert lengths(region(1, 0.1, 0.05), "---") == [0.05, 0.05, 0.05]
+
+
+def test_failures_since_the_last_improvement_are_counted_beyond_changes_of_the_length() -> None:
+    now = region(2)
+    fruitless = []
+    for answer in "-----+--+++-":
+        now = step(now, answer == "+", now.generation)
+        fruitless.append(now.fruitless)
+    assert fruitless == [1, 2, 3, 4, 5, 0, 1, 2, 0, 0, 0, 1]
 
 
 def test_failures_of_trials_from_an_earlier_length_do_not_count() -> None:

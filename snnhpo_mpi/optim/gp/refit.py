@@ -49,11 +49,12 @@ def anchors(n: int, settings: RefitSettings) -> tuple[int, int]:
 
 
 def modelled_rows(told: Told, most: int) -> NDArray[np.intp]:
-    """The answers that models are made of: all, or the ``most`` that are nearest to the incumbent."""
+    """The answers that models are made of: all, or the ``most`` nearest to the incumbent or to the latest restart's."""
     if len(told) <= most:
         return np.arange(len(told))
-    center = told.X[told.incumbent() or 0]
-    distance = np.abs(told.X - center).sum(axis=1)
+    seen = [told] if told.attempts is None else [told, told.scores_of(int(told.attempts.max()))]
+    distances = [np.abs(told.X - told.X[one.incumbent() or 0]).sum(axis=1) for one in seen]
+    distance = np.min(distances, axis=0)
     return np.sort(np.argsort(distance, kind="stable")[:most])
 
 
@@ -90,7 +91,24 @@ class Anchor:
 class Models:
     """All models of a study; the fits of the latest anchors are its only state."""
 
-    def __init__(self, groups: NDArray[np.intp], seed: int, settings: ScboSettings, engine: Engine = fast) -> None:
+    def __init__(
+        self,
+        groups: NDArray[np.intp],
+        seed: int,
+        settings: ScboSettings,
+        engine: Engine = fast,
+        n_outputs: int | None = None,
+    ) -> None:
+        """No model yet.
+
+        Args:
+            groups: ``d`` index of the lengthscale that each column uses.
+            seed: of the study.
+            settings: of models and fits.
+            engine: who computes them.
+            n_outputs: the first so many are modelled; None: all.
+        """
+        self._n_outputs = n_outputs
         self._groups, self._seed, self._engine = groups, seed, engine
         self._gp, self._refit = settings.gp, settings.refit
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fits")
@@ -115,7 +133,10 @@ class Models:
         """
         self._anchor = anchor = self._ready_anchor(told, hurried) or self._scheduled_anchor(told)
         known = self.known(told)
-        return [self._posterior(j, anchor, known, output, X_pending) for j, output in enumerate(outputs(known))]
+        return [self._posterior(j, anchor, known, output, X_pending) for j, output in enumerate(self._outputs(known))]
+
+    def _outputs(self, known: Told) -> list[Output | None]:
+        return outputs(known)[: self._n_outputs]
 
     def _scheduled_anchor(self, told: Told) -> Anchor:
         in_use, latest = anchors(len(told), self._refit)
@@ -150,7 +171,7 @@ class Models:
         started, n = time.perf_counter(), len(told)
         rows = modelled_rows(told, self._refit.n_modelled)
         known = told.take(rows)
-        fitted = [self._fit(n, j, known, output) for j, output in enumerate(outputs(known))]
+        fitted = [self._fit(n, j, known, output) for j, output in enumerate(self._outputs(known))]
         return Anchor(n, rows, fitted, time.perf_counter() - started)
 
     def _fit(self, anchor: int, j: int, known: Told, output: Output | None) -> Any:
