@@ -63,7 +63,7 @@ def say(folder: Path) -> None:
     }
     rows = pd.DataFrame([{"search": s, "seed": seed} | row(read(place)) for (s, seed), place in places.items()])
     rows.to_csv(TABLE, index=False, lineterminator="\n")
-    of = {search: mine.set_index("seed") for search, mine in rows.groupby("search")}
+    of = {search: mine.set_index("seed").drop(columns="search") for search, mine in rows.groupby("search")}
     for search, mine in of.items():
         seeds = mine.index.intersection(of["none"].index)
         mine, without = mine.loc[seeds], of["none"].loc[seeds]
