@@ -21,13 +21,13 @@ from snnhpo_mpi.bench.tabulated import NAMES, read_table
 from snnhpo_mpi.optim.candidates import column_groups
 from snnhpo_mpi.optim.gp.fit import fit, weights
 from snnhpo_mpi.optim.settings import DEFAULTS
-from snnhpo_mpi.optim.stopping import LearningCurves, PruningSettings, final_score
+from snnhpo_mpi.optim.stopping import RIDGE, LearningCurves, PruningSettings, final_score
+from snnhpo_mpi.snn.interim import FIRST as FIRST_REPORT
 from snnhpo_mpi.trial import Interim, Outcome, State
 
 Array = NDArray[np.float64]
 SHARES, N_FINISHED = (0.1, 0.25, 0.5), (30, 60, 100)
-FIRST_REPORT = 250
-RIDGE, RIDGE_OF_SPACE = 0.1, 10.0
+RIDGE_OF_SPACE = 10.0
 N_ASKED = 80
 
 

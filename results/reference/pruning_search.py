@@ -30,10 +30,11 @@ from snnhpo_mpi.optim.optuna_search import OptunaSearch
 from snnhpo_mpi.optim.scbo import ScboSearch
 from snnhpo_mpi.optim.stopping import RULES, PruningSettings, Rule
 from snnhpo_mpi.snn.early_stopping.silence import monitor_of
+from snnhpo_mpi.snn.interim import FIRST as FIRST_REPORT
 from snnhpo_mpi.study.pruning import Pruner
 from snnhpo_mpi.trial import Ended, Interim, Outcome, Proposal, Reported, State, Trial, trial_seed
 
-FIRST_REPORT, N_FINALISTS, N_REPEATS = 250, 5, 3
+N_FINALISTS, N_REPEATS = 5, 3
 RESEED = 77  # of the luck of durations
 KEYS = ("problem", "rule", "budget", "pending", "earliest", "seed", "told")
 FOUND = ("score", "pruned", "feasible", "seconds")

@@ -12,7 +12,7 @@ from snnhpo_mpi.config import FloatParameter
 from snnhpo_mpi.optim.gp.refit import Models
 from snnhpo_mpi.optim.observations import Told
 from snnhpo_mpi.optim.scbo import ScboSearch
-from snnhpo_mpi.optim.settings import ScboSettings, changed
+from snnhpo_mpi.optim.settings import changed
 from snnhpo_mpi.space import Space
 from snnhpo_mpi.trial import Outcome, State, Trial
 
@@ -43,8 +43,8 @@ def outcome(trial: Trial, score: float) -> Outcome:
     return Outcome(trial.number, State.COMPLETED, {"accuracy": score}, (c,))
 
 
-def search(settings: ScboSettings = SETTINGS) -> ScboSearch:
-    return ScboSearch(PLANE, 1, seed=3, n_initial=N_INITIAL, settings=settings)
+def search() -> ScboSearch:
+    return ScboSearch(PLANE, 1, seed=3, n_initial=N_INITIAL, settings=SETTINGS)
 
 
 def tell_until(optimizer: ScboSearch, score: Evaluate, done: Callable[[], bool]) -> list[Outcome]:
